@@ -124,6 +124,11 @@ test("the plan says which digits of stamps can't be stored", async () => {
     );
   expect(await planned(bars(".5"))).toContain("fractions of a second are cut off");
   expect(await planned(bars(".000"))).not.toContain("cut off");
+  // A point in a date is none before a fraction.
+  const minutes = [1, 2, 3].map((minute) => `2024.01.02,09:0${minute},1,2,0.5,1,9`);
+  expect(await planned(lines(...minutes))).not.toContain("cut off");
+  expect(await planned(ticks("20240102100000123"))).not.toContain("cut off");
+  expect(await planned(ticks("20240102100000123456789"))).toContain(cut);
 });
 
 test("the plan quotes a date and a time as two columns", async () => {

@@ -155,7 +155,7 @@ function describeTicker(group: readonly PreparedFile[]): string {
     return `by column ${quote(column)}${example}${describeFaults(group)}`;
   }
   const tickers = [...new Set(group.map((file) => file.ticker!))];
-  if (tickers.length > 1) return `by the names of the files: ${listed(tickers)}`;
+  if (tickers.length > 1) return `by the files or their names: ${listed(tickers)}`;
   const blank = group.some(({ tickerFaults }) => tickerFaults.blank) ? ", also rows that name none" : "";
   if (tickerInFile === null || tickerInFile === ticker) return `${ticker}${blank}`;
   const column = layout.header.names[layout.tickerIndex!]!;

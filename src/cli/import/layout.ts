@@ -6,6 +6,7 @@ import { simplify } from "../../market/column-names.ts";
 import {
   type ColumnChoices,
   type ColumnPlan,
+  CsvError,
   type CsvKind,
   isBars,
   plainRules,
@@ -20,7 +21,7 @@ import {
 } from "../../market/csv.ts";
 import type { DateOrder } from "../../market/date-order.ts";
 import type { EpochUnit } from "../../market/epoch-unit.ts";
-import { parseInterval } from "../../market/interval.ts";
+import { type BarLength, parseInterval } from "../../market/interval.ts";
 import {
   type DecimalMark,
   isWholeText,
@@ -83,8 +84,20 @@ export interface SampledFile {
   rows: readonly SourceRow[];
   /** What the folder says that an export wrote: the type of ticks, or the length of bars. */
   part?: string | null;
+  /** Of text. */
+  separator?: string | null;
+  /** Of all its rows, where no column names it; or null. @throws DoubtError */
+  ticker(): string | null;
   /** Hands out all rows; only the sample where a source can't be read twice. */
   everyRow(visit: (row: SourceRow) => void): Promise<void>;
+}
+
+/** A column that must say the same in every row: others don't belong among these. */
+interface RowMark {
+  index: number;
+  text: string;
+  /** Ends a message. */
+  expected: string;
 }
 
 export interface Layout {
@@ -100,6 +113,7 @@ export interface Layout {
   /** Of a file that an export wrote. */
   own: ExportColumns | null;
   actions: ActionColumns;
+  marks: RowMark[];
   stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
@@ -111,6 +125,15 @@ export interface Layout {
   rules(): ReadingRules;
 }
 
+/** Columns that say of each row what it is, simplified. */
+const TYPE_NAMES = [
+  ...["type", "ticktype", "eventtype", "event", "recordtype", "msgtype", "messagetype", "updatetype"],
+  "datatype",
+];
+const OF_QUOTES = /\b(?:quotes?|bid|ask|offer|n?bbo)\b/i;
+/** What separates fields whose numbers have decimal commas. */
+const COMMA_FREE = [";", "\t"];
+const OF_TRADES = /\btrades?\b/i;
 /** Prices of fixed point are larger, and few real prices that are all whole. */
 const SUSPICIOUS_PRICE = 1e6;
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*|[A-Z][A-Za-z_/]+)?$/;
@@ -150,9 +173,11 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
   };
   const asked = isRowKind(options.kind) ? null : options.kind;
   const known = asked ?? ownKind(first!, header, own);
+  if (known === null) checkRows(header);
   const family = known ?? inferFamily(header.names, choices);
   const decided = await decideKind(family, sample, choices, tickerIndex, { ...options, kind: known });
   const { plan } = decided;
+  if (known === null) checkTypes(plan, sample);
   const unclear = unclearVolumes(plan);
   if (unclear.length > 0) {
     const target = isBars(plan.kind) ? "volume" : "size";
@@ -175,6 +200,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       tickerIndex,
       own,
       actions,
+      marks: rowMarks(plan, sample, known),
       stamps,
       zone,
       zoneText,
@@ -206,7 +232,7 @@ function rowLayout(header: Header, kind: RowKindName, options: ReadingOptions): 
     ...{ id: null, idParts: [], extras: [], leftOut: rows.leftOut, width: rows.width },
   };
   return {
-    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS },
+    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS, marks: [] },
     kindWhy: options.kind !== null ? null : "as an export wrote them",
     ...{ stamps: { unit: null, order: null, text: "" }, zone: null, zoneText: "as the stamps say, or UTC" },
     ...{ numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
@@ -223,6 +249,19 @@ export function tickerIn(
 ): string {
   const text = String(fields[tickerIndex!] ?? "");
   return own !== null || rows?.isExport === true ? text : text.trim();
+}
+
+/** @throws CsvError The row doesn't belong among the others. */
+export function checkMarks(
+  { marks, header }: Pick<Layout, "marks" | "header">,
+  fields: readonly SourceField[],
+): void {
+  for (const { index, text, expected } of marks) {
+    const found = String(fields[index] ?? "").trim();
+    if (found === text) continue;
+    const column = quote(header.names[index]!);
+    throw new CsvError(`column ${column}: got ${quote(found)}, and not ${quote(text)} ${expected}`);
+  }
 }
 
 /** The adjusted close is kept, too. */
@@ -261,16 +300,30 @@ class Sample {
   readonly heads: readonly SampledFile[];
   readonly rows: SourceField[][];
   readonly #where: string[];
+  /** Index of the head of each row. */
+  readonly #files: number[];
   readonly header: Header;
 
   constructor(heads: readonly SampledFile[], header: Header) {
     this.heads = heads;
     this.header = header;
-    const rows = heads.flatMap((head) =>
-      head.rows.slice(header.rows).map((row) => ({ fields: row.fields, where: head.where(row.line) })),
+    const rows = heads.flatMap((head, file) =>
+      head.rows.slice(header.rows).map((row) => ({ fields: row.fields, where: head.where(row.line), file })),
     );
     this.rows = rows.map(({ fields }) => fields);
     this.#where = rows.map(({ where }) => where);
+    this.#files = rows.map(({ file }) => file);
+  }
+
+  fileOf(row: number): number {
+    return this.#files[row]!;
+  }
+
+  /** Of each row. */
+  tickers(index: number | null): string[] {
+    if (index !== null) return this.rows.map((fields) => String(fields[index] ?? "").trim());
+    const ofFiles = this.heads.map((head) => head.ticker() ?? "");
+    return this.#files.map((file) => ofFiles[file]!);
   }
 
   /** Without blanks. */
@@ -360,19 +413,63 @@ function intervalOf(
   tickerIndex: number | null,
   options: ReadingOptions,
 ): InferredInterval {
-  const { shape, names } = sample.header;
-  const rows = sample.rows.map((fields) => fields.map((field) => String(field ?? "")));
-  const indexOf = (name: string): number => names.findIndex((each) => simplify(each) === name);
-  const told = shape?.interval?.(rows, indexOf) ?? null;
+  const { shape } = sample.header;
+  const told = toldLength(sample)?.length ?? null;
   if (told !== null) return { interval: told, why: `as a column of ${shape!.name} says` };
   const zone = options.zone ?? zoneOf(shape?.dailyZone ?? "");
   const reader = stampReader("trade", stamps, options.zone, options);
+  const tickers = sample.tickers(tickerIndex);
   return inferInterval(
-    sample.rows.flatMap((fields) => {
-      const ticker = tickerIndex === null ? "" : String(fields[tickerIndex] ?? "").trim();
-      return seenStamp(stampText(plan, fields), ticker, reader, stamps, zone) ?? [];
+    sample.rows.flatMap((fields, row) => {
+      const seen = seenStamp(stampText(plan, fields), tickers[row]!, reader, stamps, zone);
+      return seen === null ? [] : { ...seen, file: sample.fileOf(row) };
     }),
   );
+}
+
+/** @returns null when no column tells it. */
+function toldLength(sample: Sample): { index: number; text: string; length: BarLength } | null {
+  const { shape, names } = sample.header;
+  const index = names.findIndex((each) => simplify(each) === shape?.length?.column);
+  const text = index < 0 ? undefined : sample.texts(index)[0];
+  const length = text === undefined ? null : shape!.length!.of(text);
+  return length === null ? null : { index, text: text!, length };
+}
+
+function rowMarks({ kind }: ColumnPlan, sample: Sample, known: CsvKind | null): RowMark[] {
+  const { shape, names } = sample.header;
+  const told = isBars(kind) && known === null ? toldLength(sample) : null;
+  if (told !== null) {
+    const { index, text } = told;
+    return [{ index, text, expected: "as in the first row: import bars of each length apart" }];
+  }
+  const { column, text } = shape?.tradeMark ?? {};
+  const index = names.findIndex((each) => simplify(each) === column);
+  if (kind !== "trade" || index < 0) return [];
+  return [{ index, text: text!, expected: "of a trade: --skip-bad leaves other events out" }];
+}
+
+/** @throws DoubtError The columns look like those of ticks, and the rows are none. */
+function checkRows({ shape, names }: Header): void {
+  const other = shape?.otherRows?.(new Set(names.map(simplify))) ?? null;
+  if (other === null) return;
+  throw new DoubtError(
+    `these are ${other}, as ${shape!.name} has them, and neither bars nor ticks: --type trade stores them as trades all the same`,
+  );
+}
+
+/** @throws DoubtError A column says that some are of another type. */
+function checkTypes({ kind, extras }: ColumnPlan, sample: Sample): void {
+  if (isBars(kind)) return;
+  const others = kind === "trade" ? OF_QUOTES : OF_TRADES;
+  for (const { index, column } of extras) {
+    if (!TYPE_NAMES.includes(simplify(column))) continue;
+    const other = sample.texts(index).find((text) => others.test(text.replaceAll("_", " ")));
+    if (other === undefined) continue;
+    throw new DoubtError(
+      `column ${quote(column)} has ${quote(other)}, and the columns are those of ${kind}s: expected ticks of one type in a file; --type ${kind} takes all rows for ${kind}s`,
+    );
+  }
 }
 
 function seenStamp(
@@ -381,7 +478,7 @@ function seenStamp(
   reader: StampReader,
   { unit }: ColumnStamps,
   zone: Zone | null,
-): SeenStamp | null {
+): Omit<SeenStamp, "file"> | null {
   try {
     const stamp = reader.read(text, ticker);
     if (stamp === null) return null;
@@ -390,7 +487,7 @@ function seenStamp(
     const isThere = zone !== null && (ms + zone.offsetAt(ms)) % DAY_MS === 0;
     if (unit !== null)
       return { ticker, ms, hasTime: true, atMidnight: isThere || (zone === null && isUtcMidnight) };
-    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{12,14}$/.test(text);
+    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{10,}(?:\.\d+)?$/.test(text);
     const isWritten = text.includes(":") ? MIDNIGHT.test(text) : isUtcMidnight;
     return { ticker, ms, hasTime, atMidnight: isWritten || (hasTime && isThere) };
   } catch (error) {
@@ -464,12 +561,14 @@ function decideNumbers(
   if (asked !== null) return { form: { decimal: asked, grouped: true }, why: "as --decimal says" };
   const evidence = new NumberEvidence();
   for (const { index } of plan.numbers) for (const text of sample.texts(index)) evidence.add(text);
-  const decided = evidence.decide();
+  const isCommaLikely = sample.header.shape === null && COMMA_FREE.includes(sample.heads[0]!.separator ?? "");
+  const decided = evidence.decide(isCommaLikely);
   if ("form" in decided)
     return { form: decided.form, why: decided.because === null ? null : `as in ${decided.because}` };
   if ("doubt" in decided) {
+    const [sign, other] = decided.doubt.includes(",") ? ["comma", "point"] : ["point", "comma"];
     throw new DoubtError(
-      `is the comma in ${decided.doubt} a decimal comma (--decimal comma), or does it stand between thousands (--decimal point)?`,
+      `is the ${sign} in ${decided.doubt} a decimal ${sign} (--decimal ${sign}), or does it stand between thousands (--decimal ${other})?`,
     );
   }
   throw new DoubtError(
