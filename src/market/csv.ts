@@ -12,6 +12,7 @@ import {
   numberColumns,
   STAMP_NAMES,
   simplify,
+  splitZone,
   stampNameOf,
   TICKER_NAMES,
   TIME_NAMES,
@@ -316,10 +317,11 @@ function readExtra(field: SourceField): SourceField {
 function findStamp(header: readonly string[], kind: CsvKind, { columns }: ColumnChoices): number[] {
   const chosen = columns?.get("timestamp") ?? columns?.get("datetime");
   if (chosen !== undefined) return [chosen];
-  const date = columns?.get("date") ?? findColumn(header, DATE_NAMES, "date");
-  const time = columns?.get("time") ?? findColumn(header, TIME_NAMES, "time");
+  const bare = header.map((name) => splitZone(name).name);
+  const date = columns?.get("date") ?? findColumn(bare, DATE_NAMES, "date");
+  const time = columns?.get("time") ?? findColumn(bare, TIME_NAMES, "time");
   if (columns?.has("date")) return kind === "daily" || !columns.has("time") ? [date!] : [date!, time!];
-  const both = findColumn(header, STAMP_NAMES, "timestamp");
+  const both = findColumn(bare, STAMP_NAMES, "timestamp");
   if (kind !== "daily" && both === null && date !== null && time !== null) return [date, time];
   const single = kind === "daily" ? (date ?? both ?? time) : (both ?? date ?? time);
   return single === null ? [] : [single];

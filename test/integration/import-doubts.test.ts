@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { describePlan } from "../../src/cli/import/describe-plan.ts";
+import { parseImportOptions } from "../../src/cli/import/options.ts";
 import { type Imported, ImportFolder } from "../support/importing.ts";
 
 const lines = (...rows: string[]): string => `${rows.join("\n")}\n`;
@@ -215,4 +216,33 @@ test("a Parquet file that was cut off is named without SQL", async () => {
     expect(result.stoppedBy).toContain("cut.parquet as Parquet: its end is missing");
     expect(result.stoppedBy).not.toMatch(/select|LINE/i);
   }
+});
+
+test("what nothing would come of stops before the first row: zones, types and columns that are named", async () => {
+  using folder = new ImportFolder();
+  const stop = async (text: string, ...args: string[]): Promise<string | null> =>
+    (await folder.importText(text, ["--ticker", "T", "--plan", ...args])).result.stoppedBy;
+  const local = lines("Time (EET),Ask,Bid", "2024.01.02 00:00:00.123,1.2,1.1");
+  expect(await stop(local)).toEndWith(
+    'column "Time (EET)" names a zone, and its stamps say none: --tz says which it is, such as --tz Europe/Athens, or --tz UTC',
+  );
+  expect(await stop(local, "--tz", "Europe/Athens")).toBeNull();
+  expect(await stop(local.replace("EET", "UTC"))).toBeNull();
+  // MetaTrader 5 leaves blank what hasn't changed, and trades have a last price alone.
+  const ticks = (...rows: string[]): string =>
+    lines("<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>", ...rows);
+  const quotes = ["2024.01.02\t00:05:00.1\t1.1\t\t\t\t2", "2024.01.02\t00:05:00.2\t\t1.2\t1.1\t\t4"];
+  expect(await stop(ticks(...quotes))).toBeNull();
+  expect(await stop(ticks(...quotes, "2024.01.02\t00:05:00.3\t\t\t1.1\t100\t56"))).toContain(
+    'some rows have a "<LAST>" and no bid or ask, so they are trades among quotes',
+  );
+  const bars = (date: string): string => lines("date,open,high,low,close,x", `${date},1,2,0.5,1,7`);
+  expect(await stop(bars("2024-01-02"), "--column", "vwap=x")).toContain(
+    "--column vwap=x: daily bars have no vwap: expected timestamp,",
+  );
+  expect(await stop(bars("2024-02-30"))).toContain('column "date": ');
+  expect(await stop(bars("2024-02-30"))).toContain("2024-02-30");
+  expect(() => parseImportOptions(["f.csv", "--column", "close=a", "--column", "close=b"])).toThrow(
+    "--column close=… is given twice",
+  );
 });

@@ -2,7 +2,7 @@
  * Decides how files of one layout are read: which column is what, how its values are written, whose
  * rows they are. Nothing is guessed: a doubt is asked about, before the first row is stored.
  */
-import { simplify } from "../../market/column-names.ts";
+import { numberColumns, simplify, splitZone } from "../../market/column-names.ts";
 import {
   type ColumnChoices,
   type ColumnPlan,
@@ -36,7 +36,7 @@ import { type Zone, zoneOf } from "../../market/zone.ts";
 import { kindOf } from "../../storage/model/kinds.ts";
 import { type ActionColumns, type ActionRule, findActionColumns } from "./action-columns.ts";
 import type { SourceRow } from "./csv-rows.ts";
-import { DoubtError } from "./doubt.ts";
+import { DoubtError, listed } from "./doubt.ts";
 import { type ExportColumns, exportColumns } from "./export-columns.ts";
 import { chosenColumns, columnIndex, findHeader, type Header, tickerColumn } from "./header.ts";
 import { type InferredInterval, inferFamily, inferInterval, type SeenStamp } from "./infer-kind.ts";
@@ -131,6 +131,8 @@ const TYPE_NAMES = [
   "datatype",
 ];
 const OF_QUOTES = /\b(?:quotes?|bid|ask|offer|n?bbo)\b/i;
+/** The price of a trade beside quotes, simplified. */
+const TRADE_PRICES = ["last", "lastprice", "price", "tradeprice"];
 /** What separates fields whose numbers have decimal commas. */
 const COMMA_FREE = [";", "\t"];
 const OF_TRADES = /\btrades?\b/i;
@@ -177,6 +179,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
   const family = known ?? inferFamily(header.names, choices);
   const decided = await decideKind(family, sample, choices, tickerIndex, { ...options, kind: known });
   const { plan } = decided;
+  checkTargets(plan, options.columns);
   if (known === null) checkTypes(plan, sample);
   const unclear = unclearVolumes(plan);
   if (unclear.length > 0) {
@@ -419,12 +422,12 @@ function intervalOf(
   const zone = options.zone ?? zoneOf(shape?.dailyZone ?? "");
   const reader = stampReader("trade", stamps, options.zone, options);
   const tickers = sample.tickers(tickerIndex);
-  return inferInterval(
-    sample.rows.flatMap((fields, row) => {
-      const seen = seenStamp(stampText(plan, fields), tickers[row]!, reader, stamps, zone);
-      return seen === null ? [] : { ...seen, file: sample.fileOf(row) };
-    }),
-  );
+  const seen = sample.rows.flatMap((fields, row) => {
+    const stamp = seenStamp(stampText(plan, fields), tickers[row]!, reader, stamps, zone);
+    return stamp === null ? [] : { ...stamp, file: sample.fileOf(row) };
+  });
+  if (seen.length === 0) checkFirstStamp(plan, sample, reader);
+  return inferInterval(seen);
 }
 
 /** @returns null when no column tells it. */
@@ -458,9 +461,32 @@ function checkRows({ shape, names }: Header): void {
   );
 }
 
-/** @throws DoubtError A column says that some are of another type. */
-function checkTypes({ kind, extras }: ColumnPlan, sample: Sample): void {
+/** @throws DoubtError The user names a column for what such rows don't have. */
+function checkTargets({ kind }: ColumnPlan, asked: ReadingOptions["columns"]): void {
+  const ofKind = [...numberColumns(kind).map(({ name }) => name), ...(isBars(kind) ? [] : ["id"])];
+  const targets = ["timestamp", "datetime", "date", "time", "ticker", ...ofKind];
+  const wrong = asked.find(({ target }) => !targets.includes(target));
+  if (wrong === undefined) return;
+  const rows = isBars(kind) ? `${kind} bars` : `${kind}s`;
+  throw new DoubtError(
+    `--column ${wrong.target}=${wrong.column}: ${rows} have no ${wrong.target}: expected ${listed(targets)}`,
+  );
+}
+
+/** @throws DoubtError Some rows are of another type. */
+function checkTypes({ kind, numbers, extras }: ColumnPlan, sample: Sample): void {
   if (isBars(kind)) return;
+  const last = extras.find(({ column }) => TRADE_PRICES.includes(simplify(column)));
+  if (kind === "quote" && last !== undefined) {
+    const prices = numbers.filter(({ isPrice }) => isPrice);
+    const isSet = (field: SourceField | undefined): boolean => Number(field ?? 0) !== 0;
+    const isTrade = (fields: SourceField[]): boolean =>
+      isSet(fields[last.index]) && !prices.some(({ index }) => isSet(fields[index]));
+    if (sample.rows.some(isTrade))
+      throw new DoubtError(
+        `some rows have a ${quote(last.column)} and no bid or ask, so they are trades among quotes: expected ticks of one type in a file; --type quote takes all rows for quotes, --type trade for trades`,
+      );
+  }
   const others = kind === "trade" ? OF_QUOTES : OF_TRADES;
   for (const { index, column } of extras) {
     if (!TYPE_NAMES.includes(simplify(column))) continue;
@@ -469,6 +495,17 @@ function checkTypes({ kind, extras }: ColumnPlan, sample: Sample): void {
     throw new DoubtError(
       `column ${quote(column)} has ${quote(other)}, and the columns are those of ${kind}s: expected ticks of one type in a file; --type ${kind} takes all rows for ${kind}s`,
     );
+  }
+}
+
+/** @throws DoubtError It can't be read, as no other. */
+function checkFirstStamp(plan: ColumnPlan, sample: Sample, reader: StampReader): void {
+  const first = sample.stamps(plan).find(({ text }) => text !== "");
+  try {
+    if (first !== undefined) reader.read(first.text, "");
+  } catch (error) {
+    if (!(error instanceof TimestampError)) throw error;
+    throw new DoubtError(`column ${quoteStamp(plan)}: ${error.message} (${first!.where})`);
   }
 }
 
@@ -518,6 +555,12 @@ function zoneFor(
   const seen = sample.stamps(plan).filter(({ text }) => text !== "");
   if (plan.kind !== "daily") {
     const saysZone = unit === null ? allSayZone(plan, seen) : null;
+    const named = plan.stampColumns.find((column) => !isUtc(splitZone(column).zone));
+    if (saysZone === false && named !== undefined) {
+      throw new DoubtError(
+        `column ${quote(named)} names a zone, and its stamps say none: --tz says which it is, such as --tz Europe/Athens, or --tz UTC`,
+      );
+    }
     const zoneText =
       saysZone === false ? "UTC, as they say no zone (--tz names another)" : "as the stamps say";
     return { zone: null, zoneText, saysZone };
@@ -536,6 +579,10 @@ function zoneFor(
     );
   }
   return unit === null ? asWritten : { zone: null, zoneText: "UTC: all are midnight there" };
+}
+
+function isUtc(zone: string | null): boolean {
+  return zone === null || /^(?:Etc\/)?(?:UTC|GMT)$/i.test(zone);
 }
 
 function isMidnight(text: string, unit: EpochUnit): boolean {
