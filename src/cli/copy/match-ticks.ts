@@ -8,7 +8,7 @@ import { sumText } from "./row-sum.ts";
 
 const [ID, EXTRA] = [5, 6];
 
-export interface TickPair {
+interface TickPair {
   row: SeriesRow;
   /** What the destination is to have for it, with the number that it has there. */
   wanted: SeriesRow;
@@ -16,7 +16,7 @@ export interface TickPair {
   there: SeriesRow | null;
 }
 
-export interface MatchedTicks {
+interface MatchedTicks {
   /** Those of which the destination has no equal one. */
   pairs: TickPair[];
   onlyInDestination: SeriesRow[];
