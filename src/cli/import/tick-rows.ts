@@ -6,8 +6,8 @@ import type { CsvRecord } from "../../market/csv.ts";
 import { countData, Int64s, StampReader } from "../../storage/column-values.ts";
 import type { ColumnBatch, ColumnData } from "../../storage/model/columns.ts";
 import { Int64Reader, StampTexts } from "../../storage/model/stamp-text.ts";
+import { type PlainTicks, TICK_VALUES } from "./plain-ticks.ts";
 
-const NAMES = ["price", "size", "ask_price", "ask_size"] as const;
 const COUNTS: ReadonlySet<string> = new Set(["size", "ask_size"]);
 /** Then twice as many, and so on: there may be a request for each of thousands of tickers. */
 const FIRST_ROWS = 64;
@@ -21,19 +21,16 @@ interface TickColumn {
 }
 
 class TickColumns {
-  readonly #names: readonly string[];
+  readonly names: readonly string[];
   readonly #reader = new StampReader();
   #stamps = new Int64s(FIRST_ROWS);
   #columns: TickColumn[];
   #capacity = FIRST_ROWS;
   rows = 0;
-  /** Whether each row's count of equal ticks is the one that these rows alone give. */
-  areCountedAlone = true;
 
-  /** @param first gives the columns. */
-  constructor(first: CsvRecord) {
-    this.#names = NAMES.filter((name) => name in first);
-    this.#columns = this.#names.map((name) => ({
+  constructor(names: readonly string[]) {
+    this.names = names;
+    this.#columns = this.names.map((name) => ({
       name,
       values: new Float64Array(FIRST_ROWS),
       nulls: new Uint8Array(FIRST_ROWS),
@@ -41,14 +38,14 @@ class TickColumns {
     }));
   }
 
-  /** @param place how many equal ticks came before. @returns false: the record isn't plain. */
-  push(record: CsvRecord, place: number | null): boolean {
+  /** @returns false: the record isn't plain. */
+  push(record: CsvRecord): boolean {
     const row = this.rows;
     if (row === this.#capacity) this.#grow();
     let members = 0;
     for (const _ in record) members++;
     const { timestamp } = record;
-    if (members !== this.#names.length + 1 || typeof timestamp !== "string") return false;
+    if (members !== this.names.length + 1 || typeof timestamp !== "string") return false;
     if (!this.#reader.read(timestamp, this.#stamps, row)) return false;
     for (const column of this.#columns) {
       const value = record[column.name];
@@ -59,8 +56,28 @@ class TickColumns {
       } else return false;
     }
     this.rows++;
-    if (place !== 0 && this.areCountedAlone) this.areCountedAlone = place === this.#equalBefore(row);
     return true;
+  }
+
+  /** @param ticks of the same columns. */
+  pushPlain({ micros, values }: PlainTicks, index: number): void {
+    const row = this.rows;
+    if (row === this.#capacity) this.#grow();
+    this.#stamps.set(row, micros[index]!);
+    const columns = this.#columns;
+    for (let i = 0; i < columns.length; i++) columns[i]!.values[row] = values[i]![index]!;
+    this.rows++;
+  }
+
+  /** Takes the last row away. */
+  pop(): void {
+    this.rows--;
+    for (const { nulls } of this.#columns) nulls[this.rows] = 0;
+  }
+
+  /** Whether the last row has as many equal ones among these rows as came before it at all. */
+  isCountedAlone(place: number | null): boolean {
+    return place === 0 || place === this.#equalBefore(this.rows - 1);
   }
 
   /** Its arrays are those of this object: nothing may be added afterwards. */
@@ -124,6 +141,8 @@ export class RequestRows {
   readonly #areTicks: boolean;
   #columns: TickColumns | null = null;
   #records: CsvRecord[] | null = null;
+  /** Whether each row's count of equal ticks is the one that these rows alone give. */
+  #areCountedAlone = true;
 
   constructor(areTicks: boolean) {
     this.#areTicks = areTicks;
@@ -133,15 +152,39 @@ export class RequestRows {
     return this.#records?.length ?? this.#columns?.rows ?? 0;
   }
 
-  /** @param place of a tick, as `ImportBatch.places`. */
-  push(record: CsvRecord, place: number | null): void {
+  /** What the rows take as columns; null: they go as records. */
+  get columnBytes(): number | null {
+    if (this.#columns === null || !this.#areCountedAlone) return null;
+    return this.#columns.rows * (this.#columns.names.length + 1) * Float64Array.BYTES_PER_ELEMENT;
+  }
+
+  /**
+   * @param place of a tick, as `ImportBatch.places`.
+   * @param asRecords whether all rows may go as records.
+   * @returns false: they would have to, and the row isn't added.
+   */
+  push(record: CsvRecord, place: number | null, asRecords: boolean): boolean {
     if (this.#records === null && this.#areTicks) {
-      this.#columns ??= new TickColumns(record);
-      if (this.#columns.push(record, place)) return;
+      this.#columns ??= new TickColumns(TICK_VALUES.filter((name) => name in record));
+      if (this.#columns.push(record)) return this.#isCounted(place, asRecords);
+      if (!asRecords) return false;
     }
-    this.#records ??= this.#columns?.records() ?? [];
-    this.#columns = null;
-    this.#records.push(record);
+    this.#toRecords().push(record);
+    return true;
+  }
+
+  /** As `push`. */
+  pushPlain(ticks: PlainTicks, index: number, place: number | null, asRecords: boolean): boolean {
+    if (this.#records === null) this.#columns ??= new TickColumns(ticks.names);
+    if (this.#columns !== null && isSameList(this.#columns.names, ticks.names)) {
+      this.#columns.pushPlain(ticks, index);
+      return this.#isCounted(place, asRecords);
+    }
+    if (this.#records === null && !asRecords) return false;
+    const one = new TickColumns(ticks.names);
+    one.pushPlain(ticks, index);
+    this.#toRecords().push(...one.records());
+    return true;
   }
 
   records(): CsvRecord[] {
@@ -150,6 +193,24 @@ export class RequestRows {
 
   /** Null: they aren't plain, or equal ticks of other requests count. */
   columns(): ColumnBatch | null {
-    return this.#columns?.areCountedAlone ? this.#columns.batch() : null;
+    return this.#areCountedAlone ? (this.#columns?.batch() ?? null) : null;
   }
+
+  #toRecords(): CsvRecord[] {
+    this.#records ??= this.#columns?.records() ?? [];
+    this.#columns = null;
+    return this.#records;
+  }
+
+  /** Whether the row that was added last may stay. */
+  #isCounted(place: number | null, asRecords: boolean): boolean {
+    if (!this.#areCountedAlone || this.#columns!.isCountedAlone(place)) return true;
+    if (asRecords) this.#areCountedAlone = false;
+    else this.#columns!.pop();
+    return asRecords;
+  }
+}
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((name, index) => name === b[index]));
 }
