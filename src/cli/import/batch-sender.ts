@@ -7,7 +7,7 @@ import type { CsvRecord } from "../../market/csv.ts";
 import type { PlainTicks } from "./plain-ticks.ts";
 import type { RowKindName } from "./row-columns.ts";
 import { type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
-import { RequestRows } from "./tick-rows.ts";
+import { COLUMN_ROWS_MIN, RequestRows } from "./tick-rows.ts";
 
 /** What goes into one request. */
 export interface BatchSeries {
@@ -76,8 +76,10 @@ export interface BatchSenderOptions {
 
 /** Less than a server's smallest body limit: the size is only estimated. */
 const BATCH_BYTES_MAX = 768 * 1024;
+/** Each is as large; a server that doesn't take so much gets them one by one. */
+const PARTS_MAX = 5;
 /** Rows that wait, of all tickers together. */
-const WAITING_ROWS_MAX = 100_000;
+const WAITING_ROWS_MAX = 300_000;
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 /** Requests of different tickers. */
 const PARALLEL_MAX = 4;
@@ -88,6 +90,8 @@ interface WaitingBatch extends ImportBatch {
 
 export class BatchSender {
   readonly #options: BatchSenderOptions;
+  /** Rows to a request, where they are columns. */
+  readonly #columnRowsMax: number;
   readonly #waiting = new Map<string, WaitingBatch>();
   #rows = 0;
   #bytes = 0;
@@ -98,7 +102,9 @@ export class BatchSender {
   readonly #underWay = new Map<string, Promise<void>>();
 
   constructor(options: BatchSenderOptions) {
+    const { rowsMax, target } = options;
     this.#options = options;
+    this.#columnRowsMax = target.takesParts && rowsMax >= COLUMN_ROWS_MIN ? rowsMax * PARTS_MAX : rowsMax;
   }
 
   /**
@@ -149,8 +155,10 @@ export class BatchSender {
     this.#rows++;
     this.#bytes += bytes;
     this.#lastRow = row;
-    const isFull = (batch.rows.columnBytes ?? batch.bytes) >= BATCH_BYTES_MAX;
-    if (isFull || batch.rows.length >= this.#options.rowsMax) return this.#send(batch.key);
+    const isFull = batch.rows.areColumns
+      ? batch.rows.length >= this.#columnRowsMax
+      : batch.rows.length >= this.#options.rowsMax || batch.bytes >= BATCH_BYTES_MAX;
+    if (isFull) return this.#send(batch.key);
     if (this.#rows >= WAITING_ROWS_MAX || this.#bytes >= WAITING_BYTES_MAX) return this.#sendAll();
     return null;
   }
@@ -183,7 +191,10 @@ export class BatchSender {
       batch = {
         ...series,
         key,
-        rows: new RequestRows(!series.isBars && series.rowKind === null),
+        rows: new RequestRows(!series.isBars && series.rowKind === null, {
+          rows: this.#options.rowsMax,
+          bytes: BATCH_BYTES_MAX,
+        }),
         places: [],
         origins: new RowOrigins(),
         firstRow,

@@ -35,7 +35,19 @@ export function serverTarget({
   /** An older server doesn't. */
   let takesArrow = true;
 
+  /** A refused request is sent part by part: one may be too large, or one row be wrong. */
   async function save(command: SaveCommand): Promise<SaveAnswer> {
+    try {
+      return await saveWhole(command);
+    } catch (error) {
+      if (!(error instanceof RefusedError) || (command.columns?.length ?? 0) < 2) throw error;
+      const answers: SaveAnswer[] = [];
+      for (const part of partsOf(command)) answers.push(await saveWhole(part));
+      return sumOf(answers);
+    }
+  }
+
+  async function saveWhole(command: SaveCommand): Promise<SaveAnswer> {
     let request = (takesArrow ? await toArrowRequest(command) : null) ?? toJsonRequest(command);
     let lastReason = "";
     let pauseMs = 0;
@@ -57,7 +69,7 @@ export function serverTarget({
       lastReason = reasonOf(answer);
       pauseMs = pauseOf(answer);
       if (!RETRIED_STATUSES.includes(answer.status))
-        throw new TargetError(`${redact(url)} refused the rows: ${lastReason}`);
+        throw new RefusedError(`${redact(url)} refused the rows: ${lastReason}`);
     }
     if (signal.aborted) throw new TargetError(`stopped before ${redact(url)} had stored the rows`);
     throw new TargetError(`${redact(url)} did not store the rows in ${ATTEMPTS_MAX} attempts: ${lastReason}`);
@@ -78,11 +90,34 @@ export function serverTarget({
     }
   }
 
-  return { name: redact(url), knowsRequests: true, save, close() {} };
+  return { name: redact(url), knowsRequests: true, takesParts: true, save, close() {} };
+}
+
+/** Sending it again as it is wouldn't help. */
+class RefusedError extends TargetError {}
+
+function partsOf({ columns = [], params, ...shared }: SaveCommand): SaveCommand[] {
+  const occurrences = params.occurrences as unknown[];
+  let at = 0;
+  return columns.map((part) => {
+    const ofPart = occurrences.slice(at, at + part.rows);
+    at += part.rows;
+    return { ...shared, params: { ...params, occurrences: ofPart }, columns: [part] };
+  });
+}
+
+function sumOf(answers: SaveAnswer[]): SaveAnswer {
+  return answers.reduce((all, each) => ({
+    stored: all.stored + each.stored,
+    replaced: all.replaced + each.replaced,
+    repeated: all.repeated + each.repeated,
+    skipped: all.skipped + each.skipped,
+    epoch: each.epoch,
+  }));
 }
 
 function rowsOf({ params, columns }: SaveCommand): number {
-  if (columns !== undefined) return columns.rows;
+  if (columns !== undefined) return columns.reduce((sum, { rows }) => sum + rows, 0);
   return Array.isArray(params.data) ? params.data.length : 0;
 }
 

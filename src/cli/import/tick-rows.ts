@@ -9,6 +9,8 @@ import { Int64Reader, StampTexts } from "../../storage/model/stamp-text.ts";
 import { type PlainTicks, TICK_VALUES } from "./plain-ticks.ts";
 
 const COUNTS: ReadonlySet<string> = new Set(["size", "ask_size"]);
+/** Fewer rows aren't worth columns. */
+export const COLUMN_ROWS_MIN = 2_000;
 /** Then twice as many, and so on: there may be a request for each of thousands of tickers. */
 const FIRST_ROWS = 64;
 
@@ -139,23 +141,27 @@ function isSame(values: Float64Array, nulls: Uint8Array, a: number, b: number): 
 
 export class RequestRows {
   readonly #areTicks: boolean;
-  #columns: TickColumns | null = null;
+  readonly #partMax: { rows: number; bytes: number };
+  /** Full ones, and then the one that is filled. */
+  #parts: TickColumns[] = [];
+  #rowsOfFull = 0;
   #records: CsvRecord[] | null = null;
-  /** Whether each row's count of equal ticks is the one that these rows alone give. */
+  /** Whether each row's count of equal ticks is the one that the rows of its part alone give. */
   #areCountedAlone = true;
 
-  constructor(areTicks: boolean) {
+  /** @param partMax The most that a part of columns has. */
+  constructor(areTicks: boolean, partMax: { rows: number; bytes: number }) {
     this.#areTicks = areTicks;
+    this.#partMax = partMax;
   }
 
   get length(): number {
-    return this.#records?.length ?? this.#columns?.rows ?? 0;
+    return this.#records?.length ?? this.#rowsOfFull + (this.#parts.at(-1)?.rows ?? 0);
   }
 
-  /** What the rows take as columns; null: they go as records. */
-  get columnBytes(): number | null {
-    if (this.#columns === null || !this.#areCountedAlone) return null;
-    return this.#columns.rows * (this.#columns.names.length + 1) * Float64Array.BYTES_PER_ELEMENT;
+  /** Whether the rows can go as columns. */
+  get areColumns(): boolean {
+    return this.#parts.length > 0 && this.#areCountedAlone;
   }
 
   /**
@@ -165,8 +171,9 @@ export class RequestRows {
    */
   push(record: CsvRecord, place: number | null, asRecords: boolean): boolean {
     if (this.#records === null && this.#areTicks) {
-      this.#columns ??= new TickColumns(TICK_VALUES.filter((name) => name in record));
-      if (this.#columns.push(record)) return this.#isCounted(place, asRecords);
+      const names = this.#parts[0]?.names ?? TICK_VALUES.filter((name) => name in record);
+      const part = this.#partFor(names);
+      if (part.push(record)) return this.#isCounted(part, place, asRecords);
       if (!asRecords) return false;
     }
     this.#toRecords().push(record);
@@ -175,10 +182,11 @@ export class RequestRows {
 
   /** As `push`. */
   pushPlain(ticks: PlainTicks, index: number, place: number | null, asRecords: boolean): boolean {
-    if (this.#records === null) this.#columns ??= new TickColumns(ticks.names);
-    if (this.#columns !== null && isSameList(this.#columns.names, ticks.names)) {
-      this.#columns.pushPlain(ticks, index);
-      return this.#isCounted(place, asRecords);
+    const names = this.#parts[0]?.names ?? ticks.names;
+    if (this.#records === null && isSameList(names, ticks.names)) {
+      const part = this.#partFor(names);
+      part.pushPlain(ticks, index);
+      return this.#isCounted(part, place, asRecords);
     }
     if (this.#records === null && !asRecords) return false;
     const one = new TickColumns(ticks.names);
@@ -188,25 +196,37 @@ export class RequestRows {
   }
 
   records(): CsvRecord[] {
-    return this.#records ?? this.#columns?.records() ?? [];
+    return this.#records ?? this.#parts.flatMap((part) => part.records());
   }
 
-  /** Null: they aren't plain, or equal ticks of other requests count. */
-  columns(): ColumnBatch | null {
-    return this.#areCountedAlone ? (this.#columns?.batch() ?? null) : null;
+  /** Null: they aren't plain, or equal ticks of other parts or requests count. */
+  columns(): ColumnBatch[] | null {
+    if (!this.areColumns) return null;
+    return this.#parts.filter(({ rows }) => rows > 0).map((part) => part.batch());
+  }
+
+  #partFor(names: readonly string[]): TickColumns {
+    const last = this.#parts.at(-1);
+    const { rows, bytes } = this.#partMax;
+    const rowBytes = (names.length + 1) * Float64Array.BYTES_PER_ELEMENT;
+    if (last !== undefined && last.rows < Math.min(rows, bytes / rowBytes)) return last;
+    this.#rowsOfFull += last?.rows ?? 0;
+    const part = new TickColumns(names);
+    this.#parts.push(part);
+    return part;
   }
 
   #toRecords(): CsvRecord[] {
-    this.#records ??= this.#columns?.records() ?? [];
-    this.#columns = null;
+    this.#records ??= this.#parts.flatMap((part) => part.records());
+    this.#parts = [];
     return this.#records;
   }
 
   /** Whether the row that was added last may stay. */
-  #isCounted(place: number | null, asRecords: boolean): boolean {
-    if (!this.#areCountedAlone || this.#columns!.isCountedAlone(place)) return true;
+  #isCounted(part: TickColumns, place: number | null, asRecords: boolean): boolean {
+    if (!this.#areCountedAlone || part.isCountedAlone(place)) return true;
     if (asRecords) this.#areCountedAlone = false;
-    else this.#columns!.pop();
+    else part.pop();
     return asRecords;
   }
 }
