@@ -1,6 +1,7 @@
 /** One request to a running server: for import, replay, check and the test feed. */
 import type { ErrorBody } from "../protocol/errors.ts";
 import { isObject, type JsonRecord, stringifyExact } from "../protocol/json.ts";
+import { ARROW_STREAM } from "../protocol/media-types.ts";
 
 export interface ServerRequest {
   /**
@@ -25,8 +26,6 @@ export interface ServerAnswer {
   /** Empty when the answer is no JSON object, such as the page of a proxy. */
   body: JsonRecord;
 }
-
-const ARROW_STREAM = "application/vnd.apache.arrow.stream";
 
 /** Nothing listens there, the connection was lost, or the answer took too long. */
 export class NoAnswer extends Error {

@@ -5,6 +5,7 @@ import {
   adjustmentOf,
   CLOSE_AGE_DAYS_MAX,
   isAdjustedFor,
+  splitBetween,
 } from "../market/adjustment.ts";
 import {
   ACTION_TYPES,
@@ -115,8 +116,12 @@ async function findAdjustment(
 ): Promise<Adjustment> {
   const paid = actions.filter((action) => action.type !== "split" && isAdjustedFor(action, kind));
   const closes =
-    paid.length === 0 ? new Map<string, number>() : await closesBefore(reader, range.ticker, paid, signal);
-  return adjustmentOf(actions, kind, (date) => closes.get(date) ?? null);
+    paid.length === 0 ? new Map<string, LastClose>() : await closesBefore(reader, range.ticker, paid, signal);
+  return adjustmentOf(actions, kind, (exDate) => {
+    const found = closes.get(exDate);
+    // Shares may have been split on a day in between of which no close is stored.
+    return found === undefined ? null : found.close / splitBetween(actions, found.date, exDate);
+  });
 }
 
 async function readActions(
@@ -126,7 +131,9 @@ async function readActions(
 ): Promise<CorporateAction[]> {
   const { kind, ticker } = range;
   // An action before the first bar changes nothing. But averages depend on earlier bars.
-  const from = kind === "daily" ? null : (range.from?.slice(0, DATE_LENGTH) ?? null);
+  // So may the close that a payment is compared with.
+  const first = range.from?.slice(0, DATE_LENGTH);
+  const from = kind === "daily" || first === undefined ? null : daysBefore(first, CLOSE_AGE_DAYS_MAX);
   const rows = await reader.rows({ kind: "actions", ticker, part: null, from, to: asOf }, signal);
   const actions: CorporateAction[] = [];
   for await (const records of answeredRows(rows)) {
@@ -155,24 +162,29 @@ function isStorable({ type, exDate }: CorporateAction): boolean {
   return ACTION_TYPES.includes(type) && DATE.test(exDate) && daysBefore(exDate, 0) === exDate;
 }
 
+interface LastClose {
+  date: string;
+  close: number;
+}
+
 /** By ex-date, the last stored close before it: one walk over the days. */
 async function closesBefore(
   reader: StockReader,
   ticker: string,
   actions: readonly CorporateAction[],
   signal: AbortSignal,
-): Promise<Map<string, number>> {
+): Promise<Map<string, LastClose>> {
   const dates = [...new Set(actions.map(({ exDate }) => exDate))].sort();
   const from = daysBefore(dates[0]!, CLOSE_AGE_DAYS_MAX);
   const to = daysBefore(dates.at(-1)!, 1);
   const rows = await reader.rows({ kind: "daily", ticker, part: null, from, to }, signal);
-  const closes = new Map<string, number>();
-  let last: { date: string; close: number } | null = null;
+  const closes = new Map<string, LastClose>();
+  let last: LastClose | null = null;
   let next = 0;
   const passTo = (date: string | null): void => {
     for (; next < dates.length && (date === null || dates[next]! <= date); next++) {
       if (last !== null && last.date >= daysBefore(dates[next]!, CLOSE_AGE_DAYS_MAX))
-        closes.set(dates[next]!, last.close);
+        closes.set(dates[next]!, last);
     }
   };
   for await (const records of answeredRows(rows)) {

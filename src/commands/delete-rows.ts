@@ -8,6 +8,7 @@ import type { Command } from "./context.ts";
 import { readBound, readDataType, readFlag, requireInterval, requireTicker, show } from "./params.ts";
 import { readId } from "./records.ts";
 import { shownTicker } from "./shown-rows.ts";
+import { warnOfType } from "./warnings.ts";
 
 /** Of one command; more go in several. */
 const DELETE_IDS_MAX = 10_000;
@@ -30,6 +31,7 @@ export const deleteTicks: Command = {
       part: type === ALL_PARTS ? null : type,
       ids: readIds(params.ids),
     });
+    if (removal.part !== null) await warnOfType(call, context.reader, { ticker, type });
     const message = (rows: string, done: string) =>
       `${rows} of ${type === ALL_PARTS ? "ticks" : `${type} ticks`} of ${shownTicker(params.ticker)} ${done} removed.`;
     return commitEdit({ command: "delete_ticks", edit: removal, counted: "removed", message }, call, context);

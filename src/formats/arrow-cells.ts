@@ -1,6 +1,7 @@
 /** Values of an Arrow column one by one, in forms that lose nothing. */
 import type { Vector } from "apache-arrow";
 import { stampOfMicros } from "../market/stamp-micros.ts";
+import { stringifyExact } from "../protocol/json.ts";
 
 /** A number, or the text of what a number doesn't hold: a stamp, a long integer, a nested value. */
 export type ArrowCell = string | number | null;
@@ -53,5 +54,5 @@ function nanosOf(value: bigint, unit: number): string {
 function fieldOf(value: unknown): ArrowCell {
   if (value === null || value === undefined) return null;
   if (typeof value === "number" || typeof value === "string") return value;
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? stringifyExact(value) : String(value);
 }

@@ -1,7 +1,8 @@
 /** Rows that a request brings as an Arrow stream or file (IPC), uncompressed. */
 import type { DataType, RecordBatch, Vector } from "apache-arrow";
+import { parseAllIntegers } from "../protocol/exact-integers.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import { type ArrowCell, arrowCells } from "./arrow-cells.ts";
+import { arrowCells } from "./arrow-cells.ts";
 import { ArrowError } from "./arrow-error.ts";
 
 /**
@@ -17,6 +18,8 @@ const TEXT_CHARS_MAX = 64 * 1024 * 1024;
 const ENDS = [Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]), Buffer.from("ARROW1")];
 
 export interface ArrowRows {
+  /** All of it. */
+  bytes: Uint8Array<ArrayBuffer>;
   rows: number;
   /** As sent, each once, whatever the case. */
   names: string[];
@@ -25,7 +28,7 @@ export interface ArrowRows {
 }
 
 /** @throws ArrowError */
-export async function readArrow(bytes: Uint8Array): Promise<ArrowRows> {
+export async function readArrow(bytes: Uint8Array<ArrayBuffer>): Promise<ArrowRows> {
   // 120 ms and some MB: loaded when the first request brings it.
   const { DataType, RecordBatchReader } = await import("apache-arrow");
   let names: string[];
@@ -52,7 +55,7 @@ export async function readArrow(bytes: Uint8Array): Promise<ArrowRows> {
   const twice = names.find((name, index) => indexOfName(names, name) !== index);
   if (twice !== undefined)
     throw new ArrowError(`got two columns ${JSON.stringify(twice)}, expected one: case makes no difference`);
-  return { rows, names, batches, types: DataType };
+  return { bytes, rows, names, batches, types: DataType };
 }
 
 function isTooLong(rows: number, columns: number, bytes: number): boolean {
@@ -69,6 +72,9 @@ function unreadable(error: unknown): ArrowError {
   return new ArrowError(`the body is no Arrow stream that can be read: ${message}${hint}`, { cause: error });
 }
 
+/** Counts the text, and gives it back. @throws ArrowError there are too many. */
+type Spend = (text: string) => string;
+
 /** A record for each row. @throws ArrowError */
 export function recordsOf(arrow: ArrowRows): Record<string, unknown>[] {
   try {
@@ -82,31 +88,41 @@ export function recordsOf(arrow: ArrowRows): Record<string, unknown>[] {
 function read({ names, batches, types }: ArrowRows): Record<string, unknown>[] {
   const records: Record<string, unknown>[] = [];
   let chars = 0;
+  const spend: Spend = (text) => {
+    chars += text.length;
+    if (chars <= TEXT_CHARS_MAX) return text;
+    throw new ArrowError(`got more than ${TEXT_CHARS_MAX} characters of text in the rows`);
+  };
   for (const batch of batches) {
-    const cells = names.map((_, index) => valuesOf(batch.getChildAt(index)!, types));
+    const cells = names.map((_, index) => valuesOf(batch.getChildAt(index)!, types, spend));
     for (let row = 0; row < batch.numRows; row++) {
-      const entries = names.map((name, index): [string, unknown] => {
-        const value = cells[index]!(row);
-        if (typeof value === "string") chars += value.length;
-        return [name, value];
-      });
-      if (chars > TEXT_CHARS_MAX)
-        throw new ArrowError(`got more than ${TEXT_CHARS_MAX} characters of text in the rows`);
+      const entries = names.map((name, index): [string, unknown] => [name, cells[index]!(row)]);
       records.push(Object.fromEntries(entries));
     }
   }
   return records;
 }
 
-/** As JSON would bring them: integers are numbers, also those beyond a double. */
-function valuesOf(vector: Vector, types: typeof DataType): (row: number) => ArrowCell | bigint | boolean {
+/** As JSON would bring them: integers as numbers, also those beyond a double, lists as lists. */
+function valuesOf(vector: Vector, types: typeof DataType, spend: Spend): (row: number) => unknown {
   if (types.isBool(vector.type)) return (row) => vector.get(row) as boolean | null;
   const cell = arrowCells(vector, types);
-  if (!types.isInt(vector.type)) return cell;
+  const fromText = isNested(vector.type, types)
+    ? parseAllIntegers
+    : types.isInt(vector.type)
+      ? integerOf
+      : (text: string) => text;
   return (row) => {
     const value = cell(row);
-    if (typeof value !== "string") return value;
-    const number = Number(value);
-    return Number.isSafeInteger(number) ? number : BigInt(value);
+    return typeof value === "string" ? fromText(spend(value)) : value;
   };
+}
+
+function integerOf(text: string): number | bigint {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+function isNested(type: DataType, types: typeof DataType): boolean {
+  return [types.isList, types.isFixedSizeList, types.isStruct, types.isMap].some((is) => is(type));
 }

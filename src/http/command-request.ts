@@ -34,7 +34,7 @@ export async function runCommand(call: Call): Promise<Answer> {
   try {
     bodies.waiting++;
     let text: string;
-    let bytes: Uint8Array | null = null;
+    let bytes: Uint8Array<ArrayBuffer> | null = null;
     try {
       if (isArrow(call)) {
         text = commandOfUrl(call);
@@ -57,7 +57,11 @@ function commandOfUrl({ query }: Call): string {
 }
 
 /** @throws RequestError 400 not Arrow, 415 the command takes none. */
-async function readRows(command: Command, params: object, bytes: Uint8Array): Promise<ArrowRows> {
+async function readRows(
+  command: Command,
+  params: object,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<ArrowRows> {
   if (!command.takesArrow)
     throw new RequestError(
       STATUS.wrongMediaType,
@@ -72,7 +76,7 @@ async function readRows(command: Command, params: object, bytes: Uint8Array): Pr
   }
 }
 
-async function run(text: string, bytes: Uint8Array | null, call: Call): Promise<Answer> {
+async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Call): Promise<Answer> {
   const { request, options } = call;
   let payload: unknown;
   try {

@@ -1,12 +1,12 @@
 import { STATUS } from "../protocol/codes.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
+import { ARROW_FILE, ARROW_STREAM, JSON_TYPE } from "../protocol/media-types.ts";
 import type { BodyShare } from "./bodies.ts";
 import type { Call } from "./call.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
-const JSON_TYPE = "application/json";
 /** Of Arrow's stream and of its file: what comes tells which of them it is. */
-const ARROW_TYPES = ["application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"];
+const ARROW_TYPES = [ARROW_STREAM, ARROW_FILE];
 
 /** Whether the body holds the rows of a save, and the URL its command. */
 export function isArrow({ request }: Call): boolean {

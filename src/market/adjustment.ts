@@ -37,8 +37,8 @@ export function isAdjustedFor({ type }: CorporateAction, kind: AdjustmentKind): 
 
 /**
  * @param actions of one ticker, in any order.
- * @param closeBefore the last stored close before the ex-date; null: there is none, or none that is
- *   recent enough.
+ * @param closeBefore the last stored close before the ex-date, for a share of its eve; null: there
+ *   is none, or none that is recent enough.
  */
 export function adjustmentOf(
   actions: readonly CorporateAction[],
@@ -58,6 +58,16 @@ export function adjustmentOf(
     payouts[at] = payouts[at + 1]! * steps[at]!.payout;
   }
   return { exDates: dates, ratios, payouts, notApplied: steps.flatMap(({ notApplied }) => notApplied) };
+}
+
+/** New shares for each one of the first date, on the eve of the second. */
+export function splitBetween(actions: readonly CorporateAction[], date: string, exDate: string): number {
+  let shares = 1;
+  for (const action of actions) {
+    const isBetween = action.type === "split" && action.exDate > date && action.exDate < exDate;
+    if (isBetween && isPositive(action.ratio)) shares *= action.ratio;
+  }
+  return shares;
 }
 
 /** The span of a bar. @param bounds the ex-dates, in the form of the stamp. */

@@ -159,12 +159,17 @@ export class MemoryBoard {
    */
   beginStatement(client: string, bounds: { max: number; perClient: number }): (() => void) | null {
     const hash = hashOf(client);
-    if (!this.#mayBegin(hash, bounds)) this.#removeDead(STATEMENTS, 0);
-    if (!this.#mayBegin(hash, bounds)) return null;
+    if (!this.#hasRoom(hash, bounds)) this.#removeDead(STATEMENTS, 0);
+    if (!this.#hasRoom(hash, bounds)) return null;
     const at = this.#take(STATEMENTS, process.pid);
     if (at === null) return null;
     Atomics.store(this.#cells, at + 1, hash);
-    return () => void Atomics.compareExchange(this.#cells, at, process.pid, 0);
+    const leave = () => void Atomics.compareExchange(this.#cells, at, process.pid, 0);
+    // Another process may have seen the same room: with its entry made, each looks once more, and
+    // whoever finds too many steps back.
+    if (this.#hasRoom(hash, { max: bounds.max + 1, perClient: bounds.perClient + 1 })) return leave;
+    leave();
+    return null;
   }
 
   /** Running statements, in all processes. */
@@ -172,7 +177,8 @@ export class MemoryBoard {
     return this.#entries(STATEMENTS).length;
   }
 
-  #mayBegin(hash: number, { max, perClient }: { max: number; perClient: number }): boolean {
+  /** For one more. */
+  #hasRoom(hash: number, { max, perClient }: { max: number; perClient: number }): boolean {
     const entries = this.#entries(STATEMENTS);
     if (entries.length >= max) return false;
     return hash === 0 || entries.filter((at) => this.#cell(at + 1) === hash).length < perClient;

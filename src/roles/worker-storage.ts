@@ -12,7 +12,8 @@ import { createRunnerPool } from "../sql/runner-pool.ts";
 import { sqlReplyOf } from "../sql/sql-reply.ts";
 import { CachedReader } from "../storage/cached-reader.ts";
 import { bytesOfSave } from "../storage/column-saves.ts";
-import type { Placement, WorkerContext, WorkerParts } from "../storage/engine.ts";
+import type { Save } from "../storage/contract.ts";
+import type { Placement, SentRequest, WorkerContext, WorkerParts } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { GroupCommit } from "../storage/group-commit.ts";
 import { updateOf } from "../storage/update-contract.ts";
@@ -73,7 +74,7 @@ interface Saves extends Pick<WorkerStorage, "save" | "edit" | "removeCheck"> {
 
 const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => Saves> = {
   hub: (_, hub) => ({
-    save: (save, request) => hub.save(save, bytesOfSave(save, request)),
+    save: (save, request) => hub.save(save, sizeOf(save, request)),
     edit: (edit) => hub.edit(edit),
     removeCheck: (ticker) => hub.removeCheck(ticker),
   }),
@@ -82,7 +83,7 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
     const commits = new GroupCommit(writer!);
     return {
       async save(save, request) {
-        const outcome = await commits.save(save, bytesOfSave(save, request));
+        const outcome = await commits.save(save, sizeOf(save, request));
         const update = outcome.ok ? updateOf(save, outcome) : null;
         if (update !== null) hub.announce(save.ticker, update);
         return outcome;
@@ -97,6 +98,11 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
     };
   },
 };
+
+/** Rows of an Arrow body have another size once they are read. */
+function sizeOf(save: Save, { text, arrow }: SentRequest): number {
+  return bytesOfSave(save, arrow === null ? text : null);
+}
 
 interface Sql extends Partial<Pick<WorkerStorage, "memory" | "shrink" | "close">> {
   execute: WorkerStorage["executeSql"];

@@ -159,11 +159,18 @@ export interface WorkerParts {
   close?(): void | Promise<void>;
 }
 
+/** The request of a save, as the client sent it. */
+export interface SentRequest {
+  /** The command. */
+  text: string;
+  /** Its rows, unpacked; null: the command has them. */
+  arrow: Uint8Array<ArrayBuffer> | null;
+}
+
 /** What another server does for a worker. */
 interface UpstreamParts {
   updates: UpdateSource;
-  /** @param request the whole command as sent. */
-  save(save: Save, request: string | null): Promise<SaveOutcome>;
+  save(save: Save, request: SentRequest): Promise<SaveOutcome>;
   edit(edit: Edit): Promise<EditOutcome>;
   removeCheck(ticker: string): Promise<void>;
   runSql(request: UpstreamSql): Promise<SqlAnswer>;

@@ -37,7 +37,7 @@ export function commandContext(parts: CommandParts): CommandContext {
     noteRepetitions: repetitionNotice(log),
     async save(save, update, { text, arrow, saveId }) {
       save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), ...update };
-      const outcome = await storage.save(save, arrow === null ? text : null);
+      const outcome = await storage.save(save, { text, arrow: arrow?.bytes ?? null });
       if (outcome.ok) {
         counters.saves++;
         counters.rowsSaved += save.rows.length;

@@ -2,7 +2,7 @@
 import type { MemoryPart } from "../memory/memory-watch.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
-import type { UpdateSource } from "../storage/engine.ts";
+import type { SentRequest, UpdateSource } from "../storage/engine.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 
 export interface WorkerStorage {
@@ -15,10 +15,9 @@ export interface WorkerStorage {
    * Resolves when the save is stored, and this worker's subscribers have been told of its update.
    *
    * @param save with its `update`.
-   * @param request the whole command as sent: for its size, and for a database that takes commands.
-   *   Null: its rows came as Arrow.
+   * @param request for its size, and for a database that takes commands.
    */
-  save(save: Save, request: string | null): Promise<SaveOutcome>;
+  save(save: Save, request: SentRequest): Promise<SaveOutcome>;
   /** Resolves when the edit is made, and this worker's subscribers have been told. */
   edit(edit: Edit): Promise<EditOutcome>;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;

@@ -120,7 +120,7 @@ async function commitEach(
 async function saveOne(saves: RemoteSaves, save: Save): Promise<SaveOutcome> {
   const update = save.update ?? { saveId: crypto.randomUUID(), repeated: false, frame: "" };
   try {
-    return await saves.save({ ...save, update }, JSON.stringify(saveCommand(save)));
+    return await saves.save({ ...save, update }, { text: JSON.stringify(saveCommand(save)), arrow: null });
   } catch (error) {
     return refusalOf(error);
   }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MEMORY_BOARD_FILE, MemoryBoard } from "../../src/memory/memory-board.ts";
@@ -73,6 +73,37 @@ test("statements of a process that died don't count", async () => {
   expect(board.beginStatement("a", bounds)).not.toBeNull();
   other!();
   expect(board.statements).toBe(1);
+});
+
+test.each([
+  { of: "all", clients: ["a", "b"], bounds: { max: 1, perClient: 1 } },
+  { of: "a client", clients: ["a", "a"], bounds: { max: 9, perClient: 1 } },
+])("processes that begin at the same moment don't pass the bound of $of together", async (run) => {
+  const running = join(folder, "running");
+  writeFileSync(running, new Uint8Array(4));
+  // The board holds those too that are about to step back, so they count themselves.
+  const script = (client: string): string =>
+    onBoard(`
+      const running = new Int32Array(Bun.mmap(${JSON.stringify(running)}, { shared: true }).buffer);
+      let most = 0;
+      for (let begun = 0; begun < 20_000; ) {
+        const leave = board.beginStatement("${client}", ${JSON.stringify(run.bounds)});
+        if (leave === null) continue;
+        begun++;
+        most = Math.max(most, Atomics.add(running, 0, 1) + 1);
+        Atomics.sub(running, 0, 1);
+        leave();
+      }
+      console.log(most)`);
+  const most = await Promise.all(
+    run.clients.map(async (client) => {
+      const command = [process.execPath, "--no-orphans", "-e", script(client)];
+      const child = Bun.spawn(command, { stdout: "pipe" });
+      processes.push(child);
+      return Number(await child.stdout.text());
+    }),
+  );
+  expect(most).toEqual([1, 1]);
 });
 
 test("the greatest runner is killed, whoever owns it, and neither a committing one nor a small one", async () => {

@@ -99,7 +99,9 @@ test(
     expect(new Set(stored).size).toBe(stored.length);
     const there = new Set(stored);
     expect(answered.filter((price) => !there.has(price))).toEqual([]);
-    expect(await db.reader.pool()).toMatchObject({ active_connections: 0, waiting_requests: 0 });
+    // The pool's own work holds one for a moment.
+    await until(async () => (await db.reader.pool()).active_connections === 0);
+    expect(await db.reader.pool()).toMatchObject({ waiting_requests: 0 });
     expect((await db.reader.pool()).stale_connections).toBeGreaterThan(0);
   },
   TIMEOUT_MS,

@@ -4,11 +4,14 @@ import {
   Bool,
   type DataType,
   Dictionary,
+  Field,
   Float64,
   Int32,
   Int64,
+  List,
   makeData,
   Null,
+  Struct,
   Table,
   TimestampMicrosecond,
   tableToIPC,
@@ -27,8 +30,12 @@ const BACKENDS: Backend[] = [SQLITE, DUCKDB, postgresBackend(usePostgres()), FRO
 const START_US = Date.UTC(2024, 0, 2, 15) * 1_000;
 const STREAM = "application/vnd.apache.arrow.stream";
 
-type Value = number | bigint | string | boolean | null;
+type Value = number | bigint | string | boolean | null | Value[] | { [name: string]: Value };
 type Columns = Record<string, [type: DataType, values: Value[]]>;
+
+function listOf(type: DataType): List {
+  return new List(new Field("item", type, true));
+}
 
 /** The library's builder of stamps takes milliseconds. */
 function vectorOf(type: DataType, values: Value[]): Vector {
@@ -194,6 +201,54 @@ for (const backend of BACKENDS) {
       stored: 2,
     });
     expect(await stored(server, "K", "trade")).toHaveLength(4);
+  });
+
+  test(`rows that are left out are counted, and lists are those of JSON: ${backend.name}`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const server = await backend.start({ flags: [], workers: 1 }, stack);
+    const body = bodyOf({
+      t: [new Utf8(), [null, "2024-01-02T15:00:00Z", "2024-01-02T15:00:01Z"]],
+      price: [new Float64(), [1, 2, 3]],
+      size: [new Int64(), [1n, 2n, 3n]],
+      conditions: [listOf(new Int64()), [null, [12n, 2n ** 60n + 1n, null], []]],
+      flags: [listOf(new Utf8()), [null, ["@", "T"], null]],
+      venue: [
+        new Struct([new Field("code", new Int64()), new Field("name", new Utf8())]),
+        [null, { code: 4n, name: "N" }, null],
+      ],
+    });
+    const command = saveTicks("T", "trade", { index_col: "t" });
+    expect((await send(server, command, body)).body).toMatchObject({ rows: 3, stored: 2, skipped: 1 });
+    expect(await stored(server, "T", "trade")).toMatchObject([
+      {
+        extra: {
+          conditions: [12, 2 ** 60 + 1, null],
+          flags: ["@", "T"],
+          venue: { code: 4, name: "N" },
+        },
+      },
+      { extra: { conditions: [] } },
+    ]);
+    const saveBars = { command: "save_stock_data", params: { ticker: "B", index_col: "date" } };
+    const bars = bodyOf({
+      date: [new Utf8(), [null, "2024-01-02", "2024-01-02"]],
+      close: [new Float64(), [10, 11, 12]],
+    });
+    expect((await send(server, saveBars, bars)).body).toMatchObject({
+      ...{ rows: 3, stored: 1, replaced: 1, skipped: 1 },
+    });
+  });
+
+  test(`a body within --max-body-mb is taken, however long it were as JSON: ${backend.name}`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const server = await backend.start({ flags: ["--max-body-mb", "1"], workers: 1 }, stack);
+    const count = 30_000;
+    const body = bodyOf({
+      timestamp: [stampType, micros(count)],
+      price: [new Float64(), Array.from({ length: count }, (_, i) => 100 + i / 7)],
+      size: [new Int64(), new Array<bigint>(count).fill(1n)],
+    });
+    expect((await send(server, saveTicks("T", "trade"), body)).body).toMatchObject({ stored: count });
   });
 }
 

@@ -169,6 +169,29 @@ test("counted, copied between engines, and there again under the same names", as
   }
 });
 
+test("a dividend after a split is of the share after it, also where no close lies between", async () => {
+  const bars = [
+    { date: "2024-06-07", close: 1_000 },
+    { date: "2024-06-11", close: 98 },
+  ];
+  await server.command("save_stock_data", { ticker: "GAP", index_col: "date", data: bars });
+  const minute = [{ datetime: "2024-06-10T15:00:00Z", close: 100 }];
+  const ofMinutes = { ticker: "GAP", interval: "1min" };
+  await server.command("save_stock_data", { ...ofMinutes, index_col: "datetime", data: minute });
+  await save("GAP", [
+    { ex_date: "2024-06-10", type: "split", ratio: 10 },
+    { ex_date: "2024-06-11", type: "dividend", cash: 2 },
+  ]);
+  const closes = async (params: Record<string, unknown>): Promise<number[]> => {
+    const { body } = await server.command<{ data: { close: number }[] }>("get_stock_data", params);
+    return body.data.map(({ close }) => close);
+  };
+  expect(await closes({ ticker: "GAP", adjustment: "all" })).toEqual([98, 98]);
+  expect(await closes({ ticker: "GAP", adjustment: "dividend" })).toEqual([980, 98]);
+  expect(await closes({ ...ofMinutes, adjustment: "all", start_date: "2024-06-10T14:00:00Z" })).toEqual([98]);
+  expect(await closes({ ...ofMinutes, adjustment: "all", start_date: "2024-06-11" })).toEqual([]);
+});
+
 test("what another program has stored as an action, and can't be one, is passed over", async () => {
   await server.command("save_stock_data", {
     ticker: "ODD",

@@ -259,6 +259,43 @@ test("Ctrl-C ends it with what was stored, also while it waits for standard inpu
   }
 });
 
+test("an import with append that is killed before its first answer adds no row twice", async () => {
+  const rows = Array.from({ length: 250 }, (_, i) => `2024-01-02T10:00:00Z,${1 + (i % 2)},1\n`);
+  const file = await csv("killed.csv", `timestamp,price,size\n${rows.join("")}`);
+  // Between the import and the server: keeps the answer of the first request to itself.
+  const answered = Promise.withResolvers<void>();
+  let isKilled = false;
+  await using between = Bun.serve({
+    port: 0,
+    async fetch(request) {
+      const { pathname } = new URL(request.url);
+      const { method, headers } = request;
+      const body = method === "POST" ? await request.bytes() : undefined;
+      const answer = await fetch(`${server.url}${pathname}`, { method, headers, body });
+      if (isKilled || pathname !== "/db_command") return answer;
+      answered.resolve();
+      return await new Promise<Response>(() => {});
+    },
+  });
+  const args = ["import", file, "--ticker", "KILLED", "--on-duplicate", "append", "--batch", "100"];
+  const env = { ...process.env, XDG_STATE_HOME: join(dir, "state") };
+  const start = (): Bun.Subprocess<"ignore", "pipe", "pipe"> =>
+    Bun.spawn([process.execPath, "--no-orphans", MAIN, ...args, "--to", between.url.origin], {
+      env,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+  await using killed = start();
+  await answered.promise;
+  killed.kill("SIGKILL");
+  await killed.exited;
+  isKilled = true;
+  await using again = start();
+  expect(await again.exited).toBe(0);
+  expect(await rowsOf("get_realtime_data", { ticker: "KILLED", data_type: "trade" })).toHaveLength(250);
+});
+
 test("Ctrl-C in the middle of a database file stores whole batches and counts them truly", async () => {
   const rows = ["timestamp,price,size"];
   for (let i = 0; i < 300_000; i++) rows.push(`2024-01-02T10:00:00.${String(i).padStart(6, "0")}Z,${i},1`);

@@ -90,6 +90,11 @@ for (const backend of BACKENDS) {
       0,
       ['data_type: no "dialy" of "MB", did you mean "daily"?'],
     ]);
+    const removal = { ticker: "MB", data_type: "trades", all: true };
+    const removed = await server.command("delete_ticks", removal);
+    expect(removed.body).toMatchObject({ warnings: meant, removed: 0 });
+    const strict = await server.command("delete_ticks", { ...removal, strict: true });
+    expect([strict.status, strict.body.error]).toEqual([400, meant[0]]);
   });
 }
 

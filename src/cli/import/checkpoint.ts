@@ -9,8 +9,8 @@ import { join } from "node:path";
 export interface ReachedPlace {
   /** Rows of the whole import that are stored, with those that were left out. */
   rows: number;
-  /** The database that has them. */
-  epoch: string;
+  /** The database that has them; null while no request has been answered. */
+  epoch: string | null;
   /** Tells the requests of this import from those of another. */
   importId: string;
 }
@@ -34,7 +34,8 @@ export class Checkpoint {
   read(): ReachedPlace | null {
     try {
       const { rows, epoch, importId } = JSON.parse(readFileSync(this.#path, "utf8"));
-      if (Number.isSafeInteger(rows) && typeof epoch === "string" && typeof importId === "string")
+      const isEpoch = epoch === null || typeof epoch === "string";
+      if (Number.isSafeInteger(rows) && isEpoch && typeof importId === "string")
         return { rows, epoch, importId };
     } catch {
       // There is none, or it was cut off: the import begins at the beginning, which does no harm.

@@ -226,18 +226,22 @@ class ImportRun {
 
   /** Finds out whether an import of the same files was interrupted. */
   #goOn(): void {
-    const { target, restart, onResume } = this.#request;
+    const { target, restart, onResume, onDuplicate } = this.#request;
     const versions = this.#files.map(({ source }) => source.version);
     // What is sent again is added again where the target doesn't know its requests.
-    const isAgainAdded = this.#request.onDuplicate === "append" && !target.knowsRequests;
+    const isAgainAdded = onDuplicate === "append" && !target.knowsRequests;
     if (versions.includes(null) || isAgainAdded) return;
     this.#checkpoint = new Checkpoint([target.name, versions, whatAndHow(this.#request)]);
     const reached = restart ? null : this.#checkpoint.read();
-    if (reached === null) return;
+    if (reached === null) {
+      // Before the first request: its answer may never come, and only its name tells it later.
+      if (onDuplicate === "append") this.#checkpoint.note({ rows: 0, epoch: null, importId: this.#importId });
+      return;
+    }
     this.#rowsBefore = reached.rows;
     this.#epochBefore = reached.epoch;
     this.#importId = reached.importId;
-    onResume?.(reached.rows);
+    if (reached.rows > 0) onResume?.(reached.rows);
   }
 
   /** The rows that were stored before are in another database: they are missing in this one. */

@@ -3,10 +3,11 @@
  * (remote-updates.ts).
  */
 import { unavailable } from "../../protocol/errors.ts";
+import { ARROW_STREAM, JSON_TYPE } from "../../protocol/media-types.ts";
 import type { Save, SaveCounts, SaveOutcome } from "../contract.ts";
+import type { SentRequest } from "../engine.ts";
 import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
 import { isPosition } from "./commands.ts";
-import { saveCommand } from "./save-command.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
@@ -28,13 +29,9 @@ export class RemoteSaves {
     this.#maxBodyBytes = maxBodyBytes;
   }
 
-  /**
-   * @param sent the whole command; null: its rows came as Arrow.
-   * @throws RequestError as Upstream.ask: every refusal of the upstream.
-   */
-  async save(save: Save, sent: string | null): Promise<SaveOutcome> {
-    const request = sent ?? JSON.stringify(saveCommand(save));
-    const bytes = Buffer.byteLength(request);
+  /** @throws RequestError as Upstream.ask: every refusal of the upstream. */
+  async save(save: Save, request: SentRequest): Promise<SaveOutcome> {
+    const bytes = request.arrow?.length ?? Buffer.byteLength(request.text);
     if (this.#bytesInFlight > 0 && this.#bytesInFlight + bytes > SAVE_BYTES_IN_FLIGHT_MAX) {
       throw unavailable(
         `save: ${this.#bytesInFlight} bytes of saves wait for the upstream already; try again`,
@@ -48,14 +45,15 @@ export class RemoteSaves {
     }
   }
 
-  async #send(save: Save, request: string, packed: boolean): Promise<SaveOutcome> {
+  async #send(save: Save, { text, arrow }: SentRequest, packed: boolean): Promise<SaveOutcome> {
     // "error" asks whether the key was free, which a repetition would answer wrongly.
     const repeatable = save.onDuplicate !== "error";
     return this.#upstream.ask(
       {
         what: "save",
-        path: "/db_command",
-        body: packed ? await pack(request) : request,
+        path: arrow === null ? "/db_command" : `/db_command?command=${encodeURIComponent(text)}`,
+        type: arrow === null ? JSON_TYPE : ARROW_STREAM,
+        body: packed ? await pack(arrow ?? text) : (arrow ?? text),
         packed,
         saveId: save.update,
         idempotencyKey: save.update?.request?.text,
@@ -102,7 +100,7 @@ function areCounts(
   return Object.values(counts).every(isPosition);
 }
 
-async function pack(text: string): Promise<Uint8Array<ArrayBuffer>> {
-  const packed = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+async function pack(body: string | Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const packed = new Blob([body]).stream().pipeThrough(new CompressionStream("gzip"));
   return new Uint8Array(await new Response(packed).arrayBuffer());
 }

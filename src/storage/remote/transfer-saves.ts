@@ -66,7 +66,7 @@ export class TransferSaves {
   }
 
   #store(save: Save): Promise<SaveOutcome> {
-    return this.#saves.save(save, JSON.stringify(saveCommand(save)));
+    return this.#saves.save(save, { text: JSON.stringify(saveCommand(save)), arrow: null });
   }
 }
 

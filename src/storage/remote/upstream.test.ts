@@ -110,14 +110,14 @@ test("a read whose connection is lost is asked again", async () => {
 test("a save is repeated as it was sent, but not where a repetition would answer something else", async () => {
   const { upstream, commands } = scriptedPeer(["drop", Response.json(STORED), "drop"]);
   const saves = new RemoteSaves(upstream, 1_000);
-  expect(await saves.save(ticks("match"), '{"x": NaN }')).toMatchObject({
+  expect(await saves.save(ticks("match"), { text: '{"x": NaN }', arrow: null })).toMatchObject({
     ok: true,
     stored: 0,
     position: null,
   });
   expect(commands).toEqual(['{"x": NaN }', '{"x": NaN }']);
 
-  const lost = await refusalOf(saves.save(ticks("error"), "{}"));
+  const lost = await refusalOf(saves.save(ticks("error"), { text: "{}", arrow: null }));
   expect(lost.message).toBe(
     "save: the connection to the upstream was lost; whether it was stored is unknown",
   );
@@ -175,7 +175,9 @@ test("prices asked for in one turn are one question, each ticker once", async ()
 test("no more requests are under way than there may be connections", async () => {
   const peer = scriptedPeer([], { together: 3, commandsInAll: 20 });
   const saves = new RemoteSaves(peer.upstream, 1_000);
-  await Promise.all(Array.from({ length: 20 }, () => saves.save(ticks("match"), "{}")));
+  await Promise.all(
+    Array.from({ length: 20 }, () => saves.save(ticks("match"), { text: "{}", arrow: null })),
+  );
   expect(peer.underMax).toBe(3);
   expect(peer.upstream.figures).toEqual({ active: 0, waiting: 0, broken: 0, isAway: false });
 });

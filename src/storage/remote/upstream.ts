@@ -3,6 +3,7 @@ import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { clientGone, RequestError, timeIsUp, unavailable } from "../../protocol/errors.ts";
+import { JSON_TYPE } from "../../protocol/media-types.ts";
 import {
   IDEMPOTENCY_HEADER,
   SAVE_ID_HEADER,
@@ -39,7 +40,9 @@ export interface UpstreamRequest {
   /** Begins error messages: "save". */
   what: string;
   path: string;
-  /** Sent by POST as JSON; null for GET. */
+  /** Of the body; default JSON. */
+  type?: string;
+  /** Sent by POST; null for GET. */
   body: string | Uint8Array<ArrayBuffer> | null;
   /** The body is packed with gzip. */
   packed?: boolean;
@@ -241,7 +244,7 @@ export class Upstream {
         method: request.body === null ? "GET" : "POST",
         headers: {
           ...this.#headers,
-          ...(request.body === null ? {} : { "Content-Type": "application/json" }),
+          ...(request.body === null ? {} : { "Content-Type": request.type ?? JSON_TYPE }),
           ...(request.packed === true ? { "Content-Encoding": "gzip" } : {}),
           ...(idempotencyKey === undefined ? {} : { [IDEMPOTENCY_HEADER]: idempotencyKey }),
           ...(saveId === undefined
