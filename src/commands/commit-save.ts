@@ -33,9 +33,15 @@ export async function commitSave(
   return JSON.stringify({ message, ...(await commit({ prepared, frame }, call, context)) });
 }
 
-export interface SavePart {
+/** What subscribers get is in `frame`. */
+interface FramedSave {
   prepared: PreparedSave<Save>;
   frame: string;
+}
+
+export interface SavePart extends FramedSave {
+  /** The request with the rows of this part. */
+  call: CommandCall;
 }
 
 /**
@@ -47,10 +53,15 @@ export interface SavePart {
 export async function commitParts(
   parts: readonly SavePart[],
   message: string,
-  call: CommandCall,
   context: CommandContext,
 ): Promise<string> {
-  const settled = await Promise.allSettled(parts.map((part) => commit(part, call, context)));
+  const begun: Promise<CommitAnswer>[] = [];
+  for (const part of parts) {
+    const answer = commit(part, part.call, context);
+    begun.push(answer);
+    if (!context.savesInOrder) await answer.catch(() => null);
+  }
+  const settled = await Promise.allSettled(begun);
   const failed = settled.findIndex(({ status }) => status === "rejected");
   if (failed >= 0) throw partFailed(settled, failed);
   const answers = settled.map((each) => (each as PromiseFulfilledResult<CommitAnswer>).value);
@@ -83,7 +94,7 @@ interface CommitAnswer extends PartCounts {
 }
 
 async function commit(
-  { prepared, frame }: SavePart,
+  { prepared, frame }: FramedSave,
   call: CommandCall,
   context: CommandContext,
 ): Promise<CommitAnswer> {

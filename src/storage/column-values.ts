@@ -115,7 +115,10 @@ export class StampReader {
     const micros = this.micros(text);
     if (Number.isNaN(micros)) return false;
     if (Number.isSafeInteger(micros)) into.set(row, micros);
-    else into.values[row] = BigInt(this.#seconds) * BigInt(MICROS) + BigInt(this.#fraction); // far from 1970
+    else {
+      // Far from 1970.
+      into.values[row] = BigInt(this.#seconds) * BigInt(MICROS) + BigInt(this.#fraction);
+    }
     return true;
   }
 

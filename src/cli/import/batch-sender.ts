@@ -22,7 +22,7 @@ export interface BatchSeries {
 }
 
 /** For messages: where a row of it stands. */
-export interface RowFile {
+interface RowFile {
   where(line: number): string;
 }
 
@@ -257,10 +257,11 @@ function located({ origins }: ImportBatch, error: Error): Error {
   const index = REFUSED_RECORD.exec(error.message)?.[1];
   const refused = index === undefined ? undefined : origins.at(Number(index));
   if (refused === undefined) return error;
+  const { length } = origins;
   const others =
-    origins.length === 1
+    length === 1
       ? ""
-      : `; none of the ${origins.length} rows of its request, ${origins.at(0)} to ${origins.at(-1)}, is stored`;
+      : `; none of the ${length} rows of its request, ${origins.at(0)} to ${origins.at(-1)}, is stored`;
   return new TargetError(`${refused}: ${error.message}${others}`, { cause: error });
 }
 

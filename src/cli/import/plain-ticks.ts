@@ -3,13 +3,13 @@
  * ISO 8601 or as an epoch number, and numbers in digits with a decimal point. Any other line is
  * left to the reader of rows, which knows all forms and all errors.
  */
-import { isBars } from "../../market/csv.ts";
+import { type ColumnPlan, isBars } from "../../market/csv.ts";
+import type { DateOrder } from "../../market/date-order.ts";
 import { EPOCH_RANGES, type EpochUnit } from "../../market/epoch-unit.ts";
 import { daysOf } from "../../storage/column-values.ts";
-import type { Layout } from "./layout.ts";
 
 export const TICK_VALUES = ["price", "size", "ask_price", "ask_size"] as const;
-export type TickValue = (typeof TICK_VALUES)[number];
+type TickValue = (typeof TICK_VALUES)[number];
 
 /** Rows of successive lines. The arrays are used again: take what is kept before the next lines. */
 export interface PlainTicks {
@@ -31,6 +31,19 @@ interface PlainForm {
   unit: EpochUnit | null;
   /** Whether stamps say their zone; null: some do. */
   saysZone: boolean | null;
+}
+
+/** What of a layout says whether ticks are plain: see Layout. */
+interface TickLayout {
+  plan: ColumnPlan;
+  tickerIndex: number | null;
+  rows: object | null;
+  own: object | null;
+  stamps: { unit: EpochUnit | null; order: DateOrder | null };
+  zone: object | null;
+  saysZone: boolean | null;
+  numbers: { decimal: string };
+  scale: number | null;
 }
 
 const STAMP = -1;
@@ -64,7 +77,7 @@ const LETTER_T = 84;
 const LETTER_Z = 90;
 
 /** @param separator of the text. @returns null: such ticks aren't plain. */
-export function plainTicksOf(layout: Layout, separator: string): PlainTickLines | null {
+export function plainTicksOf(layout: TickLayout, separator: string): PlainTickLines | null {
   const { plan, zone, stamps, numbers, scale, rows, own, tickerIndex, saysZone } = layout;
   const isOfTicks = rows === null && own === null && tickerIndex === null && !isBars(plan.kind);
   const isWhole = plan.id === null && plan.extras.length === 0 && plan.stampIndexes.length === 1;
@@ -108,7 +121,10 @@ export class PlainTickLines {
     return this.#rows;
   }
 
-  /** Reads lines up to one that isn't plain, or whose end isn't there. @returns where that begins. */
+  /**
+   * Reads lines up to one that isn't plain, or whose end isn't there.
+   * @returns where that begins.
+   */
   read(text: string, start: number): number {
     let at = start;
     while (this.#readLine(text, at)) {
@@ -221,7 +237,7 @@ export class PlainTickLines {
     return digits < FRACTION_DIGITS ? micros * POWERS[FRACTION_DIGITS - digits]! : micros;
   }
 
-  /** @returns false: the others of the column say it, and this one doesn't, or the other way round. */
+  /** @returns false: the others of the column say it and this one doesn't, or they don't. */
   #passZone(text: string): boolean {
     const { saysZone } = this.#form;
     const sign = text.charCodeAt(this.#at);

@@ -35,19 +35,7 @@ export function serverTarget({
   /** An older server doesn't. */
   let takesArrow = true;
 
-  /** A refused request is sent part by part: one may be too large, or one row be wrong. */
   async function save(command: SaveCommand): Promise<SaveAnswer> {
-    try {
-      return await saveWhole(command);
-    } catch (error) {
-      if (!(error instanceof RefusedError) || (command.columns?.length ?? 0) < 2) throw error;
-      const answers: SaveAnswer[] = [];
-      for (const part of partsOf(command)) answers.push(await saveWhole(part));
-      return sumOf(answers);
-    }
-  }
-
-  async function saveWhole(command: SaveCommand): Promise<SaveAnswer> {
     let request = (takesArrow ? await toArrowRequest(command) : null) ?? toJsonRequest(command);
     let lastReason = "";
     let pauseMs = 0;
@@ -90,11 +78,25 @@ export function serverTarget({
     }
   }
 
-  return { name: redact(url), knowsRequests: true, takesParts: true, save, close() {} };
+  return { name: redact(url), knowsRequests: true, takesParts: true, save: inParts(save), close() {} };
 }
 
 /** Sending it again as it is wouldn't help. */
 class RefusedError extends TargetError {}
+
+/** A refused request is sent part by part: it may be too large, or one row be wrong. */
+function inParts(save: ImportTarget["save"]): ImportTarget["save"] {
+  return async (command) => {
+    try {
+      return await save(command);
+    } catch (error) {
+      if (!(error instanceof RefusedError) || (command.columns?.length ?? 0) < 2) throw error;
+      const answers: SaveAnswer[] = [];
+      for (const part of partsOf(command)) answers.push(await save(part));
+      return sumOf(answers);
+    }
+  };
+}
 
 function partsOf({ columns = [], params, ...shared }: SaveCommand): SaveCommand[] {
   const occurrences = params.occurrences as unknown[];

@@ -11,7 +11,7 @@
 const WINDOW_MAX = 500_000;
 
 /** A text that sorts by time, or microseconds: of one form in a series. */
-export type SeenStamp = string | number;
+export type StampKey = string | number;
 
 export type RowValue = string | number | boolean | bigint | null | undefined;
 
@@ -29,28 +29,28 @@ interface SeenRows {
  */
 class SeenSeries {
   readonly key: string;
-  #stamps: SeenStamp[] = [];
+  #stamps: StampKey[] = [];
   /** Row after row, `#width` of each: an array a row would cost the collector of garbage much. */
   #values: RowValue[] = [];
   #width = -1;
   /** Index of the first that is still remembered. */
   #head = 0;
-  #last: SeenStamp | null = null;
+  #last: StampKey | null = null;
   /** Stamps of several rows, and those that came late. */
-  readonly #others = new Map<SeenStamp, SeenRows>();
+  readonly #others = new Map<StampKey, SeenRows>();
   /** The first and the last stamp that is not remembered any more. */
-  #forgotten: { from: SeenStamp; to: SeenStamp } | null = null;
+  #forgotten: { from: StampKey; to: StampKey } | null = null;
 
   constructor(key: string) {
     this.key = key;
   }
 
   /** Whether it is later than all others: then `add` is all there is to do. */
-  isNext(stamp: SeenStamp): boolean {
+  isNext(stamp: StampKey): boolean {
     return this.#last === null || stamp > this.#last;
   }
 
-  add(stamp: SeenStamp, values: readonly RowValue[]): void {
+  add(stamp: StampKey, values: readonly RowValue[]): void {
     const isNext = this.isNext(stamp);
     if (isNext) this.#last = stamp;
     if (this.#width < 0) this.#width = values.length;
@@ -63,7 +63,7 @@ class SeenSeries {
   }
 
   /** Null: no row of the stamp is remembered. */
-  find(stamp: SeenStamp): SeenRows | null {
+  find(stamp: StampKey): SeenRows | null {
     const other = this.#others.get(stamp);
     if (other !== undefined) return other;
     const at = this.#indexOf(stamp);
@@ -74,11 +74,11 @@ class SeenSeries {
     return seen;
   }
 
-  isForgotten(stamp: SeenStamp): boolean {
+  isForgotten(stamp: StampKey): boolean {
     return this.#forgotten !== null && stamp >= this.#forgotten.from && stamp <= this.#forgotten.to;
   }
 
-  forget(stamp: SeenStamp): void {
+  forget(stamp: StampKey): void {
     if (this.#stamps[this.#head] === stamp) this.#dropHead();
     this.#others.delete(stamp);
     this.#forgotten ??= { from: stamp, to: stamp };
@@ -96,7 +96,7 @@ class SeenSeries {
   }
 
   /** -1: it isn't among those that came in order. */
-  #indexOf(stamp: SeenStamp): number {
+  #indexOf(stamp: StampKey): number {
     let low = this.#head;
     let high = this.#stamps.length - 1;
     while (low <= high) {
@@ -116,7 +116,7 @@ export class Sightings {
   #last: SeenSeries | null = null;
   /** Two rings of one order: what came longest ago is forgotten first. */
   readonly #arrivedSeries: SeenSeries[] = [];
-  readonly #arrivedStamps: SeenStamp[] = [];
+  readonly #arrivedStamps: StampKey[] = [];
   /** Index in the rings. */
   #oldest = 0;
 
@@ -128,13 +128,13 @@ export class Sightings {
    * @returns how many rows of the series and stamp were seen before; null when too many others came
    *   between to know it.
    */
-  rowsBefore(series: string, stamp: SeenStamp): number | null {
+  rowsBefore(series: string, stamp: StampKey): number | null {
     const seen = this.#find(this.#seriesOf(series), stamp, []);
     return typeof seen === "object" && seen !== null ? seen.rows++ : seen;
   }
 
   /** As `rowsBefore`, for those with the same values, whose array may be used again. */
-  equalBefore(key: string, stamp: SeenStamp, values: readonly RowValue[]): number | null {
+  equalBefore(key: string, stamp: StampKey, values: readonly RowValue[]): number | null {
     const series = this.#seriesOf(key);
     const seen = this.#find(series, stamp, values);
     if (typeof seen !== "object" || seen === null) return seen;
@@ -151,7 +151,7 @@ export class Sightings {
   /**
    * @returns what was seen of the stamp; 0 when it is the first row, null when that isn't known.
    */
-  #find(series: SeenSeries, stamp: SeenStamp, values: readonly RowValue[]): SeenRows | 0 | null {
+  #find(series: SeenSeries, stamp: StampKey, values: readonly RowValue[]): SeenRows | 0 | null {
     if (!series.isNext(stamp)) {
       const seen = series.find(stamp);
       if (seen !== null) return seen;
@@ -173,7 +173,7 @@ export class Sightings {
     return series;
   }
 
-  #arrive(series: SeenSeries, stamp: SeenStamp): void {
+  #arrive(series: SeenSeries, stamp: StampKey): void {
     if (this.#arrivedStamps.length < this.windowMax) {
       this.#arrivedSeries.push(series);
       this.#arrivedStamps.push(stamp);
