@@ -42,15 +42,16 @@ withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
   test(
     "a batch of saves is as if each had been committed alone",
     async () => {
+      using dir = tempDir();
+      using other = tempDir();
+      await using together = await open(dir.path);
+      await using alone = await open(other.path);
       for (let seed = 1; seed <= 8; seed++) {
-        using dir = tempDir();
-        using other = tempDir();
-        await using together = await open(dir.path);
-        await using alone = await open(other.path);
+        const tickers = ["A", "B", "C"].map((name) => `${name}${seed}`);
         const random = randomNumbers(seed);
         const pick = (n: number): number => Math.floor(random() * n);
         const saves = Array.from({ length: 60 }, (): Save => {
-          const ticker = ["A", "B", "C"][pick(3)]!;
+          const ticker = tickers[pick(3)]!;
           if (pick(2) === 0) {
             const rows = Array.from({ length: 1 + pick(4) }, (): [string, number, number?] =>
               pick(3) === 0 ? [at(pick(3)), pick(3), pick(4)] : [at(pick(3)), pick(3)],
@@ -69,7 +70,7 @@ withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
         for (const save of saves) expected.push(...(await alone.writer.commit([save])));
         const ofBoth = [outcomes, expected].map((list) => list.map((outcome) => ({ ...outcome, epoch: "" })));
         expect({ seed, outcomes: ofBoth[0] }).toEqual({ seed, outcomes: ofBoth[1] });
-        for (const ticker of ["A", "B", "C"]) {
+        for (const ticker of tickers) {
           for (const of of [allBars, allTicks] as const) {
             const unwritten = (rows: Row[]): Row[] => rows.map(({ write_timestamp: _, ...row }) => row);
             expect(unwritten(await of(together, ticker))).toEqual(unwritten(await of(alone, ticker)));

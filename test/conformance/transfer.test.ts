@@ -244,7 +244,7 @@ for (const driver of DRIVERS) {
     withDatabase("every page begins where the one before ended", async (database) => {
       // Borders of pages fall within one stamp, and a count at a border is rewritten while it is
       // walked over.
-      const rows = Array.from({ length: TICKS_MANY * 4 }, (_, n): TickRow => {
+      const rows = Array.from({ length: TICKS_MANY * 2 }, (_, n): TickRow => {
         return [stampOf(Math.floor(n / 5_000)), n, n, null, null, null, null, n % 5_000];
       });
       await saveAll(database, ticks("A", "trade", rows));
@@ -255,7 +255,7 @@ for (const driver of DRIVERS) {
         await save(database, [ticks("A", "trade", [[stamp, price, 77, null, null, null, null, seq]])]);
       }
       expect(walked).toEqual(rows);
-      const days = Array.from({ length: TICKS_MANY * 2 }, (_, n): BarRow => {
+      const days = Array.from({ length: TICKS_MANY }, (_, n): BarRow => {
         return [new Date(Date.UTC(1900, 0, n + 1)).toISOString().slice(0, 10), 1, 1, 1, n, n, null];
       });
       await saveAll(database, bars("A", "daily", days));

@@ -28,10 +28,11 @@ const manySmall = (batches: number): string[][] =>
   Array.from({ length: batches }, () => Array(500).fill(SMALL));
 const someLarge = (count: number): string[][] => Array.from({ length: count }, () => [LARGE]);
 
+/** In each, what comes last is more than the bound alone. */
 const MIXES: Record<string, string[][]> = {
-  "small, then large": [...manySmall(30), ...someLarge(40)],
-  "large, then small": [...someLarge(40), ...manySmall(30)],
-  "one giant among small ones": [...manySmall(15), [GIANT], ...manySmall(15)],
+  "small, then large": [...manySmall(20), ...someLarge(20)],
+  "large, then small": [...someLarge(20), ...manySmall(20)],
+  "one giant among small ones": [...manySmall(10), [GIANT], ...manySmall(20)],
 };
 
 async function save(db: OpenDatabase, batches: string[][]): Promise<void> {

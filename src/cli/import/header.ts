@@ -20,8 +20,6 @@ export interface Header {
   /** Whether the names stand in the file. */
   inFile: boolean;
   shape: FileShape | null;
-  /** What yfinance writes above its rows. */
-  ticker: string | null;
 }
 
 const SHAPE_ROWS = 20;
@@ -38,14 +36,17 @@ export function findHeader(
   options: HeaderOptions,
 ): Header {
   if (columns !== null) return named(columns, 0, false);
-  const texts = rows.slice(0, SHAPE_ROWS + 3).map((row) => row.fields.map(textOf));
+  const texts = textsOf(rows);
   if (options.noHeader) return withoutHeader(texts, options.columnNames);
   const shape = shapeOfRows(texts.slice(0, SHAPE_ROWS));
-  if (shape !== null) return { names: shape.columns!, rows: 0, inFile: false, shape, ticker: null };
+  if (shape !== null) return { names: shape.columns!, rows: 0, inFile: false, shape };
   const above = VENDOR_LINE.test(texts[0]?.[0] ?? "") ? 1 : 0;
   const first = texts[above] ?? [];
-  const perTicker = headerOfYfinance(texts);
-  if (perTicker !== null) return perTicker;
+  const yfinance = headerOfYfinance(texts);
+  if (yfinance !== null) {
+    tickerOfYfinance(texts);
+    return yfinance;
+  }
   const wide = texts.findIndex((fields) => fields.length > 2);
   if (first.length === 1 && wide > above) {
     throw new DoubtError(
@@ -63,7 +64,7 @@ export function findHeader(
 
 function named(names: string[], rows: number, inFile: boolean): Header {
   const clean = names.map((name) => name.replace("\uFEFF", "").trim());
-  return { names: clean, rows, inFile, shape: shapeOfHeader(clean), ticker: null };
+  return { names: clean, rows, inFile, shape: shapeOfHeader(clean) };
 }
 
 function withoutHeader(texts: string[][], columnNames: string[] | null): Header {
@@ -74,10 +75,10 @@ function withoutHeader(texts: string[][], columnNames: string[] | null): Header 
         `--columns has ${columnNames.length} names, and the first row ${width} fields: expected as many`,
       );
     }
-    return { names: columnNames, rows: 0, inFile: false, shape: null, ticker: null };
+    return { names: columnNames, rows: 0, inFile: false, shape: null };
   }
   const shape = shapeOfRows(texts.slice(0, SHAPE_ROWS));
-  if (shape !== null) return { names: shape.columns!, rows: 0, inFile: false, shape, ticker: null };
+  if (shape !== null) return { names: shape.columns!, rows: 0, inFile: false, shape };
   const row = (texts[0] ?? []).slice(0, 12).map(quote).join(", ");
   throw new DoubtError(
     `the first row (${row}) is of no known shape: --columns NAME,NAME,… gives its columns their names`,
@@ -88,14 +89,36 @@ function withoutHeader(texts: string[][], columnNames: string[] | null): Header 
 function headerOfYfinance(texts: string[][]): Header | null {
   const [names = [], tickers = [], stamp = []] = texts;
   if (names[0] !== "Price" || tickers[0] !== "Ticker" || !/^date/i.test(stamp[0] ?? "")) return null;
-  const distinct = [...new Set(tickers.slice(1))];
-  if (distinct.length !== 1) {
-    throw new DoubtError(
-      `the columns are of ${distinct.length} tickers (${distinct.slice(0, 5).join(", ")}) side by side: expected one ticker to a file, or a column that names it`,
-    );
-  }
   const columns = [stamp[0]!, ...names.slice(1)];
-  return { names: columns, rows: 3, inFile: true, shape: shapeOfHeader(columns), ticker: distinct[0]! };
+  return { names: columns, rows: 3, inFile: true, shape: shapeOfHeader(columns) };
+}
+
+/** @throws DoubtError There are several. */
+function tickerOfYfinance(texts: string[][]): string {
+  const distinct = [...new Set(texts[1]!.slice(1))];
+  if (distinct.length === 1) return distinct[0]!;
+  throw new DoubtError(
+    `the columns are of ${distinct.length} tickers (${distinct.slice(0, 5).join(", ")}) side by side: expected one ticker to a file, or a column that names it`,
+  );
+}
+
+/** @returns the ticker that a file names above its rows, or null. @throws DoubtError */
+export function tickerAbove(columns: string[] | null, rows: readonly SourceRow[]): string | null {
+  if (columns !== null) return null;
+  const texts = textsOf(rows);
+  return headerOfYfinance(texts) === null ? null : tickerOfYfinance(texts);
+}
+
+/** What tells files apart that can't be read alike: their columns, or the form of their rows. */
+export function headerKey(columns: string[] | null, rows: readonly SourceRow[]): unknown {
+  if (columns !== null) return columns;
+  const texts = textsOf(rows);
+  const first = texts[0] ?? [];
+  const yfinance = headerOfYfinance(texts);
+  if (yfinance !== null) return [yfinance.rows, yfinance.names];
+  if (VENDOR_LINE.test(first[0] ?? "")) return texts.slice(0, 2);
+  if (!first.some((field) => /^[+-]?\d/.test(field))) return first;
+  return [first.length, shapeOfRows(texts.slice(0, SHAPE_ROWS))?.name ?? null];
 }
 
 /** @returns index of a column by its name, as written or simplified. @throws DoubtError */
@@ -146,6 +169,11 @@ export function tickerColumn(
   if (asked === "none") return null;
   if (asked !== null) return columnIndex(names, asked, "--ticker-column");
   return chosen.get("ticker") ?? findTickerColumn(names);
+}
+
+/** Of rows that may be a header, or tell a shape. */
+function textsOf(rows: readonly SourceRow[]): string[][] {
+  return rows.slice(0, SHAPE_ROWS + 3).map((row) => row.fields.map(textOf));
 }
 
 function textOf(field: SourceField): string {

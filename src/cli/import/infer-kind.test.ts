@@ -19,6 +19,7 @@ function intervalOf(...texts: string[]): string {
   return inferInterval(
     texts.map((text) => ({
       ticker: "T",
+      file: 0,
       ms: Date.parse(text.includes(":") ? `${text.replace(" ", "T")}Z` : text),
       hasTime: text.includes(":"),
       atMidnight: !text.includes(":") || text.includes("00:00:00"),
@@ -65,6 +66,7 @@ test("bars of other lengths are told by the time between two, holes left aside",
 test("the time between bars is that of a ticker", () => {
   const at = (ticker: string, minute: number) => ({
     ticker,
+    file: 0,
     ms: minute * 60_000,
     hasTime: true,
     atMidnight: false,

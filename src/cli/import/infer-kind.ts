@@ -6,13 +6,19 @@ import {
   type CsvKind,
   planColumns,
 } from "../../market/csv.ts";
-import { type BarLength, intervalOfSeconds } from "../../market/interval.ts";
+import { type BarLength, intervalOfSeconds, secondsOfInterval } from "../../market/interval.ts";
 import { DoubtError } from "./doubt.ts";
 
 const HOUR_MS = 3_600_000;
 const NIGHT_MS = 6 * HOUR_MS;
 const DAY_MS = 86_400_000;
+const DAY_SECONDS = 86_400;
 const WEEK_DAYS = 7;
+/** No length of bars. */
+const MONTH = Number.POSITIVE_INFINITY;
+/** So many times between bars, and most of them equal, are no accident of bars that are missing. */
+const CLEAR_GAPS = 5;
+const CLEAR_SHARE = 0.75;
 const MONTH_DAYS = { min: 28, max: 31 };
 const ASK_FOR_INTERVAL = "pass --interval, such as daily, hourly or 5min";
 const ASK_FOR_TYPE = "pass --type quote or --type trade";
@@ -45,6 +51,8 @@ export function inferFamily(header: readonly string[], choices: ColumnChoices): 
   if (trade !== null) return "trade";
   if (quote !== null)
     throw new DoubtError(`the columns have a price, but neither a size nor an ask price: ${ASK_FOR_TYPE}`);
+  const fault = faultOf(header, "trade", choices);
+  if (fault.includes("--column")) throw new DoubtError(fault);
   throw new DoubtError(
     `the columns ${header.map((name) => JSON.stringify(name.slice(0, 40))).join(", ")} are neither bars ` +
       "(date, open, high, low, close, volume) nor ticks (timestamp, price, size): expected a header of these names, or --column TARGET=NAME",
@@ -91,6 +99,8 @@ function planOrFault(header: readonly string[], kind: CsvKind, choices: ColumnCh
 
 export interface SeenStamp {
   ticker: string;
+  /** Which file it stands in. */
+  file: number;
   ms: number;
   hasTime: boolean;
   /** As written, or in the zone that the user or the shape names. */
@@ -104,12 +114,46 @@ export interface InferredInterval {
 }
 
 /**
+ * The length of all bars, where no file and ticker has bars of another.
+ *
+ * @throws DoubtError saying what to pass.
+ */
+export function inferInterval(stamps: readonly SeenStamp[]): InferredInterval {
+  const inferred = commonInterval(stamps);
+  const seconds = secondsOfInterval(inferred.interval);
+  for (const [, group] of groupsOf(stamps, ({ ticker, file }) => `${file} ${ticker}`)) {
+    const own = clearSeconds(group);
+    if (own === null || own === seconds) continue;
+    const [{ ticker }] = group as [SeenStamp];
+    throw new DoubtError(
+      `the bars${ticker === "" ? " of one file" : ` of ${ticker}`} are ${own === MONTH ? "a month apart" : intervalOfSeconds(own)}, and others ${inferred.interval}: import bars of each length apart, or ${ASK_FOR_INTERVAL} for all`,
+    );
+  }
+  return inferred;
+}
+
+/** @returns the length of the bars of one ticker in one file, where that is beyond doubt. */
+function clearSeconds(stamps: readonly SeenStamp[]): number | null {
+  const gaps = gapsByTicker(stamps);
+  if (stamps.every(({ hasTime, atMidnight }) => atMidnight || !hasTime)) {
+    const days = gaps.map((gap) => Math.round(gap / DAY_MS));
+    if (days.length >= CLEAR_GAPS && isMonthly(days)) return MONTH;
+    if (days.length >= CLEAR_GAPS && isWeekly(days)) return WEEK_DAYS * DAY_SECONDS;
+    return days.some((each) => each < WEEK_DAYS) ? DAY_SECONDS : null;
+  }
+  const shortest = gaps.reduce((least, gap) => Math.min(least, gap), Number.POSITIVE_INFINITY);
+  const isClear = gaps.filter((gap) => gap === shortest).length >= gaps.length * CLEAR_SHARE;
+  if (gaps.length < CLEAR_GAPS || !isClear || shortest >= DAY_MS - HOUR_MS) return null;
+  return shortest / 1_000;
+}
+
+/**
  * Daily bars have no time, the same time each day, or midnight. The length of others is the time
  * between two bars of a ticker, if most have the same.
  *
  * @throws DoubtError saying what to pass.
  */
-export function inferInterval(stamps: readonly SeenStamp[]): InferredInterval {
+function commonInterval(stamps: readonly SeenStamp[]): InferredInterval {
   if (stamps.length === 0) throw new DoubtError(`no row tells the time of its bar: ${ASK_FOR_INTERVAL}`);
   const gaps = gapsByTicker(stamps);
   if (stamps.every((stamp) => !stamp.hasTime)) return ofDays(gaps, "its stamps are dates");
@@ -136,16 +180,26 @@ export function inferInterval(stamps: readonly SeenStamp[]): InferredInterval {
 
 function ofDays(gaps: readonly number[], why: string): InferredInterval {
   const days = gaps.map((gap) => Math.round(gap / DAY_MS));
-  if (days.length >= 2 && days.every((each) => each >= MONTH_DAYS.min && each <= MONTH_DAYS.max)) {
+  if (isMonthly(days)) {
     throw new DoubtError(
       "the bars are a month apart, and no length of bars is a month: --interval daily stores them as daily bars",
     );
   }
-  const isWeekly =
+  return isWeekly(days)
+    ? { interval: "1week", why: "the bars are a week apart" }
+    : { interval: "daily", why };
+}
+
+function isMonthly(days: readonly number[]): boolean {
+  return days.length >= 2 && days.every((each) => each >= MONTH_DAYS.min && each <= MONTH_DAYS.max);
+}
+
+function isWeekly(days: readonly number[]): boolean {
+  return (
     days.length >= 2 &&
     days.every((each) => each % WEEK_DAYS === 0) &&
-    days.filter((each) => each === WEEK_DAYS).length * 2 >= days.length;
-  return isWeekly ? { interval: "1week", why: "the bars are a week apart" } : { interval: "daily", why };
+    days.filter((each) => each === WEEK_DAYS).length * 2 >= days.length
+  );
 }
 
 /** A night in which clocks change is an hour longer or shorter. */
@@ -161,17 +215,22 @@ function distanceFromDays(gap: number): number {
 
 /** The times between the bars of a ticker, of all tickers together. */
 function gapsByTicker(stamps: readonly SeenStamp[]): number[] {
-  const byTicker = new Map<string, Set<number>>();
-  for (const { ticker, ms } of stamps) {
-    let instants = byTicker.get(ticker);
-    if (instants === undefined) {
-      instants = new Set();
-      byTicker.set(ticker, instants);
-    }
-    instants.add(ms);
-  }
-  return [...byTicker.values()].flatMap((instants) => {
-    const sorted = [...instants].sort((a, b) => a - b);
+  return [...groupsOf(stamps, ({ ticker }) => ticker).values()].flatMap((group) => {
+    const sorted = [...new Set(group.map(({ ms }) => ms))].sort((a, b) => a - b);
     return sorted.slice(1).map((ms, index) => ms - sorted[index]!);
   });
+}
+
+function groupsOf(
+  stamps: readonly SeenStamp[],
+  keyOf: (stamp: SeenStamp) => string,
+): Map<string, SeenStamp[]> {
+  const groups = new Map<string, SeenStamp[]>();
+  for (const stamp of stamps) {
+    const key = keyOf(stamp);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [stamp]);
+    else group.push(stamp);
+  }
+  return groups;
 }

@@ -2,10 +2,11 @@
  * Decides how files of one layout are read: which column is what, how its values are written, whose
  * rows they are. Nothing is guessed: a doubt is asked about, before the first row is stored.
  */
-import { simplify } from "../../market/column-names.ts";
+import { numberColumns, simplify, splitZone } from "../../market/column-names.ts";
 import {
   type ColumnChoices,
   type ColumnPlan,
+  CsvError,
   type CsvKind,
   isBars,
   plainRules,
@@ -20,7 +21,7 @@ import {
 } from "../../market/csv.ts";
 import type { DateOrder } from "../../market/date-order.ts";
 import type { EpochUnit } from "../../market/epoch-unit.ts";
-import { parseInterval } from "../../market/interval.ts";
+import { type BarLength, parseInterval } from "../../market/interval.ts";
 import {
   type DecimalMark,
   isWholeText,
@@ -35,7 +36,7 @@ import { type Zone, zoneOf } from "../../market/zone.ts";
 import { kindOf } from "../../storage/model/kinds.ts";
 import { type ActionColumns, type ActionRule, findActionColumns } from "./action-columns.ts";
 import type { SourceRow } from "./csv-rows.ts";
-import { DoubtError } from "./doubt.ts";
+import { DoubtError, listed } from "./doubt.ts";
 import { type ExportColumns, exportColumns } from "./export-columns.ts";
 import { chosenColumns, columnIndex, findHeader, type Header, tickerColumn } from "./header.ts";
 import { type InferredInterval, inferFamily, inferInterval, type SeenStamp } from "./infer-kind.ts";
@@ -83,8 +84,20 @@ export interface SampledFile {
   rows: readonly SourceRow[];
   /** What the folder says that an export wrote: the type of ticks, or the length of bars. */
   part?: string | null;
+  /** Of text. */
+  separator?: string | null;
+  /** Of all its rows, where no column names it; or null. @throws DoubtError */
+  ticker(): string | null;
   /** Hands out all rows; only the sample where a source can't be read twice. */
   everyRow(visit: (row: SourceRow) => void): Promise<void>;
+}
+
+/** A column that must say the same in every row: others don't belong among these. */
+interface RowMark {
+  index: number;
+  text: string;
+  /** Ends a message. */
+  expected: string;
 }
 
 export interface Layout {
@@ -100,6 +113,7 @@ export interface Layout {
   /** Of a file that an export wrote. */
   own: ExportColumns | null;
   actions: ActionColumns;
+  marks: RowMark[];
   stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
@@ -113,6 +127,17 @@ export interface Layout {
   rules(): ReadingRules;
 }
 
+/** Columns that say of each row what it is, simplified. */
+const TYPE_NAMES = [
+  ...["type", "ticktype", "eventtype", "event", "recordtype", "msgtype", "messagetype", "updatetype"],
+  "datatype",
+];
+const OF_QUOTES = /\b(?:quotes?|bid|ask|offer|n?bbo)\b/i;
+/** The price of a trade beside quotes, simplified. */
+const TRADE_PRICES = ["last", "lastprice", "price", "tradeprice"];
+/** What separates fields whose numbers have decimal commas. */
+const COMMA_FREE = [";", "\t"];
+const OF_TRADES = /\btrades?\b/i;
 /** Prices of fixed point are larger, and few real prices that are all whole. */
 const SUSPICIOUS_PRICE = 1e6;
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*|[A-Z][A-Za-z_/]+)?$/;
@@ -148,13 +173,17 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       return index < 0 ? [] : [index];
     }),
     isZero: (index) => sample.isZero(index),
+    isZeros: (index) => own === null && sample.texts(index).length > 1 && sample.isZero(index),
     ticker: tickerIndex === null ? "" : (sample.texts(tickerIndex)[0] ?? ""),
   };
   const asked = isRowKind(options.kind) ? null : options.kind;
   const known = asked ?? ownKind(first!, header, own);
+  if (known === null) checkRows(header);
   const family = known ?? inferFamily(header.names, choices);
   const decided = await decideKind(family, sample, choices, tickerIndex, { ...options, kind: known });
   const { plan } = decided;
+  checkTargets(plan, options.columns);
+  if (known === null) checkTypes(plan, sample);
   const unclear = unclearVolumes(plan);
   if (unclear.length > 0) {
     const target = isBars(plan.kind) ? "volume" : "size";
@@ -177,6 +206,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       tickerIndex,
       own,
       actions,
+      marks: rowMarks(plan, sample, known),
       stamps,
       zone,
       zoneText,
@@ -209,7 +239,7 @@ function rowLayout(header: Header, kind: RowKindName, options: ReadingOptions): 
     ...{ id: null, idParts: [], extras: [], leftOut: rows.leftOut, width: rows.width },
   };
   return {
-    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS },
+    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS, marks: [] },
     kindWhy: options.kind !== null ? null : "as an export wrote them",
     ...{ stamps: { unit: null, order: null, text: "" }, zone: null, zoneText: "as the stamps say, or UTC" },
     ...{ saysZone: null, numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
@@ -226,6 +256,19 @@ export function tickerIn(
 ): string {
   const text = String(fields[tickerIndex!] ?? "");
   return own !== null || rows?.isExport === true ? text : text.trim();
+}
+
+/** @throws CsvError The row doesn't belong among the others. */
+export function checkMarks(
+  { marks, header }: Pick<Layout, "marks" | "header">,
+  fields: readonly SourceField[],
+): void {
+  for (const { index, text, expected } of marks) {
+    const found = String(fields[index] ?? "").trim();
+    if (found === text) continue;
+    const column = quote(header.names[index]!);
+    throw new CsvError(`column ${column}: got ${quote(found)}, and not ${quote(text)} ${expected}`);
+  }
 }
 
 /** The adjusted close is kept, too. */
@@ -264,16 +307,30 @@ class Sample {
   readonly heads: readonly SampledFile[];
   readonly rows: SourceField[][];
   readonly #where: string[];
+  /** Index of the head of each row. */
+  readonly #files: number[];
   readonly header: Header;
 
   constructor(heads: readonly SampledFile[], header: Header) {
     this.heads = heads;
     this.header = header;
-    const rows = heads.flatMap((head) =>
-      head.rows.slice(header.rows).map((row) => ({ fields: row.fields, where: head.where(row.line) })),
+    const rows = heads.flatMap((head, file) =>
+      head.rows.slice(header.rows).map((row) => ({ fields: row.fields, where: head.where(row.line), file })),
     );
     this.rows = rows.map(({ fields }) => fields);
     this.#where = rows.map(({ where }) => where);
+    this.#files = rows.map(({ file }) => file);
+  }
+
+  fileOf(row: number): number {
+    return this.#files[row]!;
+  }
+
+  /** Of each row. */
+  tickers(index: number | null): string[] {
+    if (index !== null) return this.rows.map((fields) => String(fields[index] ?? "").trim());
+    const ofFiles = this.heads.map((head) => head.ticker() ?? "");
+    return this.#files.map((file) => ofFiles[file]!);
   }
 
   /** Without blanks. */
@@ -363,19 +420,97 @@ function intervalOf(
   tickerIndex: number | null,
   options: ReadingOptions,
 ): InferredInterval {
-  const { shape, names } = sample.header;
-  const rows = sample.rows.map((fields) => fields.map((field) => String(field ?? "")));
-  const indexOf = (name: string): number => names.findIndex((each) => simplify(each) === name);
-  const told = shape?.interval?.(rows, indexOf) ?? null;
+  const { shape } = sample.header;
+  const told = toldLength(sample)?.length ?? null;
   if (told !== null) return { interval: told, why: `as a column of ${shape!.name} says` };
   const zone = options.zone ?? zoneOf(shape?.dailyZone ?? "");
   const reader = stampReader("trade", stamps, options.zone, options);
-  return inferInterval(
-    sample.rows.flatMap((fields) => {
-      const ticker = tickerIndex === null ? "" : String(fields[tickerIndex] ?? "").trim();
-      return seenStamp(stampText(plan, fields), ticker, reader, stamps, zone) ?? [];
-    }),
+  const tickers = sample.tickers(tickerIndex);
+  const seen = sample.rows.flatMap((fields, row) => {
+    const stamp = seenStamp(stampText(plan, fields), tickers[row]!, reader, stamps, zone);
+    return stamp === null ? [] : { ...stamp, file: sample.fileOf(row) };
+  });
+  if (seen.length === 0) checkFirstStamp(plan, sample, reader);
+  return inferInterval(seen);
+}
+
+/** @returns null when no column tells it. */
+function toldLength(sample: Sample): { index: number; text: string; length: BarLength } | null {
+  const { shape, names } = sample.header;
+  const index = names.findIndex((each) => simplify(each) === shape?.length?.column);
+  const text = index < 0 ? undefined : sample.texts(index)[0];
+  const length = text === undefined ? null : shape!.length!.of(text);
+  return length === null ? null : { index, text: text!, length };
+}
+
+function rowMarks({ kind }: ColumnPlan, sample: Sample, known: CsvKind | null): RowMark[] {
+  const { shape, names } = sample.header;
+  const told = isBars(kind) && known === null ? toldLength(sample) : null;
+  if (told !== null) {
+    const { index, text } = told;
+    return [{ index, text, expected: "as in the first row: import bars of each length apart" }];
+  }
+  const { column, text } = shape?.tradeMark ?? {};
+  const index = names.findIndex((each) => simplify(each) === column);
+  if (kind !== "trade" || index < 0) return [];
+  return [{ index, text: text!, expected: "of a trade: --skip-bad leaves other events out" }];
+}
+
+/** @throws DoubtError The columns look like those of ticks, and the rows are none. */
+function checkRows({ shape, names }: Header): void {
+  const other = shape?.otherRows?.(new Set(names.map(simplify))) ?? null;
+  if (other === null) return;
+  throw new DoubtError(
+    `these are ${other}, as ${shape!.name} has them, and neither bars nor ticks: --type trade stores them as trades all the same`,
   );
+}
+
+/** @throws DoubtError The user names a column for what such rows don't have. */
+function checkTargets({ kind }: ColumnPlan, asked: ReadingOptions["columns"]): void {
+  const ofKind = [...numberColumns(kind).map(({ name }) => name), ...(isBars(kind) ? [] : ["id"])];
+  const targets = ["timestamp", "datetime", "date", "time", "ticker", ...ofKind];
+  const wrong = asked.find(({ target }) => !targets.includes(target));
+  if (wrong === undefined) return;
+  const rows = isBars(kind) ? `${kind} bars` : `${kind}s`;
+  throw new DoubtError(
+    `--column ${wrong.target}=${wrong.column}: ${rows} have no ${wrong.target}: expected ${listed(targets)}`,
+  );
+}
+
+/** @throws DoubtError Some rows are of another type. */
+function checkTypes({ kind, numbers, extras }: ColumnPlan, sample: Sample): void {
+  if (isBars(kind)) return;
+  const last = extras.find(({ column }) => TRADE_PRICES.includes(simplify(column)));
+  if (kind === "quote" && last !== undefined) {
+    const prices = numbers.filter(({ isPrice }) => isPrice);
+    const isSet = (field: SourceField | undefined): boolean => Number(field ?? 0) !== 0;
+    const isTrade = (fields: SourceField[]): boolean =>
+      isSet(fields[last.index]) && !prices.some(({ index }) => isSet(fields[index]));
+    if (sample.rows.some(isTrade))
+      throw new DoubtError(
+        `some rows have a ${quote(last.column)} and no bid or ask, so they are trades among quotes: expected ticks of one type in a file; --type quote takes all rows for quotes, --type trade for trades`,
+      );
+  }
+  const others = kind === "trade" ? OF_QUOTES : OF_TRADES;
+  for (const { index, column } of extras) {
+    if (!TYPE_NAMES.includes(simplify(column))) continue;
+    const other = sample.texts(index).find((text) => others.test(text.replaceAll("_", " ")));
+    if (other === undefined) continue;
+    throw new DoubtError(
+      `column ${quote(column)} has ${quote(other)}, and the columns are those of ${kind}s: expected ticks of one type in a file; --type ${kind} takes all rows for ${kind}s`,
+    );
+  }
+}
+
+/** @throws DoubtError It can't be read, as no other. */
+function checkFirstStamp(plan: ColumnPlan, sample: Sample, reader: StampReader): void {
+  const first = sample.stamps(plan).find(({ text }) => text !== "");
+  try {
+    if (first !== undefined) reader.read(first.text, "");
+  } catch (error) {
+    if (!(error instanceof TimestampError)) throw error;
+    throw new DoubtError(`column ${quoteStamp(plan)}: ${error.message} (${first!.where})`);
+  }
 }
 
 function seenStamp(
@@ -384,7 +519,7 @@ function seenStamp(
   reader: StampReader,
   { unit }: ColumnStamps,
   zone: Zone | null,
-): SeenStamp | null {
+): Omit<SeenStamp, "file"> | null {
   try {
     const stamp = reader.read(text, ticker);
     if (stamp === null) return null;
@@ -393,7 +528,7 @@ function seenStamp(
     const isThere = zone !== null && (ms + zone.offsetAt(ms)) % DAY_MS === 0;
     if (unit !== null)
       return { ticker, ms, hasTime: true, atMidnight: isThere || (zone === null && isUtcMidnight) };
-    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{12,14}$/.test(text);
+    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{10,}(?:\.\d+)?$/.test(text);
     const isWritten = text.includes(":") ? MIDNIGHT.test(text) : isUtcMidnight;
     return { ticker, ms, hasTime, atMidnight: isWritten || (hasTime && isThere) };
   } catch (error) {
@@ -424,6 +559,12 @@ function zoneFor(
   const seen = sample.stamps(plan).filter(({ text }) => text !== "");
   if (plan.kind !== "daily") {
     const saysZone = unit === null ? allSayZone(plan, seen) : null;
+    const named = plan.stampColumns.find((column) => !isUtc(splitZone(column).zone));
+    if (saysZone === false && named !== undefined) {
+      throw new DoubtError(
+        `column ${quote(named)} names a zone, and its stamps say none: --tz says which it is, such as --tz Europe/Athens, or --tz UTC`,
+      );
+    }
     const zoneText =
       saysZone === false ? "UTC, as they say no zone (--tz names another)" : "as the stamps say";
     return { zone: null, zoneText, saysZone };
@@ -442,6 +583,10 @@ function zoneFor(
     );
   }
   return unit === null ? asWritten : { zone: null, zoneText: "UTC: all are midnight there" };
+}
+
+function isUtc(zone: string | null): boolean {
+  return zone === null || /^(?:Etc\/)?(?:UTC|GMT)$/i.test(zone);
 }
 
 function isMidnight(text: string, unit: EpochUnit): boolean {
@@ -467,12 +612,14 @@ function decideNumbers(
   if (asked !== null) return { form: { decimal: asked, grouped: true }, why: "as --decimal says" };
   const evidence = new NumberEvidence();
   for (const { index } of plan.numbers) for (const text of sample.texts(index)) evidence.add(text);
-  const decided = evidence.decide();
+  const isCommaLikely = sample.header.shape === null && COMMA_FREE.includes(sample.heads[0]!.separator ?? "");
+  const decided = evidence.decide(isCommaLikely);
   if ("form" in decided)
     return { form: decided.form, why: decided.because === null ? null : `as in ${decided.because}` };
   if ("doubt" in decided) {
+    const [sign, other] = decided.doubt.includes(",") ? ["comma", "point"] : ["point", "comma"];
     throw new DoubtError(
-      `is the comma in ${decided.doubt} a decimal comma (--decimal comma), or does it stand between thousands (--decimal point)?`,
+      `is the ${sign} in ${decided.doubt} a decimal ${sign} (--decimal ${sign}), or does it stand between thousands (--decimal ${other})?`,
     );
   }
   throw new DoubtError(

@@ -7,6 +7,7 @@ import { DoubtError, listed } from "./doubt.ts";
 import { type FolderNames, folderNames } from "./export-columns.ts";
 import { FileActions } from "./file-actions.ts";
 import type { TickerPattern } from "./file-ticker.ts";
+import { headerKey, tickerAbove } from "./header.ts";
 import { findInputs } from "./inputs.ts";
 import { decideLayout, type Layout, type ReadingOptions, type SampledFile, tickerIn } from "./layout.ts";
 import { type PlainTickLines, plainTicksOf } from "./plain-ticks.ts";
@@ -62,7 +63,7 @@ interface OpenedFile {
   folder: FolderNames;
 }
 
-async function openFile(source: Source, options: TableOptions, rowsMax: number): Promise<OpenedFile> {
+async function openFile(source: Source, options: PrepareOptions, rowsMax: number): Promise<OpenedFile> {
   const table = await openTable(source, options);
   const sample: SourceRow[] = [];
   const wanted = source.repeatable ? rowsMax : PIPE_ROWS;
@@ -89,7 +90,9 @@ async function openFile(source: Source, options: TableOptions, rowsMax: number):
   };
   const folder = folderNames(source.name);
   const where = (line: number): string => placeOf(table, line);
-  const head = { where, columns: table.columns, rows, part: folder.part, everyRow };
+  const ticker = (): string | null => tickerOf(source, folder, tickerAbove(table.columns, rows), options);
+  const { columns, separator } = table;
+  const head = { where, columns, separator, rows, part: folder.part, everyRow, ticker };
   return { source, table, head, rest, folder };
 }
 
@@ -128,10 +131,8 @@ async function decideAll(
 
 /** Files with the same columns are read alike. */
 function signatureOf({ table, head }: OpenedFile): string {
-  const first = head.columns ?? head.rows[0]?.fields ?? [];
-  const hasNames = head.columns !== null || !first.some((field) => /^\s*[+-]?\d/.test(String(field)));
   const isExported = (head.part ?? null) !== null;
-  return JSON.stringify([table.format, hasNames ? first : first.length, isExported]);
+  return JSON.stringify([table.format, headerKey(head.columns, head.rows), isExported]);
 }
 
 /** @returns null when no file of the group has rows. */
@@ -169,7 +170,7 @@ async function prepareFile(file: OpenedFile, layout: Layout, options: PrepareOpt
   const { source, table, rest } = file;
   const rows = (): AsyncGenerator<SourceRow[]> =>
     dataRows(rest ?? reopened(source, options), layout.header.rows);
-  const ticker = await decideTicker(file, layout, options);
+  const ticker = await decideTicker(file, layout);
   const part = partOf(file, layout, options);
   const pieces = (): AsyncGenerator<RowPiece> => {
     const { text } = table;
@@ -226,9 +227,9 @@ async function* dataPieces<P extends RowPiece>(
 
 type FileTicker = Pick<PreparedFile, "ticker" | "tickerInFile" | "tickersSeen" | "tickerFaults">;
 
-async function decideTicker(file: OpenedFile, layout: Layout, options: PrepareOptions): Promise<FileTicker> {
+async function decideTicker(file: OpenedFile, layout: Layout): Promise<FileTicker> {
   const { tickerIndex, header } = layout;
-  const given = givenTicker(file, layout, options);
+  const given = file.head.ticker();
   if (tickerIndex === null) {
     if (given !== null)
       return { ticker: given, tickerInFile: null, tickersSeen: [], tickerFaults: NO_FAULTS };
@@ -259,15 +260,15 @@ async function decideTicker(file: OpenedFile, layout: Layout, options: PrepareOp
   return { ticker: given, tickerInFile: [...seen][0] ?? null, tickersSeen: [...seen], tickerFaults };
 }
 
-/** @returns null when neither the user nor the file's name says it. */
-function givenTicker(
-  { source, folder }: OpenedFile,
-  { header }: Layout,
-  options: PrepareOptions,
+/** @returns null when neither the user nor the file nor its name says it. @throws DoubtError */
+function tickerOf(
+  source: Source,
+  folder: FolderNames,
+  above: string | null,
+  { ticker, tickerFrom }: PrepareOptions,
 ): string | null {
-  const { ticker, tickerFrom } = options;
   if (ticker !== null) return ticker;
-  if (tickerFrom === null) return header.ticker ?? folder.ticker;
+  if (tickerFrom === null) return above ?? folder.ticker;
   const found = source.fileName === null ? null : tickerFrom.tickerOf(source.fileName);
   if (found === null)
     throw new DoubtError(`--ticker-from ${tickerFrom.text}: the name of the file doesn't fit it`);

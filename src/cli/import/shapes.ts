@@ -25,8 +25,12 @@ export interface FileShape {
   fixedPoint?: number;
   /** What `stock-db-server export` writes. */
   isExport?: boolean;
-  /** Says the length of the bars of a file; null: the stamps do. */
-  interval?(rows: readonly (readonly string[])[], indexOf: (name: string) => number): BarLength | null;
+  /** A column, by its simplified name, that says the length of bars; null: the stamps do. */
+  length?: { column: string; of(text: string): BarLength | null };
+  /** A column, by its simplified name, that tells trades from other events by this text. */
+  tradeMark?: { column: string; text: string };
+  /** What rows are that are no ticks, though their columns look so; null: they may be. */
+  otherRows?(names: ReadonlySet<string>): string | null;
 }
 
 interface KnownShape extends FileShape {
@@ -97,7 +101,9 @@ const SHAPES: readonly KnownShape[] = [
     targets: { timestamp: ["tsevent", "timestamp", "tsrecv"], ticker: ["symbol"] },
     fixedPoint: -9,
     dailyZone: "UTC",
-    interval: (rows, indexOf) => DATABENTO_BARS[rows[0]?.[indexOf("rtype")]?.trim() ?? ""] ?? null,
+    length: { column: "rtype", of: (text) => DATABENTO_BARS[text] ?? null },
+    tradeMark: { column: "action", text: "T" },
+    otherRows: (names) => (names.has("stattype") ? "statistics of a venue" : null),
   },
   {
     name: "Polygon flat file",
@@ -111,6 +117,7 @@ const SHAPES: readonly KnownShape[] = [
     name: "Tardis",
     header: (names) => has(names, "exchange", "symbol", "timestamp", "localtimestamp"),
     targets: { timestamp: ["timestamp"], ticker: ["symbol"] },
+    otherRows: (names) => (names.has("issnapshot") ? "changes of an order book" : null),
   },
   {
     name: "CryptoDataDownload",
@@ -123,7 +130,7 @@ const SHAPES: readonly KnownShape[] = [
     header: (_, header) => header.some((name) => /^<PER>$/i.test(name.trim())),
     targets: { ticker: ["ticker"] },
     leftOut: ["per"],
-    interval: (rows, indexOf) => stooqInterval(rows[0]?.[indexOf("per")]?.trim() ?? ""),
+    length: { column: "per", of: stooqInterval },
   },
   {
     name: "MetaTrader 5",
