@@ -91,7 +91,8 @@ async function openFile(source: Source, options: PrepareOptions, rowsMax: number
   const folder = folderNames(source.name);
   const where = (line: number): string => placeOf(table, line);
   const ticker = (): string | null => tickerOf(source, folder, tickerAbove(table.columns, rows), options);
-  const { columns, separator } = table;
+  const { columns, text } = table;
+  const separator = text?.separator ?? null;
   const head = { where, columns, separator, rows, part: folder.part, everyRow, ticker };
   return { source, table, head, rest, folder };
 }
