@@ -67,6 +67,16 @@ export const TICKER_NAMES = [
 /** Of bars alone: among ticks they may be something else, such as the code of a condition. */
 export const BAR_TICKER_NAMES = ["code", "isin", "name"];
 
+/** A zone in brackets behind a name, as in "Time (EET)": its IANA name or an abbreviation. */
+const ZONE = /\(\s*([A-Z]{2,5}|[A-Za-z_]+(?:\/[A-Za-z_]+)+)\s*\)\s*$/;
+
+/** @returns the zone that a column of stamps names, and the column without it. */
+export function splitZone(column: string): { name: string; zone: string | null } {
+  const match = ZONE.exec(column);
+  if (match === null) return { name: column, zone: null };
+  return { name: column.slice(0, match.index), zone: match[1]! };
+}
+
 const OPEN = ["open", "o", "openprice", "openingprice", "opnpric"];
 const HIGH = ["high", "h", "highprice", "dayhigh", "hghpric"];
 const LOW = ["low", "l", "lowprice", "daylow", "lwpric"];
@@ -101,7 +111,7 @@ const BAR_COLUMNS: readonly NumberColumn[] = [
 
 const INTERVAL_COLUMNS: readonly NumberColumn[] = [
   ...BAR_COLUMNS,
-  { name: "vwap", known: ["vwap", "vw", "weightedaverage", "average"], optional: true, isPrice: true },
+  { name: "vwap", known: ["vwap", "vw", "wap", "weightedaverage", "average"], optional: true, isPrice: true },
   {
     name: "trade_count",
     known: [

@@ -12,6 +12,7 @@ import {
   numberColumns,
   STAMP_NAMES,
   simplify,
+  splitZone,
   stampNameOf,
   TICKER_NAMES,
   TIME_NAMES,
@@ -81,6 +82,8 @@ export interface ColumnChoices {
   elsewhere?: ReadonlySet<number>;
   /** Whether the first rows have nothing but zeros and blanks there. */
   isZero?: (index: number) => boolean;
+  /** Whether they have zeros there, in several rows. */
+  isZeros?: (index: number) => boolean;
   /** The first ticker, to tell the volume of a pair in its own currency from that in the other. */
   ticker?: string;
 }
@@ -114,7 +117,7 @@ export function planColumns(
       numbers.push({ name, column: ordinalName(header, index), index, isPrice: isPrice ?? false });
     else if (optional === undefined) throw missing(name, header, kind);
   }
-  const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(header, ID_NAMES, "id", away));
+  const id = isBars(kind) ? null : (columns?.get("id") ?? findId(header, choices, away));
   const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index), id ?? -1, ...elsewhere]);
   const open = header.map((_, index) => index).filter((index) => !taken.has(index));
   const isExtra = (index: number): boolean =>
@@ -210,7 +213,7 @@ export function readRecord(
   }
   if (plan.id !== null) {
     const id = textOf(fields[plan.id.index]);
-    if (id !== "") record.id = plan.idParts.length === 1 ? id : joinedId(plan, fields);
+    if (!isNoValue(id)) record.id = plan.idParts.length === 1 ? id : joinedId(plan, fields);
   }
   for (const { name, index } of plan.extras) addExtra(record, name, readExtra(fields[index]!));
   return record;
@@ -294,6 +297,7 @@ export function readNumberField(
 }
 
 function valueOfField(field: string | number | boolean | object, rules: NumberRules): number | bigint | null {
+  if (typeof field === "object") return Number.NaN;
   if (typeof field === "number" && rules.scale === null) return Number.isFinite(field) ? field : null;
   return readNumberText(String(field), rules);
 }
@@ -316,10 +320,11 @@ function readExtra(field: SourceField): SourceField {
 function findStamp(header: readonly string[], kind: CsvKind, { columns }: ColumnChoices): number[] {
   const chosen = columns?.get("timestamp") ?? columns?.get("datetime");
   if (chosen !== undefined) return [chosen];
-  const date = columns?.get("date") ?? findColumn(header, DATE_NAMES, "date");
-  const time = columns?.get("time") ?? findColumn(header, TIME_NAMES, "time");
+  const bare = header.map((name) => splitZone(name).name);
+  const date = columns?.get("date") ?? findColumn(bare, DATE_NAMES, "date");
+  const time = columns?.get("time") ?? findColumn(bare, TIME_NAMES, "time");
   if (columns?.has("date")) return kind === "daily" || !columns.has("time") ? [date!] : [date!, time!];
-  const both = findColumn(header, STAMP_NAMES, "timestamp");
+  const both = findColumn(bare, STAMP_NAMES, "timestamp");
   if (kind !== "daily" && both === null && date !== null && time !== null) return [date, time];
   const single = kind === "daily" ? (date ?? both ?? time) : (both ?? date ?? time);
   return single === null ? [] : [single];
@@ -348,6 +353,16 @@ function findNumber(
   // Without a ticker, a code in capitals is a currency.
   const codes = byCurrency.filter(({ currency }) => currency === currency.toUpperCase());
   return codes.length === 1 ? codes[0]!.index : null;
+}
+
+/** @returns null where the column is filled with zeros: they tell no tick from another. */
+function findId(
+  header: readonly string[],
+  { isZeros }: ColumnChoices,
+  away: ReadonlySet<number>,
+): number | null {
+  const index = findColumn(header, ID_NAMES, "id", away);
+  return index !== null && isZeros?.(index) === true ? null : index;
 }
 
 /** How a column is told from others of its name: `Close.2` is the second one from the left. */

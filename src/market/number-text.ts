@@ -72,11 +72,14 @@ export class NumberEvidence {
     }
   }
 
-  /** @returns the form; or the two texts that contradict, or the one that leaves a doubt. */
-  decide():
-    | { form: NumberForm; because: string | null }
-    | { contradiction: [string, string] }
-    | { doubt: string } {
+  /**
+   * @param isCommaLikely Where fields are separated by something else, so that no point is taken
+   *   for a decimal one by itself.
+   * @returns the form; or the two texts that contradict, or the one that leaves a doubt.
+   */
+  decide(
+    isCommaLikely = false,
+  ): { form: NumberForm; because: string | null } | { contradiction: [string, string] } | { doubt: string } {
     const [point, comma] = [this.#first.get("point"), this.#first.get("comma")];
     const [maybeComma, maybePoint] = [this.#first.get("doubtful comma"), this.#first.get("doubtful point")];
     if (point !== undefined && comma !== undefined) return { contradiction: [point, comma] };
@@ -91,6 +94,7 @@ export class NumberEvidence {
         because: this.#grouped || maybeComma !== undefined ? point : null,
       };
     if (maybeComma !== undefined) return { doubt: maybeComma };
+    if (isCommaLikely && maybePoint !== undefined) return { doubt: maybePoint };
     return { form: { decimal: "point", grouped: this.#grouped }, because: null };
   }
 }

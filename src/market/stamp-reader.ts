@@ -36,6 +36,8 @@ const NAMED_ZONE =
 const OWN_ZONE = /(?:Z|[+-]\d\d(?::?\d\d)?|\b(?:UTC|GMT|[ECMP][SD]T))\s*$/i;
 const HAS_TIME = /[:T]|\d \d{4,6}|[ap]\.?m/i;
 const OFFSET_AFTER_UTC = / (?:GMT|UTC)(?=[+-]\d)/;
+/** A date and an hour, or a time with a fraction, without anything between them. */
+const COMPACT = /^((?:19|20)\d{2})(\d{2})(\d{2})(\d{2})(?:(\d{2})(\d{2})\.?(\d{1,9}))?$/;
 /** Tickers whose last wall clock is remembered, for the hour that clocks show twice. */
 const TICKERS_MAX = 100_000;
 /** A clock that goes back further was put back. */
@@ -64,10 +66,10 @@ export class StampReader {
   }
 
   #read(text: string, ticker: string): string | null {
-    if (this.#plain && !text.includes("/")) return this.#parse(text);
+    if (this.#plain && !text.includes("/")) return this.#parse(withSigns(text));
     const { unit, order } = this.#rules;
     if (unit !== null && unit !== undefined && isEpochText(text)) return this.#readEpoch(text, unit);
-    let plain = text.replace(OFFSET_AFTER_UTC, " ");
+    let plain = withSigns(text.replace(OFFSET_AFTER_UTC, " "));
     if (needsOrder(text) && order !== null && order !== undefined) {
       plain = withIsoDate(plain, order);
       if (parseIsoDate(plain.slice(0, DAY_LENGTH)) === null)
@@ -175,6 +177,14 @@ export class StampReader {
     if (utcMs !== last.utcMs) last.rising = utcMs > last.utcMs;
     last.utcMs = utcMs;
   }
+}
+
+/** @returns a compact stamp in ISO form, other text as it is. */
+function withSigns(text: string): string {
+  const match = COMPACT.exec(text);
+  if (match === null) return text;
+  const [, year, month, day, hour, minute = "00", second = "00", fraction = "0"] = match;
+  return `${year}-${month}-${day} ${hour}:${minute}:${second}.${fraction}`;
 }
 
 /** After noon in UTC it is the next day in Asia, so the date as written may not be the bar's. */

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { describePlan } from "../../src/cli/import/describe-plan.ts";
+import { parseImportOptions } from "../../src/cli/import/options.ts";
 import { type Imported, ImportFolder } from "../support/importing.ts";
 
 const lines = (...rows: string[]): string => `${rows.join("\n")}\n`;
@@ -124,6 +125,11 @@ test("the plan says which digits of stamps can't be stored", async () => {
     );
   expect(await planned(bars(".5"))).toContain("fractions of a second are cut off");
   expect(await planned(bars(".000"))).not.toContain("cut off");
+  // A point in a date is none before a fraction.
+  const minutes = [1, 2, 3].map((minute) => `2024.01.02,09:0${minute},1,2,0.5,1,9`);
+  expect(await planned(lines(...minutes))).not.toContain("cut off");
+  expect(await planned(ticks("20240102100000123"))).not.toContain("cut off");
+  expect(await planned(ticks("20240102100000123456789"))).toContain(cut);
 });
 
 test("the plan quotes a date and a time as two columns", async () => {
@@ -210,4 +216,79 @@ test("a Parquet file that was cut off is named without SQL", async () => {
     expect(result.stoppedBy).toContain("cut.parquet as Parquet: its end is missing");
     expect(result.stoppedBy).not.toMatch(/select|LINE/i);
   }
+});
+
+test("what nothing would come of stops before the first row: zones, types and columns that are named", async () => {
+  using folder = new ImportFolder();
+  const stop = async (text: string, ...args: string[]): Promise<string | null> =>
+    (await folder.importText(text, ["--ticker", "T", "--plan", ...args])).result.stoppedBy;
+  const local = lines("Time (EET),Ask,Bid", "2024.01.02 00:00:00.123,1.2,1.1");
+  expect(await stop(local)).toEndWith(
+    'column "Time (EET)" names a zone, and its stamps say none: --tz says which it is, such as --tz Europe/Athens, or --tz UTC',
+  );
+  expect(await stop(local, "--tz", "Europe/Athens")).toBeNull();
+  expect(await stop(local.replace("EET", "UTC"))).toBeNull();
+  // MetaTrader 5 leaves blank what hasn't changed, and trades have a last price alone.
+  const ticks = (...rows: string[]): string =>
+    lines("<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>", ...rows);
+  const quotes = ["2024.01.02\t00:05:00.1\t1.1\t\t\t\t2", "2024.01.02\t00:05:00.2\t\t1.2\t1.1\t\t4"];
+  expect(await stop(ticks(...quotes))).toBeNull();
+  expect(await stop(ticks(...quotes, "2024.01.02\t00:05:00.3\t\t\t1.1\t100\t56"))).toContain(
+    'some rows have a "<LAST>" and no bid or ask, so they are trades among quotes',
+  );
+  const bars = (date: string): string => lines("date,open,high,low,close,x", `${date},1,2,0.5,1,7`);
+  expect(await stop(bars("2024-01-02"), "--column", "vwap=x")).toContain(
+    "--column vwap=x: daily bars have no vwap: expected timestamp,",
+  );
+  expect(await stop(bars("2024-02-30"))).toContain('column "date": ');
+  expect(await stop(bars("2024-02-30"))).toContain("2024-02-30");
+  expect(() => parseImportOptions(["f.csv", "--column", "close=a", "--column", "close=b"])).toThrow(
+    "--column close=… is given twice",
+  );
+});
+
+test("what stands for no id tells no ticks apart", async () => {
+  using folder = new ImportFolder();
+  const trades = (...ids: string[]): string =>
+    lines(
+      "timestamp,price,size,trade_id",
+      ...ids.map((id, i) => `2024-01-02T10:00:00Z,1,${Math.floor(i / 2)},${id}`),
+    );
+  const absent = ["NaN", "NaN", "null", "null", "-", "-", "", ""];
+  const { result } = await folder.importText(trades(...absent, "a", "a"));
+  expect(result).toMatchObject({ rows: 10, stored: 9, repeated: 1 });
+  expect(folder.query("SELECT DISTINCT id FROM realtime_data ORDER BY id")).toEqual([[null], ["a"]]);
+  using zeros = new ImportFolder();
+  const filled = await zeros.importText(trades("0", "0", "0"));
+  expect(filled.result).toMatchObject({ rows: 3, stored: 3 });
+  expect(planOf(filled)).toContain('kept     "trade_id", as extra');
+  // An id of an export is what it is.
+  using exported = new ImportFolder();
+  const own = "ticker,timestamp,type,price,size,ask_price,ask_size,id,extra,seq";
+  const tick = (id: string, seq: number): string => `T,2024-01-02T10:00:0${seq}Z,trade,1,1,,,${id},,0`;
+  await exported.importText(lines(own, tick("0", 1), tick("0", 2)), []);
+  await exported.importText(lines(own, tick("-", 3), tick("null", 4)), []);
+  expect(exported.query("SELECT id FROM realtime_data ORDER BY timestamp")).toEqual([
+    ["0"],
+    ["0"],
+    ["-"],
+    ["null"],
+  ]);
+});
+
+test("a list is no number, and columns of one meaning are named among ticks too", async () => {
+  using folder = new ImportFolder();
+  const stop = async (object: object): Promise<string | null> =>
+    (await folder.importText(`${JSON.stringify(object)}\n`)).result.stoppedBy;
+  const timestamp = "2024-01-02T10:00:00Z";
+  expect(await stop({ timestamp, price: [1, 5], size: 3 })).toContain('column "price": expected a number');
+  expect(await stop({ timestamp, Price: 1, price: 2, size: 3 })).toContain(
+    'columns "Price" and "price" may both be the price: --column price=price takes that one',
+  );
+  const flat = "ticker,exchange,id,participant_timestamp,price,sip_timestamp,size,trf_id";
+  const { plan } = await folder.importText(
+    lines(flat, "A,12,1,1704186000051312640,139.5,1704186000051330048,10,0"),
+    ["--plan"],
+  );
+  expect(describePlan(plan!).join("\n")).toContain('id = "exchange", "trf_id", "id" together');
 });

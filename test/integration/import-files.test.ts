@@ -214,6 +214,20 @@ test("one separator a file; decimal commas and thousands are read by what the fi
   }
 });
 
+test("a point that may stand between thousands is asked about where commas don't separate", async () => {
+  const text = "Datum;Eröffnung;Hoch;Tief;Schluss;Stücke\n2024-01-02;182;183;181;182;1.234\n";
+  expect(await doubtOf(text)).toContain(
+    "is the point in 1.234 a decimal point (--decimal point), or does it stand between thousands (--decimal comma)?",
+  );
+  using folder = new ImportFolder();
+  await folder.importText(text, ["--ticker", "T", "--interval", "daily", "--decimal", "comma"]);
+  expect(folder.daily()).toEqual([["2024-01-02", 182, 183, 181, 182, 1_234]]);
+  for (const clear of [text.replace("1.234", "1.2340"), text.replaceAll(";", ",")]) {
+    await folder.importText(clear);
+    expect(folder.query("SELECT volume FROM daily_prices")).toEqual([[1.234]]);
+  }
+});
+
 test("a comma that may be decimal or stand between thousands is asked about, contradictions too", async () => {
   const text =
     "Date;Open;High;Low;Close\n2024-01-02;1,182;1,183;1,181;1,182\n2024-01-03;1,182;1,183;1,181;1,182\n";
@@ -355,6 +369,35 @@ test("the unit of epochs is that of the column, also before 1973", async () => {
     "1970-01-02",
     "1970-01-03",
   ]);
+});
+
+test("a date and a time in one number are no epoch", async () => {
+  const stampsOf = async (first: string, second: string, ...args: string[]): Promise<unknown> => {
+    using folder = new ImportFolder();
+    const text = `timestamp,price,size\n${first},1,1\n${second},1,1\n`;
+    const { result } = await folder.importText(text, ["--ticker", "T", ...args]);
+    return result.stoppedBy ?? folder.ticks().map(([stamp]) => stamp);
+  };
+  const stamps = ["2024-07-02 10:00:00.123000", "2024-07-02 10:00:00.500000"];
+  expect(await stampsOf("20240702100000123", "20240702100000500")).toEqual(stamps);
+  expect(await stampsOf("20240702100000123000", "20240702100000500000")).toEqual(stamps);
+  expect(await stampsOf("20240702100000.123", "20240702100000.5")).toEqual(stamps);
+  expect(await stampsOf("20240702060000123", "20240702060000500", "--tz", "America/New_York")).toEqual(
+    stamps,
+  );
+  // The year 2034 in seconds, where that is said.
+  expect(await stampsOf("2024070210", "2024070211")).toEqual([
+    "2024-07-02 10:00:00.000000",
+    "2024-07-02 11:00:00.000000",
+  ]);
+  expect(await stampsOf("2024070210", "2024070211", "--epoch", "s")).toEqual([
+    "2034-02-20 17:43:30.000000",
+    "2034-02-20 17:43:31.000000",
+  ]);
+  const hours = ["2024070210", "2024070211", "2024070212"].map((stamp) => `${stamp},1,2,0.5,1,1\n`);
+  using folder = new ImportFolder();
+  const { result } = await folder.importText(`datetime,open,high,low,close,volume\n${hours.join("")}`);
+  expect(result).toMatchObject({ stoppedBy: null, stored: 3, kind: "hourly" });
 });
 
 test("numbers that are no epochs, or of two units, are asked about", async () => {
@@ -621,4 +664,25 @@ test("files and tickers have bars of their own length", async () => {
   expect(await kindOf([bars(30, 1440, 0), bars(8, 7 * 1440, 0)], ...names)).toContain("of T1 are 1week");
   // A ticker that is seldom traded.
   expect(await kindOf([bars(300, 1), [...bars(3, 7), ...bars(2, 4, 700)]], ...names)).toBe("1min");
+});
+
+test("a row with a time after a thousand at midnight is no daily bar", async () => {
+  using folder = new ImportFolder();
+  const HEADER = "symbol,datetime,open,high,low,close,volume\n";
+  const atHour = (hour: string, tickers: number): string =>
+    Array.from({ length: tickers }, (_, i) => `S${i},2024-01-02 ${hour}:00:00,1,2,0.5,1,1\n`).join("");
+  const { result } = await folder.importText(HEADER + atHour("00", 1_001) + atHour("01", 2), []);
+  expect(result.stoppedBy).toContain(
+    'csv:1003: column "datetime": "2024-01-02 01:00:00" is not at midnight, and those before it are, which are daily bars by that: --interval says',
+  );
+  expect(folder.query("SELECT count(*) FROM daily_prices")).toEqual([[1_001]]);
+  // MetaTrader 4 has the time in a column of its own.
+  using apart = new ImportFolder();
+  const days = Array.from({ length: 1_000 }, (_, i) =>
+    new Date(Date.UTC(2020, 0, 1 + i)).toISOString().slice(0, 10).replaceAll("-", "."),
+  );
+  const mt4 = days.map((day) => `${day},00:00,1,2,0.5,1,9\n`).join("");
+  const late = await apart.importText(`${mt4}2024.01.02,00:00,1,2,0.5,1,9\n2024.01.02,01:00,1,2,0.5,1,9\n`);
+  expect(late.result.stoppedBy).toContain("csv:1002: ");
+  expect(late.result.stored).toBe(1_001);
 });

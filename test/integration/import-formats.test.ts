@@ -69,6 +69,8 @@ function stored(folder: ImportFolder): unknown[][] {
   );
 }
 
+const SKIPPED_FRAME = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
+
 test("CSV, TSV, NDJSON and JSON have the same rows, plain and packed", async () => {
   const ndjson =
     '{"symbol":"AA","timestamp":"2024-01-02T15:00:00.123456Z","price":1.5,"size":9007199254740993}\n\n' +
@@ -78,6 +80,8 @@ test("CSV, TSV, NDJSON and JSON have the same rows, plain and packed", async () 
     (text) => text,
     (text) => gzipSync(text),
     (text) => Bun.zstdCompressSync(text),
+    // pzstd writes a frame to be passed over in front.
+    (text) => Buffer.concat([SKIPPED_FRAME, Bun.zstdCompressSync(text)]),
     (text) => zip({ "a/b.csv": text, "__MACOSX/._b.csv": "x" }),
   ];
   for (const text of [CSV, CSV.replaceAll(",", "\t"), CSV.replaceAll("\n", "\r\n"), ndjson, list]) {

@@ -133,6 +133,42 @@ test("what the destination has besides is left alone, what differs there becomes
   expect(db.query("SELECT count(*) FROM realtime_data WHERE ticker = 'ONLY'").values()).toEqual([[1]]);
 });
 
+test("ticks of one stamp are the same by id and values, wherever they stand, and none takes another's place", async () => {
+  using dir = tempDir();
+  const [from, to] = [join(dir.path, "from.db"), join(dir.path, "to.db")];
+  const other = (seq: number, price: number, id: string | null, extra: string | null = null): TickRow => {
+    const [stamp] = tick(1, price);
+    return [stamp, price, 1, null, null, id, extra, seq];
+  };
+  const source = [other(0, 1, "a"), other(1, 2, "b"), tick(1, 3, 2), tick(1, 3, 3), other(4, 4, null, "{}")];
+  await save(from, [trades("A", source), trades("B", [tick(1, 5)])]);
+  const there = [
+    ...[tick(1, 3, 0), tick(1, 9, 1), other(2, 2, "b"), other(3, 7, "a"), tick(1, 4, 4)],
+    other(5, 3, "c"),
+  ];
+  await save(to, [trades("A", there), trades("B", [tick(1, 7), tick(1, 5, 1)])]);
+  for (const rowsWritten of [2, 0]) {
+    const { code, summary } = await copyJson("--from", from, "--to", to);
+    expect([code, summary.rowsWritten, summary.rowsOnlyInDestination]).toEqual([0, rowsWritten, 2]);
+  }
+  using db = new Database(to, { readonly: true });
+  const stored = (ticker: string) =>
+    db.query("SELECT price, id, extra FROM realtime_data WHERE ticker = ? ORDER BY seq").values(ticker);
+  expect(stored("A")).toEqual([
+    [3, null, null],
+    [9, null, null],
+    [2, "b", null],
+    [1, "a", null],
+    [4, null, "{}"],
+    // It may be the second one of the source.
+    [3, "c", null],
+  ]);
+  expect(stored("B")).toEqual([
+    [7, null, null],
+    [5, null, null],
+  ]);
+});
+
 test("--tickers and --since take a part; a ticker that the source hasn't got is no success", async () => {
   using dir = tempDir();
   const [from, to] = [join(dir.path, "from.db"), join(dir.path, "to.db")];

@@ -130,9 +130,58 @@ for (const backend of [SQLITE, DUCKDB, postgresBackend(usePostgres()), FRONT]) {
     for (const call of wrong) expect(await call().catch((error) => error)).toBeInstanceOf(ConnectionError);
   });
 
-  // They wait for the commands of options and financial figures, with the steps of `AWAITED` in
-  // transcript-tests.ts.
-  test.skip(`the Python client: options and financial figures: ${backend.name}`, () => {});
+  withClient("options", async (client) => {
+    const contract = (type: string, strike: number, bid: number): DataFrame[number] => ({
+      ticker: "A",
+      option_ticker: `O:A300118${type === "call" ? "C" : "P"}${strike}`,
+      expiration_date: "2030-01-18",
+      ...{ strike_price: new Float(strike), option_type: type, bid: new Float(bid) },
+      ...{ ask: new Float(bid + 0.5), price: new Float(Number.NaN), day_close: new Float(bid) },
+      ...{ fmv: new Float(Number.NaN), delta: new Float(0.5), implied_volatility: new Float(Number.NaN) },
+      ...{ volume: new Float(12), open_interest: new Float(Number.NaN) },
+      last_quote_timestamp: 1_704_207_601_000_000_000,
+      timestamp: "2024-01-02T15:00:00.000000Z",
+    });
+    const [call, put] = [contract("call", 100, 5), contract("put", 100, 4)];
+    await client.saveOptionsData("A", [call, put]);
+    // A later poll of the same bucket.
+    await client.saveOptionsData("A", [contract("call", 100, 6)]);
+    const chain = await client.getOptionsData("A");
+    expect(chain.index).toEqual([new Date("2030-01-18"), new Date("2030-01-18")]);
+    expect(column(chain, "bid")).toEqual([6, 4]);
+    expect(column(chain, "price")).toEqual([Number.NaN, Number.NaN]);
+    expect(column(chain, "volume")).toEqual([12, 12]);
+    expect(column(chain, "last_quote_timestamp")[0]).toBe("2024-01-02T15:00:01.000000Z");
+    const name = String(put.option_ticker);
+    const some = { expiration: "2030-01-18", start: "2030-01-01", end: "2030-02-01", optionTickers: [name] };
+    expect(column(await client.getOptionsData("A", some), "option_type")).toEqual(["put"]);
+    expect((await client.getOptionsData("A", { end: "2029-12-31" })).rows).toEqual([]);
+    // Its snapshot is older than seven days.
+    expect((await client.getLatestOptionsData("A")).rows).toEqual([]);
+    const { timestamp: _, ...now } = call;
+    await client.saveOptionsData("A", [now]);
+    expect(column(await client.getLatestOptionsData("A", { expiration: "2030-01-18" }), "bid")).toEqual([5]);
+    expect((await client.getLatestOptionsData("A", { optionTickers: [name] })).rows).toEqual([]);
+    expect(await client.getOptionPriceFeature("A", name)).toEqual({
+      ...{ price: null, bid: 4, ask: 4.5, day_close: 4, fmv: null },
+    });
+    expect(await client.getOptionPriceFeature("A", "O:NONE")).toBeNull();
+  });
+
+  withClient("financial figures", async (client) => {
+    expect((await client.getFinancialInfo("A")).rows).toEqual([]);
+    const day = { date: "2024-01-02", price: new Float(185.5), market_cap: 2_890_000_000_000 };
+    await client.saveFinancialInfo("A", { ...day, current: new Float(1.25), quick: new Float(Number.NaN) });
+    await client.saveFinancialInfo("A", { date: "2024-01-03", price: new Float(184), cash: new Float(0.5) });
+    const newest = await client.getFinancialInfo("A");
+    expect(newest.index).toEqual([new Date("2024-01-03")]);
+    expect(newest.rows).toMatchObject([
+      { price: 184, market_cap: 2_890_000_000_000, current: 1.25, quick: Number.NaN, cash: 0.5 },
+    ]);
+    const both = await client.getFinancialInfo("A", { start: "2024-01-01", end: "2024-01-03" });
+    expect(column(both, "price")).toEqual([185.5, 184]);
+    expect(column(both, "cash")).toEqual([Number.NaN, 0.5]);
+  });
 }
 
 test("what is sent is what Python writes", () => {

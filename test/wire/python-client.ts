@@ -105,6 +105,42 @@ export class PythonClient {
     return this.#map("get_today_volume", { tickers }, "volumes");
   }
 
+  /** Its frame of contracts has a plain index, which goes out too. */
+  async saveOptionsData(ticker: string, data: DataFrame): Promise<void> {
+    const rows = data.map((row, index) => ({ index, ...row }));
+    await this.#send("save_options_data", { ticker, data: rows, index_col: "expiration_date" });
+  }
+
+  /** The bounds are those of the expiration. */
+  getOptionsData(
+    ticker: string,
+    of: { expiration?: string; start?: string; end?: string; optionTickers?: string[] } = {},
+  ) {
+    const { expiration = null, start = null, end = null, optionTickers = null } = of;
+    const bounds = { start_datetime: start, end_datetime: end };
+    const params = { ticker, expiration_date: expiration, ...bounds, option_tickers: optionTickers };
+    return this.#frame("get_options_data", params, "expiration_date");
+  }
+
+  getLatestOptionsData(ticker: string, of: { expiration?: string; optionTickers?: string[] } = {}) {
+    const { expiration = null, optionTickers = null } = of;
+    const params = { ticker, expiration_date: expiration, option_tickers: optionTickers };
+    return this.#frame("get_latest_options_data", params, "expiration_date");
+  }
+
+  async getOptionPriceFeature(ticker: string, optionTicker: string): Promise<unknown> {
+    return (await this.#send("get_option_price_feature", { ticker, option_ticker: optionTicker })).data;
+  }
+
+  async saveFinancialInfo(ticker: string, figures: DataFrame[number]): Promise<void> {
+    await this.#send("save_financial_info", { ticker, financial_data: figures });
+  }
+
+  getFinancialInfo(ticker: string, bounds: { start?: string; end?: string } = {}) {
+    const { start = null, end = null } = bounds;
+    return this.#frame("get_financial_info", { ticker, start_date: start, end_date: end }, "date");
+  }
+
   async executeSelectSql(query: string, params: unknown[] = []): Promise<Record<string, unknown>[]> {
     return (await this.#sql("select", query, params)).data!;
   }

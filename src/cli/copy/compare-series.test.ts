@@ -56,7 +56,7 @@ test("finds what is missing, different and only there, whatever lies where", asy
 
 test("the sum of rows tells one changed value and doesn't mind the order", () => {
   const sumOf = (...rows: SeriesRow[]): string => {
-    const sum = new RowSum();
+    const sum = new RowSum("daily");
     for (const row of rows) sum.add(row);
     return sum.checksum;
   };

@@ -1,6 +1,7 @@
 /** Walks a series in both databases by key, and finds rows that are missing or different. */
 import { TransferRowError } from "../../storage/contract.ts";
 import { type KindName, keyText, kindOf, type SeriesRow } from "../../storage/model/kinds.ts";
+import { matchTicks } from "./match-ticks.ts";
 import { RowSum } from "./row-sum.ts";
 import { compareKeys, toCanonical } from "./series.ts";
 
@@ -8,14 +9,21 @@ export interface ComparisonOptions {
   kind: KindName;
   source: AsyncIterable<SeriesRow[]>;
   destination: AsyncIterable<SeriesRow[]>;
-  /** Called in order of keys. @param there the destination has the key, with other values. */
+  /**
+   * Called in order of stamps.
+   *
+   * @param row to be written.
+   * @param there the destination has it, with other values.
+   */
   onDifference(row: SeriesRow, there: boolean): void | Promise<void>;
   onRowsRead(rows: number): void;
 }
 
 export interface Comparison {
   source: RowSum;
-  /** Rows whose keys the source lacks. */
+  /** To be added to the source's sum where the destination says more of a tick. */
+  completed: RowSum;
+  /** Rows that the source lacks. */
   onlyInDestination: RowSum;
   missing: number;
   different: number;
@@ -31,8 +39,9 @@ export async function compareSeries(options: ComparisonOptions): Promise<Compari
   await using source = new RowWalk(kind, options.source);
   await using destination = new RowWalk(kind, options.destination);
   const found: Comparison = {
-    source: new RowSum(),
-    onlyInDestination: new RowSum(),
+    source: new RowSum(kind),
+    completed: new RowSum(kind),
+    onlyInDestination: new RowSum(kind),
     missing: 0,
     different: 0,
     firstDifference: null,
@@ -40,8 +49,32 @@ export async function compareSeries(options: ComparisonOptions): Promise<Compari
   await source.fill();
   await destination.fill();
   let unreported = 0;
+  const report = (): void => {
+    if (++unreported < ROWS_PER_REPORT) return;
+    options.onRowsRead(unreported);
+    unreported = 0;
+  };
   while (source.row !== null) {
     const row: SeriesRow = source.row;
+    if (kind === "ticks" && areOfOneStamp(row, destination.row) && !areSame(kind, row, destination.row!)) {
+      const rows = await source.restOfStamp();
+      const matched = matchTicks(rows, await destination.restOfStamp());
+      for (const there of matched.onlyInDestination) found.onlyInDestination.add(there);
+      for (const each of rows) {
+        found.source.add(each);
+        report();
+      }
+      for (const { row: sent, wanted, there } of matched.pairs) {
+        found.completed.exchange(sent, wanted);
+        if (there !== null && sameValues(there, wanted)) continue;
+        if (there !== null) found.different++;
+        else found.missing++;
+        found.firstDifference ??= describeDifference(kind, wanted, there);
+        const taken = options.onDifference(wanted, there !== null);
+        if (taken !== undefined) await taken;
+      }
+      continue;
+    }
     while (destination.row !== null && compareKeys(kind, destination.row, row) < 0) {
       found.onlyInDestination.add(destination.row);
       if (!destination.step()) await destination.fill();
@@ -57,10 +90,7 @@ export async function compareSeries(options: ComparisonOptions): Promise<Compari
     found.source.add(row);
     if (there && !destination.step()) await destination.fill();
     if (!source.step()) await source.fill();
-    if (++unreported === ROWS_PER_REPORT) {
-      options.onRowsRead(unreported);
-      unreported = 0;
-    }
+    report();
   }
   while (destination.row !== null) {
     found.onlyInDestination.add(destination.row);
@@ -73,7 +103,7 @@ export async function compareSeries(options: ComparisonOptions): Promise<Compari
 /** @throws TransferRowError */
 export async function sumSeries(kind: KindName, batches: AsyncIterable<SeriesRow[]>): Promise<RowSum> {
   await using walk = new RowWalk(kind, batches);
-  const sum = new RowSum();
+  const sum = new RowSum(kind);
   for (await walk.fill(); walk.row !== null; ) {
     sum.add(walk.row);
     if (!walk.step()) await walk.fill();
@@ -123,9 +153,27 @@ class RowWalk implements AsyncDisposable {
     } while (!this.step());
   }
 
+  /** The row and those behind it that have its stamp; the walk is past them. */
+  async restOfStamp(): Promise<SeriesRow[]> {
+    const rows: SeriesRow[] = [];
+    for (const first = this.row; this.row !== null && areOfOneStamp(first!, this.row); ) {
+      rows.push(this.row);
+      if (!this.step()) await this.fill();
+    }
+    return rows;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#batches.return?.();
   }
+}
+
+function areOfOneStamp(a: SeriesRow, b: SeriesRow | null): boolean {
+  return b !== null && a[0] === b[0];
+}
+
+function areSame(kind: KindName, a: SeriesRow, b: SeriesRow): boolean {
+  return compareKeys(kind, a, b) === 0 && sameValues(a, b);
 }
 
 /** The keys are equal. */

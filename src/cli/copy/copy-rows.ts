@@ -186,10 +186,11 @@ class CopyRun {
     }
   }
 
-  async #isReadBack(series: Series, { source, onlyInDestination }: Comparison): Promise<boolean> {
+  async #isReadBack(series: Series, comparison: Comparison): Promise<boolean> {
     const { destination, since } = this.#request;
     const rows = readSeries(destination!, series, since?.[series.kind] ?? null);
-    return (await sumSeries(series.kind, rows)).equals(source.plus(onlyInDestination));
+    const { source, completed, onlyInDestination } = comparison;
+    return (await sumSeries(series.kind, rows)).equals(source.plus(completed).plus(onlyInDestination));
   }
 
   #finish(series: Series, comparison: Comparison, failure: string | null): void {

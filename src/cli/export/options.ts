@@ -35,14 +35,15 @@ export interface ExportOptions {
 
 export const EXPORT_HELP = `Usage: stock-db-server export --to DIR|FILE [options]
 
-Writes bars and ticks into files: a file for each ticker in a new folder DIR, or all rows of a kind into
+Writes rows into files: a file for each ticker in a new folder DIR, or all rows of a kind into
 one FILE, such as trades.parquet. Either has its name only once it is whole. "-" is standard output.
 
   --to DIR|FILE     FILE if its name ends in that of a format, such as .csv, .csv.gz, .ndjson.zst or .parquet
   --format F        csv, ndjson, arrow, arrows (Arrow's stream) or parquet; text also as csv.gz, ndjson.zst …
                     (default: by the name of FILE)
   --kind A,B        daily, hourly, or another length of bars such as 5min; trades, quotes, or ticks:TYPE;
-                    interval (all other lengths), ticks (all types); several times if you like (default: all)
+                    interval (all other lengths), ticks (all types); options, financial, actions;
+                    several times if you like (default: all)
   --tickers A,B     only these; can be given several times (default: all)
   --start TIME      only rows from then on, such as 2024-01-01; UTC unless it says otherwise
   --end TIME        and until then; a date means the end of that day
@@ -98,7 +99,7 @@ export function parseExportOptions(argv: string[]): ExportOptions | null {
     label: "export: --kind",
     from: bound("start", values.start),
     to: bound("end", values.end),
-    expected: `expected daily, hourly, interval, trades, quotes, ticks, ticks:TYPE or a length of bars: ${INTERVAL_EXPECTED}`,
+    expected: `expected daily, hourly, interval, trades, quotes, ticks, ticks:TYPE, options, financial, actions or a length of bars: ${INTERVAL_EXPECTED}`,
   });
   if (isOneFile && kinds.length > 1)
     throw new UsageError(

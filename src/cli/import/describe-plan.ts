@@ -132,11 +132,16 @@ function describeParts(group: readonly PreparedFile[]): string {
   return listed(parts.map((part) => `${nameOfKind(part)}s`));
 }
 
-function describeColumns({ plan }: Layout): string {
-  const columns = [...plan.numbers, ...(plan.id === null ? [] : [plan.id])];
-  return columns
-    .map(({ name, column }) => (name === column ? name : `${name} = ${quote(column)}`))
-    .join(", ");
+function describeColumns({ plan, header }: Layout): string {
+  const { numbers, id, idParts } = plan;
+  const columns = [...numbers, ...(id === null ? [] : [id])].map(({ name, column }) =>
+    name === column ? name : `${name} = ${quote(column)}`,
+  );
+  if (idParts.length > 1) {
+    columns.pop();
+    columns.push(`id = ${idParts.map((index) => quote(header.names[index]!)).join(", ")} together`);
+  }
+  return columns.join(", ");
 }
 
 function describeNumbers({ numbers, numbersWhy, scale, scaleWhy }: Layout): string {

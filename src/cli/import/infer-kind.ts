@@ -51,6 +51,8 @@ export function inferFamily(header: readonly string[], choices: ColumnChoices): 
   if (trade !== null) return "trade";
   if (quote !== null)
     throw new DoubtError(`the columns have a price, but neither a size nor an ask price: ${ASK_FOR_TYPE}`);
+  const fault = faultOf(header, "trade", choices);
+  if (fault.includes("--column")) throw new DoubtError(fault);
   throw new DoubtError(
     `the columns ${header.map((name) => JSON.stringify(name.slice(0, 40))).join(", ")} are neither bars ` +
       "(date, open, high, low, close, volume) nor ticks (timestamp, price, size): expected a header of these names, or --column TARGET=NAME",
@@ -109,6 +111,8 @@ export interface InferredInterval {
   interval: BarLength;
   /** Ends a sentence that begins with the interval. */
   why: string;
+  /** As the stamps have no time, or midnight. */
+  byMidnight?: true;
 }
 
 /**
@@ -154,11 +158,12 @@ function clearSeconds(stamps: readonly SeenStamp[]): number | null {
 function commonInterval(stamps: readonly SeenStamp[]): InferredInterval {
   if (stamps.length === 0) throw new DoubtError(`no row tells the time of its bar: ${ASK_FOR_INTERVAL}`);
   const gaps = gapsByTicker(stamps);
-  if (stamps.every((stamp) => !stamp.hasTime)) return ofDays(gaps, "its stamps are dates");
+  if (stamps.every((stamp) => !stamp.hasTime))
+    return { ...ofDays(gaps, "its stamps are dates"), byMidnight: true };
   if (stamps.every((stamp) => stamp.atMidnight)) {
     const tickers = new Set(stamps.map(({ ticker }) => ticker)).size;
     if (gaps.length > 0 || tickers > 1 || stamps.some((stamp) => !stamp.hasTime))
-      return ofDays(gaps, "all stamps are at midnight");
+      return { ...ofDays(gaps, "all stamps are at midnight"), byMidnight: true };
     throw new DoubtError(`a single bar at midnight may be of a day or an hour: ${ASK_FOR_INTERVAL}`);
   }
   if (gaps.length === 0)

@@ -2,7 +2,7 @@
  * Decides how files of one layout are read: which column is what, how its values are written, whose
  * rows they are. Nothing is guessed: a doubt is asked about, before the first row is stored.
  */
-import { simplify } from "../../market/column-names.ts";
+import { numberColumns, simplify, splitZone } from "../../market/column-names.ts";
 import {
   type ColumnChoices,
   type ColumnPlan,
@@ -36,7 +36,7 @@ import { type Zone, zoneOf } from "../../market/zone.ts";
 import { kindOf } from "../../storage/model/kinds.ts";
 import { type ActionColumns, type ActionRule, findActionColumns } from "./action-columns.ts";
 import type { SourceRow } from "./csv-rows.ts";
-import { DoubtError } from "./doubt.ts";
+import { DoubtError, listed } from "./doubt.ts";
 import { type ExportColumns, exportColumns } from "./export-columns.ts";
 import { chosenColumns, columnIndex, findHeader, type Header, tickerColumn } from "./header.ts";
 import { type InferredInterval, inferFamily, inferInterval, type SeenStamp } from "./infer-kind.ts";
@@ -84,19 +84,16 @@ export interface SampledFile {
   rows: readonly SourceRow[];
   /** What the folder says that an export wrote: the type of ticks, or the length of bars. */
   part?: string | null;
+  /** Of text. */
+  separator?: string | null;
   /** Of all its rows, where no column names it; or null. @throws DoubtError */
   ticker(): string | null;
   /** Hands out all rows; only the sample where a source can't be read twice. */
   everyRow(visit: (row: SourceRow) => void): Promise<void>;
 }
 
-/** A column that must say the same in every row: others don't belong among these. */
-interface RowMark {
-  index: number;
-  text: string;
-  /** Ends a message. */
-  expected: string;
-}
+/** @throws CsvError The row doesn't belong among the others. */
+type RowCheck = (fields: readonly SourceField[]) => void;
 
 export interface Layout {
   header: Header;
@@ -111,7 +108,7 @@ export interface Layout {
   /** Of a file that an export wrote. */
   own: ExportColumns | null;
   actions: ActionColumns;
-  marks: RowMark[];
+  checks: RowCheck[];
   stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
@@ -129,10 +126,15 @@ const TYPE_NAMES = [
   "datatype",
 ];
 const OF_QUOTES = /\b(?:quotes?|bid|ask|offer|n?bbo)\b/i;
+/** The price of a trade beside quotes, simplified. */
+const TRADE_PRICES = ["last", "lastprice", "price", "tradeprice"];
+/** What separates fields whose numbers have decimal commas. */
+const COMMA_FREE = [";", "\t"];
 const OF_TRADES = /\btrades?\b/i;
 /** Prices of fixed point are larger, and few real prices that are all whole. */
 const SUSPICIOUS_PRICE = 1e6;
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*|[A-Z][A-Za-z_/]+)?$/;
+const ISO_DATE = /^\d{4}-\d\d-\d\d$/;
 const LIKE_STAMP = /^\W*\d.{6,}$/;
 const DAY_MS = 86_400_000;
 
@@ -165,6 +167,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       return index < 0 ? [] : [index];
     }),
     isZero: (index) => sample.isZero(index),
+    isZeros: (index) => own === null && sample.texts(index).length > 1 && sample.isZero(index),
     ticker: tickerIndex === null ? "" : (sample.texts(tickerIndex)[0] ?? ""),
   };
   const asked = isRowKind(options.kind) ? null : options.kind;
@@ -173,6 +176,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
   const family = known ?? inferFamily(header.names, choices);
   const decided = await decideKind(family, sample, choices, tickerIndex, { ...options, kind: known });
   const { plan } = decided;
+  checkTargets(plan, options.columns);
   if (known === null) checkTypes(plan, sample);
   const unclear = unclearVolumes(plan);
   if (unclear.length > 0) {
@@ -196,7 +200,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       tickerIndex,
       own,
       actions,
-      marks: rowMarks(plan, sample, known),
+      checks: [...decided.checks, ...markChecks(plan, sample, known)],
       stamps,
       zone,
       zoneText,
@@ -228,7 +232,7 @@ function rowLayout(header: Header, kind: RowKindName, options: ReadingOptions): 
     ...{ id: null, idParts: [], extras: [], leftOut: rows.leftOut, width: rows.width },
   };
   return {
-    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS, marks: [] },
+    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS, checks: [] },
     kindWhy: options.kind !== null ? null : "as an export wrote them",
     ...{ stamps: { unit: null, order: null, text: "" }, zone: null, zoneText: "as the stamps say, or UTC" },
     ...{ numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
@@ -245,19 +249,6 @@ export function tickerIn(
 ): string {
   const text = String(fields[tickerIndex!] ?? "");
   return own !== null || rows?.isExport === true ? text : text.trim();
-}
-
-/** @throws CsvError The row doesn't belong among the others. */
-export function checkMarks(
-  { marks, header }: Pick<Layout, "marks" | "header">,
-  fields: readonly SourceField[],
-): void {
-  for (const { index, text, expected } of marks) {
-    const found = String(fields[index] ?? "").trim();
-    if (found === text) continue;
-    const column = quote(header.names[index]!);
-    throw new CsvError(`column ${column}: got ${quote(found)}, and not ${quote(text)} ${expected}`);
-  }
 }
 
 /** The adjusted close is kept, too. */
@@ -365,7 +356,11 @@ interface DecidedZone {
   saysZone?: boolean | null | undefined;
 }
 
+/** @returns null for what is no stamp. */
+type StampSight = (text: string, ticker: string) => Omit<SeenStamp, "file"> | null;
+
 interface DecidedKind extends DecidedZone {
+  checks: RowCheck[];
   plan: ColumnPlan;
   why: string | null;
   stamps: ColumnStamps;
@@ -391,15 +386,15 @@ async function decideKind(
     const plan = planColumns(names, family, choices);
     const stamps = await form(plan);
     const why = options.kind === null ? "by its columns" : null;
-    return { plan, why, stamps, ...zoneFor(plan, sample, stamps, options) };
+    return { plan, why, stamps, checks: [], ...zoneFor(plan, sample, stamps, options) };
   }
   const withTime = planColumns(names, "hourly", choices);
   const stamps = await form(withTime);
-  const { interval, why } = intervalOf(withTime, sample, stamps, tickerIndex, options);
+  const { interval, why, checks } = intervalOf(withTime, sample, stamps, tickerIndex, options);
   const plan = planColumns(names, interval, choices);
   const isSame = plan.stampColumns.join() === withTime.stampColumns.join();
   const ownStamps = isSame ? stamps : await form(plan);
-  return { plan, why, stamps: ownStamps, ...zoneFor(plan, sample, ownStamps, options) };
+  return { plan, why, stamps: ownStamps, checks, ...zoneFor(plan, sample, ownStamps, options) };
 }
 
 function intervalOf(
@@ -408,19 +403,21 @@ function intervalOf(
   stamps: ColumnStamps,
   tickerIndex: number | null,
   options: ReadingOptions,
-): InferredInterval {
+): Pick<InferredInterval, "interval" | "why"> & Pick<DecidedKind, "checks"> {
   const { shape } = sample.header;
   const told = toldLength(sample)?.length ?? null;
-  if (told !== null) return { interval: told, why: `as a column of ${shape!.name} says` };
+  if (told !== null) return { interval: told, why: `as a column of ${shape!.name} says`, checks: [] };
   const zone = options.zone ?? zoneOf(shape?.dailyZone ?? "");
   const reader = stampReader("trade", stamps, options.zone, options);
   const tickers = sample.tickers(tickerIndex);
-  return inferInterval(
-    sample.rows.flatMap((fields, row) => {
-      const seen = seenStamp(stampText(plan, fields), tickers[row]!, reader, stamps, zone);
-      return seen === null ? [] : { ...seen, file: sample.fileOf(row) };
-    }),
-  );
+  const sight: StampSight = (text, ticker) => seenStamp(text, ticker, reader, stamps, zone);
+  const seen = sample.rows.flatMap((fields, row) => {
+    const stamp = sight(stampText(plan, fields), tickers[row]!);
+    return stamp === null ? [] : { ...stamp, file: sample.fileOf(row) };
+  });
+  if (seen.length === 0) checkFirstStamp(plan, sample, reader);
+  const { interval, why, byMidnight } = inferInterval(seen);
+  return { interval, why, checks: byMidnight ? [midnightCheck(plan, interval, sight)] : [] };
 }
 
 /** @returns null when no column tells it. */
@@ -432,17 +429,40 @@ function toldLength(sample: Sample): { index: number; text: string; length: BarL
   return length === null ? null : { index, text: text!, length };
 }
 
-function rowMarks({ kind }: ColumnPlan, sample: Sample, known: CsvKind | null): RowMark[] {
+/** Of columns that must say the same in every row. */
+function markChecks({ kind }: ColumnPlan, sample: Sample, known: CsvKind | null): RowCheck[] {
   const { shape, names } = sample.header;
   const told = isBars(kind) && known === null ? toldLength(sample) : null;
   if (told !== null) {
-    const { index, text } = told;
-    return [{ index, text, expected: "as in the first row: import bars of each length apart" }];
+    const expected = "as in the first row: import bars of each length apart";
+    return [markCheck(names, told.index, told.text, expected)];
   }
-  const { column, text } = shape?.tradeMark ?? {};
+  const { column, text = "" } = shape?.tradeMark ?? {};
   const index = names.findIndex((each) => simplify(each) === column);
   if (kind !== "trade" || index < 0) return [];
-  return [{ index, text: text!, expected: "of a trade: --skip-bad leaves other events out" }];
+  return [markCheck(names, index, text, "of a trade: --skip-bad leaves other events out")];
+}
+
+function markCheck(names: readonly string[], index: number, text: string, expected: string): RowCheck {
+  const column = quote(names[index]!);
+  return (fields) => {
+    const found = String(fields[index] ?? "").trim();
+    if (found === text) return;
+    throw new CsvError(`column ${column}: got ${quote(found)}, and not ${quote(text)} ${expected}`);
+  };
+}
+
+/** Where the first rows have no time, or midnight, and are daily bars by that. */
+function midnightCheck(plan: ColumnPlan, interval: BarLength, seen: StampSight): RowCheck {
+  return (fields) => {
+    const text = stampText(plan, fields);
+    if (ISO_DATE.test(text)) return;
+    const stamp = seen(text, "");
+    if (stamp === null || stamp.atMidnight || !stamp.hasTime) return;
+    throw new CsvError(
+      `column ${quoteStamp(plan)}: ${quote(text)} is not at midnight, and those before it are, which are ${interval} bars by that: --interval says what they are`,
+    );
+  };
 }
 
 /** @throws DoubtError The columns look like those of ticks, and the rows are none. */
@@ -454,9 +474,32 @@ function checkRows({ shape, names }: Header): void {
   );
 }
 
-/** @throws DoubtError A column says that some are of another type. */
-function checkTypes({ kind, extras }: ColumnPlan, sample: Sample): void {
+/** @throws DoubtError The user names a column for what such rows don't have. */
+function checkTargets({ kind }: ColumnPlan, asked: ReadingOptions["columns"]): void {
+  const ofKind = [...numberColumns(kind).map(({ name }) => name), ...(isBars(kind) ? [] : ["id"])];
+  const targets = ["timestamp", "datetime", "date", "time", "ticker", ...ofKind];
+  const wrong = asked.find(({ target }) => !targets.includes(target));
+  if (wrong === undefined) return;
+  const rows = isBars(kind) ? `${kind} bars` : `${kind}s`;
+  throw new DoubtError(
+    `--column ${wrong.target}=${wrong.column}: ${rows} have no ${wrong.target}: expected ${listed(targets)}`,
+  );
+}
+
+/** @throws DoubtError Some rows are of another type. */
+function checkTypes({ kind, numbers, extras }: ColumnPlan, sample: Sample): void {
   if (isBars(kind)) return;
+  const last = extras.find(({ column }) => TRADE_PRICES.includes(simplify(column)));
+  if (kind === "quote" && last !== undefined) {
+    const prices = numbers.filter(({ isPrice }) => isPrice);
+    const isSet = (field: SourceField | undefined): boolean => Number(field ?? 0) !== 0;
+    const isTrade = (fields: SourceField[]): boolean =>
+      isSet(fields[last.index]) && !prices.some(({ index }) => isSet(fields[index]));
+    if (sample.rows.some(isTrade))
+      throw new DoubtError(
+        `some rows have a ${quote(last.column)} and no bid or ask, so they are trades among quotes: expected ticks of one type in a file; --type quote takes all rows for quotes, --type trade for trades`,
+      );
+  }
   const others = kind === "trade" ? OF_QUOTES : OF_TRADES;
   for (const { index, column } of extras) {
     if (!TYPE_NAMES.includes(simplify(column))) continue;
@@ -468,13 +511,24 @@ function checkTypes({ kind, extras }: ColumnPlan, sample: Sample): void {
   }
 }
 
+/** @throws DoubtError It can't be read, as no other. */
+function checkFirstStamp(plan: ColumnPlan, sample: Sample, reader: StampReader): void {
+  const first = sample.stamps(plan).find(({ text }) => text !== "");
+  try {
+    if (first !== undefined) reader.read(first.text, "");
+  } catch (error) {
+    if (!(error instanceof TimestampError)) throw error;
+    throw new DoubtError(`column ${quoteStamp(plan)}: ${error.message} (${first!.where})`);
+  }
+}
+
 function seenStamp(
   text: string,
   ticker: string,
   reader: StampReader,
   { unit }: ColumnStamps,
   zone: Zone | null,
-): Omit<SeenStamp, "file"> | null {
+): ReturnType<StampSight> {
   try {
     const stamp = reader.read(text, ticker);
     if (stamp === null) return null;
@@ -483,7 +537,7 @@ function seenStamp(
     const isThere = zone !== null && (ms + zone.offsetAt(ms)) % DAY_MS === 0;
     if (unit !== null)
       return { ticker, ms, hasTime: true, atMidnight: isThere || (zone === null && isUtcMidnight) };
-    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{12,14}$/.test(text);
+    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{10,}(?:\.\d+)?$/.test(text);
     const isWritten = text.includes(":") ? MIDNIGHT.test(text) : isUtcMidnight;
     return { ticker, ms, hasTime, atMidnight: isWritten || (hasTime && isThere) };
   } catch (error) {
@@ -514,6 +568,12 @@ function zoneFor(
   const seen = sample.stamps(plan).filter(({ text }) => text !== "");
   if (plan.kind !== "daily") {
     const saysZone = unit === null ? allSayZone(plan, seen) : null;
+    const named = plan.stampColumns.find((column) => !isUtc(splitZone(column).zone));
+    if (saysZone === false && named !== undefined) {
+      throw new DoubtError(
+        `column ${quote(named)} names a zone, and its stamps say none: --tz says which it is, such as --tz Europe/Athens, or --tz UTC`,
+      );
+    }
     const zoneText =
       saysZone === false ? "UTC, as they say no zone (--tz names another)" : "as the stamps say";
     return { zone: null, zoneText, saysZone };
@@ -532,6 +592,10 @@ function zoneFor(
     );
   }
   return unit === null ? asWritten : { zone: null, zoneText: "UTC: all are midnight there" };
+}
+
+function isUtc(zone: string | null): boolean {
+  return zone === null || /^(?:Etc\/)?(?:UTC|GMT)$/i.test(zone);
 }
 
 function isMidnight(text: string, unit: EpochUnit): boolean {
@@ -557,12 +621,14 @@ function decideNumbers(
   if (asked !== null) return { form: { decimal: asked, grouped: true }, why: "as --decimal says" };
   const evidence = new NumberEvidence();
   for (const { index } of plan.numbers) for (const text of sample.texts(index)) evidence.add(text);
-  const decided = evidence.decide();
+  const isCommaLikely = sample.header.shape === null && COMMA_FREE.includes(sample.heads[0]!.separator ?? "");
+  const decided = evidence.decide(isCommaLikely);
   if ("form" in decided)
     return { form: decided.form, why: decided.because === null ? null : `as in ${decided.because}` };
   if ("doubt" in decided) {
+    const [sign, other] = decided.doubt.includes(",") ? ["comma", "point"] : ["point", "comma"];
     throw new DoubtError(
-      `is the comma in ${decided.doubt} a decimal comma (--decimal comma), or does it stand between thousands (--decimal point)?`,
+      `is the ${sign} in ${decided.doubt} a decimal ${sign} (--decimal ${sign}), or does it stand between thousands (--decimal ${other})?`,
     );
   }
   throw new DoubtError(

@@ -125,7 +125,7 @@ export function parseImportOptions(argv: string[]): ImportOptions | null {
     files: positionals,
     ...readTicker(values.ticker, values["ticker-from"], values["ticker-column"]),
     kind: readKind(values.interval, values.type),
-    columns: (values.column ?? []).map(readColumn),
+    columns: readColumns(values.column ?? []),
     drop: values.drop ?? [],
     ...readHeader(values["no-header"] ?? false, values.columns),
     skipLines: readSkippedLines(values["skip-lines"]),
@@ -184,6 +184,13 @@ function readKind(interval: string | undefined, type: string | undefined): Impor
   if (type !== undefined)
     throw new UsageError(`import: --type "${type}": expected quote, trade, ${ROW_KINDS.join(", ")}`);
   return null;
+}
+
+function readColumns(texts: readonly string[]): { target: string; column: string }[] {
+  const columns = texts.map(readColumn);
+  const twice = columns.find(({ target }, at) => columns.findIndex((each) => each.target === target) < at);
+  if (twice === undefined) return columns;
+  throw new UsageError(`import: --column ${twice.target}=… is given twice, expected one column`);
 }
 
 function readColumn(text: string): { target: string; column: string } {

@@ -90,7 +90,8 @@ async function openFile(source: Source, options: PrepareOptions, rowsMax: number
   const folder = folderNames(source.name);
   const where = (line: number): string => placeOf(table, line);
   const ticker = (): string | null => tickerOf(source, folder, tickerAbove(table.columns, rows), options);
-  const head = { where, columns: table.columns, rows, part: folder.part, everyRow, ticker };
+  const { columns, separator } = table;
+  const head = { where, columns, separator, rows, part: folder.part, everyRow, ticker };
   return { source, table, head, rest, folder };
 }
 

@@ -45,6 +45,8 @@ const MAGIC_LENGTH = 6;
 const PACKINGS: { name: string; magic: number[]; unpack?: () => Transform }[] = [
   { name: "gzip", magic: [0x1f, 0x8b], unpack: () => createGunzip() },
   { name: "zstd", magic: [0x28, 0xb5, 0x2f, 0xfd], unpack: () => createZstdDecompress() },
+  // A frame to be passed over, as pzstd writes one in front of each.
+  { name: "zstd", magic: [0x50, 0x2a, 0x4d, 0x18], unpack: () => createZstdDecompress() },
   { name: "bzip2", magic: [0x42, 0x5a, 0x68] },
   { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a] },
   { name: "7-Zip", magic: [0x37, 0x7a, 0xbc, 0xaf, 0x27] },

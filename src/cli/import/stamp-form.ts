@@ -31,7 +31,7 @@ export function describeCut(texts: readonly string[], unit: EpochUnit | null, ki
 }
 
 function fractionOf(text: string, unit: EpochUnit | null): string {
-  if (unit === null) return FRACTION.exec(text)?.[1] ?? "";
+  if (unit === null) return (FRACTION.exec(text) ?? COMPACT_DIGITS.exec(text))?.[1] ?? "";
   const [whole = "", rest = ""] = text.split(".");
   const digits = EPOCH_DIGITS[unit];
   return (digits === 0 ? "" : whole.slice(-digits).padStart(digits, "0")) + rest;
@@ -40,11 +40,15 @@ function fractionOf(text: string, unit: EpochUnit | null): string {
 /** Hands out every stamp of the files, as far as they can be read again. */
 export type StampSurvey = (visit: (stamp: SampledStamp) => void) => Promise<void>;
 
-/** Digits after the second, of a text. */
-const FRACTION = /\d\d[.,](\d+)/;
+/** Digits after the second, of a text: between the parts of a date there are points, too. */
+const FRACTION = /(?::\d\d|\d{6})[.,](\d+)/;
+/** The same without a point. */
+const COMPACT_DIGITS = /^\d{14}(\d{3,9})$/;
 const EPOCH_DIGITS: Record<EpochUnit, number> = { s: 0, ms: 3, us: 6, ns: 9 };
 const SCIENTIFIC = /^[+-]?\d+(?:\.\d+)?e\+?\d+$/i;
-const COMPACT_LENGTHS = [8, 12, 14];
+const COMPACT_LENGTHS = [8, 10, 12, 14];
+/** A compact time with a fraction, with or without a point. */
+const COMPACT_FRACTION = /^\d{14}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})$/;
 
 /** @param column In quotes. @throws DoubtError */
 export async function decideStampForm(
@@ -58,7 +62,8 @@ export async function decideStampForm(
   const wrong = texts.find((text) => SCIENTIFIC.test(text));
   if (wrong !== undefined)
     throw new DoubtError(`column ${column} has ${wrong}, a number that has lost digits: expected it in full`);
-  if (texts.length > 0 && texts.every(isEpochText) && !texts.every(isCompactDate)) {
+  const isEpoch = texts.length > 0 && texts.every(isEpochText);
+  if (isEpoch && (options.epoch !== null || !texts.every(isCompactDate))) {
     const unit = options.epoch ?? epochUnit(column, texts);
     return { unit, order: null, text: `${UNIT_WORDS[unit]} since 1970` };
   }
@@ -119,10 +124,11 @@ function isWeekend(text: string): boolean {
 }
 
 function isCompactDate(text: string): boolean {
-  if (!COMPACT_LENGTHS.includes(text.length) || !/^(?:19|20)\d+$/.test(text)) return false;
+  const isWhole = COMPACT_LENGTHS.includes(text.length) && /^\d+$/.test(text);
+  if (!(isWhole || COMPACT_FRACTION.test(text)) || !/^(?:19|20)/.test(text)) return false;
   try {
     const date = text.slice(0, 8);
-    const isTime = text.length === 8 || (Number(text.slice(8, 10)) < 24 && Number(text.slice(10, 12)) < 60);
+    const isTime = Number(text.slice(8, 10)) < 24 && Number(text.slice(10, 12)) < 60;
     return isTime && parseCalendarDate(date)?.replaceAll("-", "") === date;
   } catch (error) {
     if (error instanceof TimestampError) return false;

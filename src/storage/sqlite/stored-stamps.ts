@@ -42,8 +42,9 @@ export class StampColumns {
   }
 }
 
-const STAMP = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:00)?$/;
-const HAS_STAMP = /\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d/;
+/** With seconds and their fraction, or without. */
+const STAMP = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?:(:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?)?$/;
+const HAS_STAMP = /\d{4}-\d\d-\d\d[T ]\d\d:\d\d/;
 const MICROS_LENGTH = 6;
 const COMPARISONS = new Set(["=", "==", "!=", "<>", "<", "<=", ">", ">="]);
 /** Signs that take what stands beside them before a comparison does, or are one. */
@@ -281,15 +282,19 @@ const IS = new Set(["IS"]);
 const NOT = new Set(["NOT"]);
 
 const DATE_LENGTH = "2024-01-02".length;
+const MINUTE_LENGTH = "2024-01-02 15:00".length;
 const SECOND_LENGTH = "2024-01-02 15:00:01".length;
 
 /** So much of a stamp is kept, and the rest follows. */
-function cut([, , , fraction = ""]: RegExpExecArray, form: StampForm): { length: number; rest: string } {
+function cut([, seconds, fraction = ""]: RegExpExecArray, form: StampForm): { length: number; rest: string } {
   if (form === "date") return { length: DATE_LENGTH, rest: "" };
-  const digits = form === "second" ? fraction.replace(/0+$/, "") : fraction;
-  const length = digits === "" ? SECOND_LENGTH : SECOND_LENGTH + 1 + digits.length;
-  if (form === "second") return { length, rest: "" };
+  const micros = fraction.slice(0, MICROS_LENGTH);
+  const digits = form === "second" ? micros.replace(/0+$/, "") : micros;
+  const whole = seconds === undefined ? MINUTE_LENGTH : SECOND_LENGTH;
+  const length = digits === "" ? whole : whole + 1 + digits.length;
+  const missing = seconds === undefined ? ":00" : "";
+  if (form === "second") return { length, rest: missing };
   const point = digits === "" ? "." : "";
   const zeros = "0".repeat(MICROS_LENGTH - digits.length);
-  return { length, rest: `${point}${zeros}${form === "offset" ? "+00:00" : ""}` };
+  return { length, rest: `${missing}${point}${zeros}${form === "offset" ? "+00:00" : ""}` };
 }
