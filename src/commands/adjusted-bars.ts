@@ -79,7 +79,7 @@ export async function openWithAdjustment(
     await giveUp(rows);
   }
   throw unavailable(
-    `get_stock_data: corporate actions of ${ticker} were saved ${TRIES} times while its bars were opened`,
+    `adjustment: corporate actions of ${ticker} were saved ${TRIES} times while its bars were opened`,
   );
 }
 

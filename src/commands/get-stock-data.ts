@@ -34,7 +34,7 @@ export const getStockData: Command = {
     const withExtra = readFlag(params, "include_extra");
     const wanted = readAdjustment(params, marketTimezone);
     const range = { kind, ticker, part, from, to, withExtra };
-    if (wanted !== null) return adjustedBars(range, wanted, reader, signal);
+    if (wanted !== null) return adjustedBars(range, wanted, NOTHING_FOUND, reader, signal);
     const found = reader.rows(range, signal);
     return toAnswer(found instanceof Promise ? await found : found, NOTHING_FOUND);
   },
@@ -48,7 +48,7 @@ interface WantedAdjustment {
 }
 
 /** @returns null: bars as stored. @throws RequestError 400 */
-function readAdjustment(params: Record<string, unknown>, timeZone: string): WantedAdjustment | null {
+export function readAdjustment(params: Record<string, unknown>, timeZone: string): WantedAdjustment | null {
   const asOf = readBound(params, "adjust_to", "end", "date");
   const value = params.adjustment ?? (asOf === null ? "raw" : "all");
   if (value === "raw") {
@@ -62,9 +62,11 @@ function readAdjustment(params: Record<string, unknown>, timeZone: string): Want
   return { kind, asOf: asOf ?? dateAt(Date.now(), timeZone), timeZone };
 }
 
-async function adjustedBars(
+/** @param nothingFound the message where there is no bar. */
+export async function adjustedBars(
   range: RowRange,
   wanted: WantedAdjustment,
+  nothingFound: string,
   reader: StockReader,
   signal: AbortSignal,
 ): Promise<Answer> {
@@ -91,7 +93,7 @@ async function adjustedBars(
   const matters = ({ action }: NotApplied): boolean => boundOf(action.exDate) > (adjuster.first ?? "");
   const end = (): string => endOf(wanted, adjustment.notApplied.filter(matters));
   const answer = await adjustedAnswer(rows, adjuster, end);
-  if (answer === null) return toAnswer({ empty: true }, NOTHING_FOUND);
+  if (answer === null) return toAnswer({ empty: true }, nothingFound);
   return typeof answer === "string" ? answer : atClientsPace(answer);
 }
 

@@ -1,9 +1,12 @@
 /** get_latest_data and get_historical_data: the newest rows of a ticker. */
+
+import type { StampType } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { type JsonRecord, stringifyExact } from "../protocol/json.ts";
-import type { NewestQuery } from "../storage/contract.ts";
+import type { JsonRows, NewestQuery } from "../storage/contract.ts";
 import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
+import { adjustedBars, readAdjustment } from "./get-stock-data.ts";
 import { readBound, readDataType, readFlag, requireInterval, requireTicker, show } from "./params.ts";
 import { recordsOf, toAnswer } from "./rows-answer.ts";
 import { warnOfType, warnOfWord } from "./warnings.ts";
@@ -45,8 +48,11 @@ export const getLatestData: Command = {
 export const getHistoricalData: Command = {
   name: "get_historical_data",
   about: "The last n ticks of a type, or bars, of a range, oldest first.",
-  params: ["ticker", "data_type", "interval", "start_date", "end_date", "limit", "include_extra"],
-  async run(call, { reader }) {
+  params: [
+    ...["ticker", "data_type", "interval", "start_date", "end_date", "limit"],
+    ...["adjustment", "adjust_to", "include_extra"],
+  ],
+  async run(call, { reader, marketTimezone }) {
     const { params } = call;
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const type = readDataType(params.data_type ?? "trade");
@@ -55,14 +61,36 @@ export const getHistoricalData: Command = {
     const form = KINDS[kind].stamp.type;
     const from = readBound(params, "start_date", "start", form);
     const to = readBound(params, "end_date", "end", form);
+    const adjustment = readAdjustment(params, marketTimezone);
+    if (adjustment !== null && kind === "ticks")
+      throw badRequest(`adjustment: only bars are adjusted, got the data_type ${show(type)}`);
     if (limit === 0) return toAnswer({ empty: true }, NO_HISTORY);
     const withExtra = readFlag(params, "include_extra");
     const rows = await reader.newest({ kind, ticker, part, from, to, limit, withExtra });
+    if (adjustment !== null && !rows.empty) {
+      const range = {
+        kind,
+        ticker,
+        part,
+        ...(await boundsOf(rows, form, KINDS[kind].stamp.name)),
+        withExtra,
+      };
+      return adjustedBars(range, adjustment, NO_HISTORY, reader, call.signal);
+    }
     if (rows.empty && kind === "ticks")
       await warnOfType(call, reader, { ticker, type, others: ["daily", "hourly"] });
     return toAnswer(rows, NO_HISTORY);
   },
 };
+
+/** Of the first and the last row. */
+async function boundsOf(rows: JsonRows, form: StampType, stamp: string) {
+  const records = await recordsOf(rows);
+  return {
+    from: readBound(records[0]!, stamp, "start", form),
+    to: readBound(records.at(-1)!, stamp, "start", form),
+  };
+}
 
 /** Clients find a quote's bid in price and size; its own members have always been null. */
 const SHAPES = {

@@ -665,3 +665,24 @@ test("files and tickers have bars of their own length", async () => {
   // A ticker that is seldom traded.
   expect(await kindOf([bars(300, 1), [...bars(3, 7), ...bars(2, 4, 700)]], ...names)).toBe("1min");
 });
+
+test("a row with a time after a thousand at midnight is no daily bar", async () => {
+  using folder = new ImportFolder();
+  const HEADER = "symbol,datetime,open,high,low,close,volume\n";
+  const atHour = (hour: string, tickers: number): string =>
+    Array.from({ length: tickers }, (_, i) => `S${i},2024-01-02 ${hour}:00:00,1,2,0.5,1,1\n`).join("");
+  const { result } = await folder.importText(HEADER + atHour("00", 1_001) + atHour("01", 2), []);
+  expect(result.stoppedBy).toContain(
+    'csv:1003: column "datetime": "2024-01-02 01:00:00" is not at midnight, and those before it are, which are daily bars by that: --interval says',
+  );
+  expect(folder.query("SELECT count(*) FROM daily_prices")).toEqual([[1_001]]);
+  // MetaTrader 4 has the time in a column of its own.
+  using apart = new ImportFolder();
+  const days = Array.from({ length: 1_000 }, (_, i) =>
+    new Date(Date.UTC(2020, 0, 1 + i)).toISOString().slice(0, 10).replaceAll("-", "."),
+  );
+  const mt4 = days.map((day) => `${day},00:00,1,2,0.5,1,9\n`).join("");
+  const late = await apart.importText(`${mt4}2024.01.02,00:00,1,2,0.5,1,9\n2024.01.02,01:00,1,2,0.5,1,9\n`);
+  expect(late.result.stoppedBy).toContain("csv:1002: ");
+  expect(late.result.stored).toBe(1_001);
+});

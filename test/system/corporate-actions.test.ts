@@ -169,6 +169,28 @@ test("counted, copied between engines, and there again under the same names", as
   }
 });
 
+test("the last bars of a range are adjusted as all of them are", async () => {
+  const read = async (command: string, params: Record<string, unknown>) =>
+    (await server.command<{ data: object[]; adjustment: object }>(command, { ticker: "AAPL", ...params }))
+      .body;
+  for (const params of [{ adjustment: "all" }, { adjustment: "split" }, { adjust_to: "2020-08-31" }]) {
+    const all = await read("get_stock_data", { ...params, end_date: "2020-09-10" });
+    const last = await read("get_historical_data", {
+      ...{ ...params, data_type: "daily", end_date: "2020-09-10", limit: 30 },
+    });
+    expect(last.data).toEqual(all.data.slice(-30));
+    expect(last.adjustment).toEqual(all.adjustment);
+  }
+  expect(await read("get_historical_data", { interval: "5min", adjustment: "all" })).toMatchObject({
+    message: "No historical data found",
+  });
+  const { status, body } = await server.command("get_historical_data", { ticker: "A", adjustment: "all" });
+  expect([status, body.error]).toEqual([
+    400,
+    'adjustment: only bars are adjusted, got the data_type "trade"',
+  ]);
+});
+
 test("a dividend after a split is of the share after it, also where no close lies between", async () => {
   const bars = [
     { date: "2024-06-07", close: 1_000 },

@@ -111,6 +111,8 @@ export interface InferredInterval {
   interval: BarLength;
   /** Ends a sentence that begins with the interval. */
   why: string;
+  /** As the stamps have no time, or midnight. */
+  byMidnight?: true;
 }
 
 /**
@@ -156,11 +158,12 @@ function clearSeconds(stamps: readonly SeenStamp[]): number | null {
 function commonInterval(stamps: readonly SeenStamp[]): InferredInterval {
   if (stamps.length === 0) throw new DoubtError(`no row tells the time of its bar: ${ASK_FOR_INTERVAL}`);
   const gaps = gapsByTicker(stamps);
-  if (stamps.every((stamp) => !stamp.hasTime)) return ofDays(gaps, "its stamps are dates");
+  if (stamps.every((stamp) => !stamp.hasTime))
+    return { ...ofDays(gaps, "its stamps are dates"), byMidnight: true };
   if (stamps.every((stamp) => stamp.atMidnight)) {
     const tickers = new Set(stamps.map(({ ticker }) => ticker)).size;
     if (gaps.length > 0 || tickers > 1 || stamps.some((stamp) => !stamp.hasTime))
-      return ofDays(gaps, "all stamps are at midnight");
+      return { ...ofDays(gaps, "all stamps are at midnight"), byMidnight: true };
     throw new DoubtError(`a single bar at midnight may be of a day or an hour: ${ASK_FOR_INTERVAL}`);
   }
   if (gaps.length === 0)

@@ -92,13 +92,8 @@ export interface SampledFile {
   everyRow(visit: (row: SourceRow) => void): Promise<void>;
 }
 
-/** A column that must say the same in every row: others don't belong among these. */
-interface RowMark {
-  index: number;
-  text: string;
-  /** Ends a message. */
-  expected: string;
-}
+/** @throws CsvError The row doesn't belong among the others. */
+type RowCheck = (fields: readonly SourceField[]) => void;
 
 export interface Layout {
   header: Header;
@@ -113,7 +108,7 @@ export interface Layout {
   /** Of a file that an export wrote. */
   own: ExportColumns | null;
   actions: ActionColumns;
-  marks: RowMark[];
+  checks: RowCheck[];
   stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
@@ -141,6 +136,7 @@ const OF_TRADES = /\btrades?\b/i;
 /** Prices of fixed point are larger, and few real prices that are all whole. */
 const SUSPICIOUS_PRICE = 1e6;
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*|[A-Z][A-Za-z_/]+)?$/;
+const ISO_DATE = /^\d{4}-\d\d-\d\d$/;
 const LIKE_STAMP = /^\W*\d.{6,}$/;
 const DAY_MS = 86_400_000;
 
@@ -206,7 +202,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       tickerIndex,
       own,
       actions,
-      marks: rowMarks(plan, sample, known),
+      checks: [...decided.checks, ...markChecks(plan, sample, known)],
       stamps,
       zone,
       zoneText,
@@ -239,7 +235,7 @@ function rowLayout(header: Header, kind: RowKindName, options: ReadingOptions): 
     ...{ id: null, idParts: [], extras: [], leftOut: rows.leftOut, width: rows.width },
   };
   return {
-    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS, marks: [] },
+    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS, checks: [] },
     kindWhy: options.kind !== null ? null : "as an export wrote them",
     ...{ stamps: { unit: null, order: null, text: "" }, zone: null, zoneText: "as the stamps say, or UTC" },
     ...{ saysZone: null, numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
@@ -256,19 +252,6 @@ export function tickerIn(
 ): string {
   const text = String(fields[tickerIndex!] ?? "");
   return own !== null || rows?.isExport === true ? text : text.trim();
-}
-
-/** @throws CsvError The row doesn't belong among the others. */
-export function checkMarks(
-  { marks, header }: Pick<Layout, "marks" | "header">,
-  fields: readonly SourceField[],
-): void {
-  for (const { index, text, expected } of marks) {
-    const found = String(fields[index] ?? "").trim();
-    if (found === text) continue;
-    const column = quote(header.names[index]!);
-    throw new CsvError(`column ${column}: got ${quote(found)}, and not ${quote(text)} ${expected}`);
-  }
 }
 
 /** The adjusted close is kept, too. */
@@ -376,7 +359,11 @@ interface DecidedZone {
   saysZone?: boolean | null | undefined;
 }
 
+/** @returns null for what is no stamp. */
+type StampSight = (text: string, ticker: string) => Omit<SeenStamp, "file"> | null;
+
 interface DecidedKind extends DecidedZone {
+  checks: RowCheck[];
   plan: ColumnPlan;
   why: string | null;
   stamps: ColumnStamps;
@@ -402,15 +389,15 @@ async function decideKind(
     const plan = planColumns(names, family, choices);
     const stamps = await form(plan);
     const why = options.kind === null ? "by its columns" : null;
-    return { plan, why, stamps, ...zoneFor(plan, sample, stamps, options) };
+    return { plan, why, stamps, checks: [], ...zoneFor(plan, sample, stamps, options) };
   }
   const withTime = planColumns(names, "hourly", choices);
   const stamps = await form(withTime);
-  const { interval, why } = intervalOf(withTime, sample, stamps, tickerIndex, options);
+  const { interval, why, checks } = intervalOf(withTime, sample, stamps, tickerIndex, options);
   const plan = planColumns(names, interval, choices);
   const isSame = plan.stampColumns.join() === withTime.stampColumns.join();
   const ownStamps = isSame ? stamps : await form(plan);
-  return { plan, why, stamps: ownStamps, ...zoneFor(plan, sample, ownStamps, options) };
+  return { plan, why, stamps: ownStamps, checks, ...zoneFor(plan, sample, ownStamps, options) };
 }
 
 function intervalOf(
@@ -419,19 +406,21 @@ function intervalOf(
   stamps: ColumnStamps,
   tickerIndex: number | null,
   options: ReadingOptions,
-): InferredInterval {
+): Pick<InferredInterval, "interval" | "why"> & Pick<DecidedKind, "checks"> {
   const { shape } = sample.header;
   const told = toldLength(sample)?.length ?? null;
-  if (told !== null) return { interval: told, why: `as a column of ${shape!.name} says` };
+  if (told !== null) return { interval: told, why: `as a column of ${shape!.name} says`, checks: [] };
   const zone = options.zone ?? zoneOf(shape?.dailyZone ?? "");
   const reader = stampReader("trade", stamps, options.zone, options);
   const tickers = sample.tickers(tickerIndex);
+  const sight: StampSight = (text, ticker) => seenStamp(text, ticker, reader, stamps, zone);
   const seen = sample.rows.flatMap((fields, row) => {
-    const stamp = seenStamp(stampText(plan, fields), tickers[row]!, reader, stamps, zone);
+    const stamp = sight(stampText(plan, fields), tickers[row]!);
     return stamp === null ? [] : { ...stamp, file: sample.fileOf(row) };
   });
   if (seen.length === 0) checkFirstStamp(plan, sample, reader);
-  return inferInterval(seen);
+  const { interval, why, byMidnight } = inferInterval(seen);
+  return { interval, why, checks: byMidnight ? [midnightCheck(plan, interval, sight)] : [] };
 }
 
 /** @returns null when no column tells it. */
@@ -443,17 +432,40 @@ function toldLength(sample: Sample): { index: number; text: string; length: BarL
   return length === null ? null : { index, text: text!, length };
 }
 
-function rowMarks({ kind }: ColumnPlan, sample: Sample, known: CsvKind | null): RowMark[] {
+/** Of columns that must say the same in every row. */
+function markChecks({ kind }: ColumnPlan, sample: Sample, known: CsvKind | null): RowCheck[] {
   const { shape, names } = sample.header;
   const told = isBars(kind) && known === null ? toldLength(sample) : null;
   if (told !== null) {
-    const { index, text } = told;
-    return [{ index, text, expected: "as in the first row: import bars of each length apart" }];
+    const expected = "as in the first row: import bars of each length apart";
+    return [markCheck(names, told.index, told.text, expected)];
   }
-  const { column, text } = shape?.tradeMark ?? {};
+  const { column, text = "" } = shape?.tradeMark ?? {};
   const index = names.findIndex((each) => simplify(each) === column);
   if (kind !== "trade" || index < 0) return [];
-  return [{ index, text: text!, expected: "of a trade: --skip-bad leaves other events out" }];
+  return [markCheck(names, index, text, "of a trade: --skip-bad leaves other events out")];
+}
+
+function markCheck(names: readonly string[], index: number, text: string, expected: string): RowCheck {
+  const column = quote(names[index]!);
+  return (fields) => {
+    const found = String(fields[index] ?? "").trim();
+    if (found === text) return;
+    throw new CsvError(`column ${column}: got ${quote(found)}, and not ${quote(text)} ${expected}`);
+  };
+}
+
+/** Where the first rows have no time, or midnight, and are daily bars by that. */
+function midnightCheck(plan: ColumnPlan, interval: BarLength, seen: StampSight): RowCheck {
+  return (fields) => {
+    const text = stampText(plan, fields);
+    if (ISO_DATE.test(text)) return;
+    const stamp = seen(text, "");
+    if (stamp === null || stamp.atMidnight || !stamp.hasTime) return;
+    throw new CsvError(
+      `column ${quoteStamp(plan)}: ${quote(text)} is not at midnight, and those before it are, which are ${interval} bars by that: --interval says what they are`,
+    );
+  };
 }
 
 /** @throws DoubtError The columns look like those of ticks, and the rows are none. */
@@ -519,7 +531,7 @@ function seenStamp(
   reader: StampReader,
   { unit }: ColumnStamps,
   zone: Zone | null,
-): Omit<SeenStamp, "file"> | null {
+): ReturnType<StampSight> {
   try {
     const stamp = reader.read(text, ticker);
     if (stamp === null) return null;

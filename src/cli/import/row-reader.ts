@@ -13,7 +13,7 @@ import {
 import { parseInterval } from "../../market/interval.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { type ExportColumns, extraMembers } from "./export-columns.ts";
-import { checkMarks, tickerIn } from "./layout.ts";
+import { tickerIn } from "./layout.ts";
 import type { PreparedFile } from "./prepared-file.ts";
 import { readRow } from "./row-columns.ts";
 
@@ -58,7 +58,7 @@ export function rowReader(file: PreparedFile): (row: SourceRow) => ReadRow {
   }
   return (row) => {
     const ticker = tickerOf(row);
-    checkMarks(layout, row.fields);
+    for (const check of layout.checks) check(row.fields);
     const record = readRecord(plan, row.fields, rules, ticker);
     // A tick always has a size, if only null.
     if (isTick) record.size ??= null;

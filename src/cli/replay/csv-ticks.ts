@@ -5,7 +5,7 @@ import type { JsonRecord } from "../../protocol/json.ts";
 import type { SourceRow } from "../import/csv-rows.ts";
 import { nameOfKind } from "../import/describe-plan.ts";
 import { DoubtError } from "../import/doubt.ts";
-import { checkMarks, decideLayout, type Layout, NO_CHOICES } from "../import/layout.ts";
+import { decideLayout, type Layout, NO_CHOICES } from "../import/layout.ts";
 import { isRowKind } from "../import/row-columns.ts";
 import type { Source } from "../import/source.ts";
 import { openTable, placeOf } from "../import/table.ts";
@@ -79,7 +79,7 @@ class TickReader {
     const named = tickerIndex === null ? "" : String(fields[tickerIndex] ?? "").trim();
     const ticker = this.#ticker ?? named;
     if (ticker === "") throw new CsvError("expected a ticker, got nothing");
-    checkMarks(this.#layout, fields);
+    for (const check of this.#layout.checks) check(fields);
     const record = readRecord(plan, fields, this.#rules, ticker) as JsonRecord;
     const stamp = String(record.timestamp);
     if (stamp < this.#lastStamp) {
