@@ -129,6 +129,9 @@ export const getOptionHistory: Command = {
   },
 };
 
+const DATE_LENGTH = "2024-01-02".length;
+const MILLIS_LENGTH = "2024-01-02 15:00:01.000".length;
+
 type ChainQuery = NewestOfPartsQuery & { where: ValueBounds[] };
 
 function readChain(params: Record<string, unknown>, command: string): ChainQuery {
@@ -149,17 +152,22 @@ function readChain(params: Record<string, unknown>, command: string): ChainQuery
 /** Contracts that have expired by then are left out, unless their date is asked for. */
 function readChainAsOf(params: Record<string, unknown>, command: string, zone: string): ChainQuery {
   const query = readChain(params, command);
-  query.to = readMoment(params.as_of);
-  if (query.where.length === 0) {
-    const moment = query.to === null ? Date.now() : Date.parse(`${query.to.slice(0, 23).replace(" ", "T")}Z`);
-    query.where.push({ column: "expiration_date", from: marketDate(zone, moment), to: null });
-  }
+  query.to = readMoment(params.as_of, "end");
+  if (query.where.length === 0)
+    query.where.push({ column: "expiration_date", from: dateOf(query.to, params.as_of, zone), to: null });
   return query;
 }
 
-function readMoment(value: unknown): string | null {
+/** Of the moment, at the market. A date is that date, wherever the market is. */
+function dateOf(moment: string | null, asOf: unknown, zone: string): string {
+  if (moment === null) return marketDate(zone, Date.now());
+  if (readMoment(asOf, "start") !== moment) return moment.slice(0, DATE_LENGTH);
+  return marketDate(zone, Date.parse(`${moment.slice(0, MILLIS_LENGTH).replace(" ", "T")}Z`));
+}
+
+function readMoment(value: unknown, edge: "start" | "end"): string | null {
   try {
-    return parseBound(value, "end", "instant");
+    return parseBound(value, edge, "instant");
   } catch (error) {
     if (error instanceof TimestampError) throw badRequest(`as_of: ${error.message}`);
     throw error;

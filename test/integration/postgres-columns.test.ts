@@ -75,7 +75,7 @@ async function saveRandom(db: PostgresDatabase, seed: number): Promise<void> {
   const saves = KIND_NAMES.flatMap((kind) =>
     ["A", "B", "ä", "株", "b"].flatMap((ticker) =>
       (KINDS[kind].part === null ? [null] : ["quote", "trade", "Ω"]).map((part) =>
-        randomSave(random, { kind, ticker, part, rows: 1_500 }),
+        randomSave(random, { kind, ticker, part, rows: 1_000 }),
       ),
     ),
   );
@@ -85,7 +85,7 @@ async function saveRandom(db: PostgresDatabase, seed: number): Promise<void> {
 async function expectSame(db: PostgresDatabase): Promise<void> {
   for (const kind of KIND_NAMES) {
     const rows = await rowsByRows(db, kind);
-    expect(rows.length).toBeGreaterThan(5_000);
+    expect(rows.length).toBeGreaterThanOrEqual(5_000);
     expect(await rowsByColumns(db, everything(kind))).toEqual(rows);
     const { stamp, part } = kindOf(kind);
     const at = rows[0]!.length - rowColumnNames(kind).length;
@@ -301,9 +301,9 @@ test("saves of columns do what the same saves do as rows, whatever is stored alr
     const part = KINDS[kind].part === null ? null : "trade";
     // Every other one meets rows of the one before of its kind.
     const random = randomNumbers(seed - (seed % 6 < 3 ? 0 : 3));
-    const save = withRule(randomSave(random, { kind, ticker: "A", part, rows: 6_000 }), Math.floor(seed / 6));
+    const save = withRule(randomSave(random, { kind, ticker: "A", part, rows: 2_000 }), Math.floor(seed / 6));
     const rows = save.rows as SeriesRow[];
-    if (seed % 12 > 8) rows.splice(1_000, 500);
+    if (seed % 12 > 8) rows.splice(400, 200);
     // Ticks may come in any order, and without a seq.
     if (kind === "ticks" && seed % 4 === 1) rows.reverse();
     if (kind === "ticks" && seed % 4 === 2) for (const row of rows) row[row.length - 1] = null;

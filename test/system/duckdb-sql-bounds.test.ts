@@ -49,33 +49,29 @@ async function price(server: RunningServer): Promise<unknown> {
   return (await server.command("get_latest_price", { ticker: "A" })).body.latest_price;
 }
 
-for (const workers of [1, 2]) {
-  test(`--workers ${workers}: a statement that can't be interrupted gets its 504, others run beside it, and the hub is replaced in the end`, async () => {
-    using dir = tempDir();
-    await using server = await startServer({
-      dbFile: join(dir.path, "a.duckdb"),
-      workers,
-      flags: ["--sql-timeout", "2"],
-    });
-    await save(server, 1);
-    const deaf = [sql(server, DEAF), sql(server, DEAF)];
-    for (const answer of await Promise.all(deaf)) {
-      expect(answer.status).toBe(504);
-      expect(answer.text).toContain("stopped at the limit of 2 s");
-    }
-    // Both slots are held; substitutes come after a second.
-    await waitUntil("others run", async () =>
-      (await sql(server, "SELECT 7 AS seven")).text.includes("seven"),
-    );
-    await save(server, 2);
-    expect(await price(server)).toBe(2);
-    await server.logged("SQL that was stopped 10 s ago has not ended");
-    await save(server, 3);
-    expect(await price(server)).toBe(3);
-    await waitUntil("SQL is back", async () => (await sql(server, "SELECT 7 AS seven")).status === 200);
-    expect(await server.stop()).toBe(0);
+// With the hub that one server process starts; those below have one that the supervisor starts.
+test("a statement that can't be interrupted gets its 504, others run beside it, and the hub is replaced in the end", async () => {
+  using dir = tempDir();
+  await using server = await startServer({
+    dbFile: join(dir.path, "a.duckdb"),
+    flags: ["--sql-timeout", "2"],
   });
-}
+  await save(server, 1);
+  const deaf = [sql(server, DEAF), sql(server, DEAF)];
+  for (const answer of await Promise.all(deaf)) {
+    expect(answer.status).toBe(504);
+    expect(answer.text).toContain("stopped at the limit of 2 s");
+  }
+  // Both slots are held; substitutes come after a second.
+  await waitUntil("others run", async () => (await sql(server, "SELECT 7 AS seven")).text.includes("seven"));
+  await save(server, 2);
+  expect(await price(server)).toBe(2);
+  await server.logged("SQL that was stopped 10 s ago has not ended");
+  await save(server, 3);
+  expect(await price(server)).toBe(3);
+  await waitUntil("SQL is back", async () => (await sql(server, "SELECT 7 AS seven")).status === 200);
+  expect(await server.stop()).toBe(0);
+});
 
 test("a client that goes frees its slot though its statement doesn't end, and the server's stop waits for neither", async () => {
   using dir = tempDir();

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { usePostgres } from "../support/postgres.ts";
 import { get } from "../support/requests.ts";
-import type { RunningServer } from "../support/server.ts";
+import { type RunningServer, startServer } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { DUCKDB, FRONT, postgresBackend, SQLITE } from "../wire/backends.ts";
 
@@ -383,3 +383,18 @@ for (const backend of [SQLITE, DUCKDB, FRONT, postgresBackend(usePostgres())]) {
     });
   });
 }
+
+test("a date as a moment is that date, wherever the market is", async () => {
+  await using server = await startServer({ flags: ["--market-timezone", "Asia/Tokyo"] });
+  const row = { option_ticker: "O:1", expiration_date: "2024-01-19", timestamp: "2024-01-10T15:00:00Z" };
+  await server.command("save_options_data", { ticker: "T", data: [row] });
+  const count = async (as_of: string): Promise<number> => {
+    const { body } = await server.command<{ data: Row[] }>("get_option_chain", { ticker: "T", as_of });
+    return body.data.length;
+  };
+  expect(await count("2024-01-19")).toBe(1);
+  expect(await count("2024-01-19T14:59:59Z")).toBe(1);
+  // It is the 20th in Tokyo.
+  expect(await count("2024-01-19T15:00:00Z")).toBe(0);
+  expect(await count("2024-01-20")).toBe(0);
+});

@@ -112,6 +112,8 @@ export interface Layout {
   stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
+  /** Whether stamps say their zone; null: some do, or they can't. */
+  saysZone: boolean | null;
   numbers: NumberForm;
   numbersWhy: string | null;
   scale: number | null;
@@ -207,6 +209,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       stamps,
       zone,
       zoneText,
+      saysZone: saysZone ?? null,
     },
     ...{ numbers: form, numbersWhy: why, scale, scaleWhy },
     rules: () => ({
@@ -238,7 +241,7 @@ function rowLayout(header: Header, kind: RowKindName, options: ReadingOptions): 
     ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS, checks: [] },
     kindWhy: options.kind !== null ? null : "as an export wrote them",
     ...{ stamps: { unit: null, order: null, text: "" }, zone: null, zoneText: "as the stamps say, or UTC" },
-    ...{ numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
+    ...{ saysZone: null, numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
     rules: () => plainRules("trade"),
   };
 }
