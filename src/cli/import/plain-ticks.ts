@@ -39,8 +39,8 @@ interface TickLayout {
   tickerIndex: number | null;
   rows: object | null;
   own: object | null;
-  /** Columns whose text each row is checked for. */
-  marks: readonly unknown[];
+  /** What each row is checked for. */
+  checks: readonly unknown[];
   stamps: { unit: EpochUnit | null; order: DateOrder | null };
   zone: object | null;
   saysZone: boolean | null;
@@ -80,9 +80,9 @@ const LETTER_Z = 90;
 
 /** @param separator of the text. @returns null: such ticks aren't plain. */
 export function plainTicksOf(layout: TickLayout, separator: string): PlainTickLines | null {
-  const { plan, zone, stamps, numbers, scale, rows, own, marks, tickerIndex, saysZone } = layout;
+  const { plan, zone, stamps, numbers, scale, rows, own, checks, tickerIndex, saysZone } = layout;
   const isOfTicks = rows === null && own === null && tickerIndex === null && !isBars(plan.kind);
-  const isChecked = marks.length > 0;
+  const isChecked = checks.length > 0;
   const isWhole =
     !isChecked && plan.id === null && plan.extras.length === 0 && plan.stampIndexes.length === 1;
   const hasPlainText =
