@@ -39,7 +39,6 @@ interface TickLayout {
   tickerIndex: number | null;
   rows: object | null;
   own: object | null;
-  /** What each row is checked for. */
   checks: readonly unknown[];
   stamps: { unit: EpochUnit | null; order: DateOrder | null };
   zone: object | null;
@@ -82,9 +81,8 @@ const LETTER_Z = 90;
 export function plainTicksOf(layout: TickLayout, separator: string): PlainTickLines | null {
   const { plan, zone, stamps, numbers, scale, rows, own, checks, tickerIndex, saysZone } = layout;
   const isOfTicks = rows === null && own === null && tickerIndex === null && !isBars(plan.kind);
-  const isChecked = checks.length > 0;
   const isWhole =
-    !isChecked && plan.id === null && plan.extras.length === 0 && plan.stampIndexes.length === 1;
+    checks.length === 0 && plan.id === null && plan.extras.length === 0 && plan.stampIndexes.length === 1;
   const hasPlainText =
     zone === null && stamps.order === null && numbers.decimal === "point" && scale === null;
   if (!isOfTicks || !isWhole || !hasPlainText || separator.length !== 1) return null;
