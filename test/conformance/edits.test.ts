@@ -228,6 +228,19 @@ withEachDriver({ topic: "edits" }, ({ testOf, withDatabase }) => {
     },
   );
 
+  withDatabase("another renaming under the identity of one that was made is refused", async (db) => {
+    await fill(db, 2);
+    const request = (print: string) => ({ key: "renamings", print, text: "z" });
+    expect(await made(db, renaming("A", "B"), { request: request("B") })).toMatchObject({ rows: 2 });
+    await fill(db, 1);
+    expect(await make(db, renaming("A", "C"), { request: request("C") })).toMatchObject({
+      ok: false,
+      status: 409,
+    });
+    expect(await made(db, renaming("A", "B"), { request: request("B") })).toMatchObject({ rows: 2 });
+    expect([...(await db.reader.updates.positions(null)).keys()].sort()).toEqual(["A", "B"]);
+  });
+
   withDatabase("saved again, a removed tick is a new one: in its place, or behind the others", async (db) => {
     const rows = [withId(1, 1, "a"), withId(1, 2, "b"), withId(1, 3, "c")];
     await db.writer.commit([{ ...trades(), rows }]);

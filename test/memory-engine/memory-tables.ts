@@ -24,7 +24,7 @@ interface TickerLog {
   newest: NewestUpdate;
   /** Ascending, without holes; the oldest may be gone. */
   updates: StoredUpdate[];
-  /** By what identifies them. */
+  /** The others, by what identifies them. */
   saves: Map<string, LoggedSave>;
 }
 
@@ -32,6 +32,8 @@ export class MemoryTables {
   readonly epoch = crypto.randomUUID();
   readonly series = new Map<string, MemorySeries>();
   readonly logs = new Map<string, TickerLog>();
+  /** Saves and edits of which the client said what request they are, by its key. */
+  readonly requests = new Map<string, LoggedSave>();
 
   find(kind: KindName, ticker: string, part: string | null): MemorySeries | undefined {
     return this.series.get(seriesKey(kind, ticker, part));

@@ -34,7 +34,7 @@ import {
   type SeriesValue,
   updateTypeOf,
 } from "../../src/storage/model/kinds.ts";
-import { countsText, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
+import { countsText, type LoggedSave, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
 import { tickerTaken } from "../../src/storage/save-refusals.ts";
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
@@ -72,9 +72,7 @@ export class MemoryWriter implements StockWriter {
   edit(edit: Edit): EditOutcome {
     const { epoch } = this.#tables;
     const identified = logEntriesOf(edit, 0).at(-1)!;
-    const known = mayBeLogged(identified)
-      ? this.#tables.logOf(identified.ticker).saves.get(identityOf(identified))
-      : undefined;
+    const known = mayBeLogged(identified) ? this.#savesOf(identified).get(identityOf(identified)) : undefined;
     if (known !== undefined) return editedBefore(repeatedOutcome(identified, known, epoch));
     const rows = edit.what === "removal" ? this.#remove(edit) : this.#rename(edit);
     if (typeof rows !== "number" || rows === 0 || edit.dryRun) return foundOutcome(rows, epoch);
@@ -98,14 +96,18 @@ export class MemoryWriter implements StockWriter {
   close(): void {}
 
   #save(save: Save): SaveOutcome {
-    const log = this.#tables.logOf(save.ticker);
     const { epoch } = this.#tables;
-    const known = mayBeLogged(save) ? log.saves.get(identityOf(save)) : undefined;
+    const known = mayBeLogged(save) ? this.#savesOf(save).get(identityOf(save)) : undefined;
     if (known !== undefined) return repeatedOutcome(save, known, epoch);
     const outcome = save.kind === "ticks" ? this.#saveTicks(save) : this.#saveRows(save);
     if (!outcome.ok) return outcome;
     if (!hasChanged(outcome)) return Object.assign(outcome, { epoch });
     return { ...outcome, position: this.#log(save, outcome), epoch };
+  }
+
+  /** The key of a request tells its ticker, which may have been renamed since. */
+  #savesOf({ ticker, update }: LogEntry): Map<string, LoggedSave> {
+    return update?.request === undefined ? this.#tables.logOf(ticker).saves : this.#tables.requests;
   }
 
   /** @returns its position. */
@@ -116,7 +118,10 @@ export class MemoryWriter implements StockWriter {
     log.newest = { position, savedAtMs };
     log.updates.push({ position, type: updateTypeOf(entry), frame: entry.update?.frame ?? "", savedAtMs });
     if (entry.update !== undefined)
-      log.saves.set(identityOf(entry), { position, counts: countsText(outcome, entry.update.request) });
+      this.#savesOf(entry).set(identityOf(entry), {
+        position,
+        counts: countsText(outcome, entry.update.request),
+      });
     return position;
   }
 

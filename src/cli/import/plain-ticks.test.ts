@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import type { CsvRecord } from "../../market/csv.ts";
 import { stampOfMicros } from "../../market/stamp-micros.ts";
 import { NO_CHOICES } from "./layout.ts";
@@ -157,3 +158,48 @@ test("columns that are left out are passed over; what has others isn't read as c
   expect(found).toEqual(await byRows(dropped));
   expect((await byPieces(await prepared(text))).plain).toBe(0);
 });
+
+const PARQUET: [name: string, stamp: string, values: string, isPlain: boolean][] = [
+  [
+    "stamps with a zone",
+    "timestamptz '2024-01-02 10:00:00.000001+00' + to_microseconds(i)",
+    "i / 8, i",
+    true,
+  ],
+  ["stamps without", "timestamp '2024-01-02 10:00:00' + to_milliseconds(i)", "(i / 8)::float, i::int", true],
+  ["nanoseconds", "make_timestamp_ns(1704186000123456789 + i * 999)", "i / 8, i", true],
+  ["before 1970", "make_timestamp_ns(-1000000 + i * 999)", "i / 8, i", false],
+  ["epoch numbers", "1704186000123456789 + i * 999", "i / 8, i", true],
+  ["epoch numbers of two units", "if(i = 4_000, 1704186000123, 1704186000123456 + i)", "i / 8, i", false],
+  ["a null", "timestamp '2024-01-02' + to_seconds(i)", "nullif(i, 4_000) / 8, i", false],
+  [
+    "a number that is none",
+    "timestamp '2024-01-02' + to_seconds(i)",
+    "if(i = 4_000, 'nan'::double, i), i",
+    false,
+  ],
+  ["long integers", "timestamp '2024-01-02' + to_seconds(i)", "i / 8, i + 9007199254740000", false],
+  ["decimals", "timestamp '2024-01-02' + to_seconds(i)", "(i / 8)::decimal(18, 4), i", false],
+  ["text", "strftime(timestamp '2024-01-02' + to_seconds(i), '%Y-%m-%dT%H:%M:%SZ')", "i / 8, i", false],
+];
+
+test.each(PARQUET)(
+  "rows of Parquet read as columns are those read as rows: %s",
+  async (_, stamp, values, is) => {
+    const path = join(dir, "ticks.parquet");
+    const instance = await DuckDBInstance.create(":memory:");
+    const connection = await instance.connect();
+    await connection.run(
+      `copy (select ts as timestamp, price, size from (select ${stamp}, ${values} from range(5_000) r(i)) t(ts, price, size))
+     to '${path}' (format parquet)`,
+    );
+    connection.closeSync();
+    instance.closeSync();
+    const [file] = (await prepareFiles({ ...OPTIONS, files: [path] })).files;
+    const { found, plain } = await byPieces(file!);
+    expect(plain).toBe(is ? 5_000 : 0);
+    const rows = await byRows(file!);
+    expect(found.length).toBe(5_000);
+    for (const [index, row] of rows.entries()) expect(found[index]).toEqual(row);
+  },
+);

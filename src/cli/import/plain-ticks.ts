@@ -1,6 +1,6 @@
 /**
- * Lines of plain ticks, read from the text into columns without a string for each field: a stamp in
- * ISO 8601 or as an epoch number, and numbers in digits with a decimal point. Any other line is
+ * Plain ticks, read into columns without a row for each: a stamp and numbers, in their usual forms.
+ * Of text these are ISO 8601 or an epoch number, and digits with a decimal point. Anything else is
  * left to the reader of rows, which knows all forms and all errors.
  */
 import { type ColumnPlan, isBars } from "../../market/csv.ts";
@@ -22,12 +22,12 @@ export interface PlainTicks {
   names: readonly TickValue[];
 }
 
-interface PlainForm {
-  separator: number;
-  /** What each field of a line is: the index of a value, or one of the two below. */
+/** Where a file has what of plain ticks. */
+export interface PlainForm {
+  /** What each field of a row is: the index of a value, STAMP or LEFT_OUT. */
   fields: Int32Array;
   names: TickValue[];
-  /** Null: ISO 8601. */
+  /** Null: ISO 8601, or a type of stamps. */
   unit: EpochUnit | null;
   /** Whether stamps say their zone; null: some do. */
   saysZone: boolean | null;
@@ -47,7 +47,7 @@ interface TickLayout {
   scale: number | null;
 }
 
-const STAMP = -1;
+export const STAMP = -1;
 const LEFT_OUT = -2;
 const NOT_PLAIN = Number.NaN;
 
@@ -77,32 +77,27 @@ const COLON = 58;
 const LETTER_T = 84;
 const LETTER_Z = 90;
 
-/** @param separator of the text. @returns null: such ticks aren't plain. */
-export function plainTicksOf(layout: TickLayout, separator: string): PlainTickLines | null {
+/** @returns null: the file's ticks aren't plain. */
+export function plainFormOf(layout: TickLayout): PlainForm | null {
   const { plan, zone, stamps, numbers, scale, rows, own, checks, tickerIndex, saysZone } = layout;
   const isOfTicks = rows === null && own === null && tickerIndex === null && !isBars(plan.kind);
   const isWhole =
     checks.length === 0 && plan.id === null && plan.extras.length === 0 && plan.stampIndexes.length === 1;
   const hasPlainText =
     zone === null && stamps.order === null && numbers.decimal === "point" && scale === null;
-  if (!isOfTicks || !isWhole || !hasPlainText || separator.length !== 1) return null;
+  if (!isOfTicks || !isWhole || !hasPlainText) return null;
   const names = TICK_VALUES.filter((name) => plan.numbers.some((column) => column.name === name));
   const isKnown = names.length === plan.numbers.length && names[0] === "price" && names[1] === "size";
   if (!isKnown) return null;
   const fields = new Int32Array(plan.width).fill(LEFT_OUT);
   fields[plan.stampIndexes[0]!] = STAMP;
   for (const { name, index } of plan.numbers) fields[index] = names.indexOf(name as TickValue);
-  return new PlainTickLines({
-    separator: separator.charCodeAt(0),
-    fields,
-    names,
-    unit: stamps.unit,
-    saysZone,
-  });
+  return { fields, names, unit: stamps.unit, saysZone };
 }
 
 export class PlainTickLines {
   readonly #form: PlainForm;
+  readonly #separator: number;
   /** Lines of a header aren't looked at. */
   isOn = false;
   #rows = 0;
@@ -113,8 +108,10 @@ export class PlainTickLines {
   #dayKey = -1;
   #daySeconds = 0;
 
-  constructor(form: PlainForm) {
+  /** @param separator one sign. */
+  constructor(form: PlainForm, separator: string) {
     this.#form = form;
+    this.#separator = separator.charCodeAt(0);
     this.#values = form.names.map(() => new Float64Array(FIRST_ROWS));
   }
 
@@ -144,7 +141,8 @@ export class PlainTickLines {
 
   /** What it writes counts only if the whole line is plain. */
   #readLine(text: string, start: number): boolean {
-    const { fields, separator } = this.#form;
+    const { fields } = this.#form;
+    const separator = this.#separator;
     const row = this.#rows;
     if (row === this.#micros.length) this.#grow();
     const last = fields.length - 1;
@@ -268,7 +266,7 @@ export class PlainTickLines {
 
   /** To the end of a field that is left out. */
   #pass(text: string, start: number): void {
-    const { separator } = this.#form;
+    const separator = this.#separator;
     let at = start;
     for (;;) {
       const sign = text.charCodeAt(at);

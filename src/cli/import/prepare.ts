@@ -10,7 +10,7 @@ import type { TickerPattern } from "./file-ticker.ts";
 import { headerKey, tickerAbove } from "./header.ts";
 import { findInputs } from "./inputs.ts";
 import { decideLayout, type Layout, type ReadingOptions, type SampledFile, tickerIn } from "./layout.ts";
-import { type PlainTickLines, plainTicksOf } from "./plain-ticks.ts";
+import { type PlainForm, PlainTickLines, plainFormOf } from "./plain-ticks.ts";
 import type { PreparedFile } from "./prepared-file.ts";
 import { DamagedSourceError, openSources, type Source, SourceError } from "./source.ts";
 import { openTable, placeOf, type SourceTable, type TableOptions } from "./table.ts";
@@ -173,15 +173,28 @@ async function prepareFile(file: OpenedFile, layout: Layout, options: PrepareOpt
     dataRows(rest ?? reopened(source, options), layout.header.rows);
   const ticker = await decideTicker(file, layout);
   const part = partOf(file, layout, options);
-  const pieces = (): AsyncGenerator<RowPiece> => {
-    const { text } = table;
-    const isReadable = text !== null && rest === null && options.skipLines === 0;
-    const plain = isReadable ? plainTicksOf(layout, text.separator) : null;
-    if (plain === null || ticker.ticker === null || part === null) return rows();
-    const all = csvPieces(source.name, source.bytes(), { ...text!, plain });
-    return dataPieces(all, layout.header.rows, plain);
-  };
+  const form = rest === null && ticker.ticker !== null && part !== null ? plainFormOf(layout) : null;
+  const pieces = (): AsyncGenerator<RowPiece> =>
+    form === null ? rows() : piecesOf(file, form, layout.header.rows, options);
   return { source, format: table.format, layout, where: file.head.where, rows, pieces, part, ...ticker };
+}
+
+async function* piecesOf(
+  { source, table }: OpenedFile,
+  form: PlainForm,
+  headerRows: number,
+  options: TableOptions,
+): AsyncGenerator<RowPiece> {
+  const { text } = table;
+  if (text !== null && text.separator.length === 1 && options.skipLines === 0) {
+    const plain = new PlainTickLines(form, text.separator);
+    const all = csvPieces(source.name, source.bytes(), { ...text, plain });
+    yield* dataPieces(all, headerRows, plain);
+    return;
+  }
+  const opened = await openTable(source, options);
+  const plain = headerRows === 0 ? ((await opened.plainTicks?.(form)) ?? null) : null;
+  yield* plain ?? dataRows(opened.batches, headerRows);
 }
 
 /** The kind that the user or the columns say, unless rows or folders of an export say it. */

@@ -4,6 +4,7 @@ import { csvRows, encodingOf, type SourceRow, type TextEncoding } from "./csv-ro
 import { SEPARATOR_NAMES, separatorOf } from "./dialect.ts";
 import { ndjsonRows } from "./ndjson-rows.ts";
 import { parquetRows } from "./parquet-rows.ts";
+import type { PlainForm, PlainTicks } from "./plain-ticks.ts";
 import { removeSpooled, type Source, spool } from "./source.ts";
 
 type RowUnit = "line" | "row" | "object";
@@ -19,6 +20,8 @@ export interface SourceTable {
   /** null: the first row may have them. */
   columns: string[] | null;
   batches: AsyncGenerator<SourceRow[]>;
+  /** The rows as columns, instead of `batches`; null: some of them aren't plain. */
+  plainTicks?: (form: PlainForm) => Promise<AsyncGenerator<PlainTicks> | null>;
 }
 
 /** @returns for messages: where a row stands. */
@@ -47,8 +50,15 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   const magic = Buffer.from(head[0]?.subarray(0, 6) ?? []).toString("latin1");
   if (magic.startsWith("PAR1")) {
     const path = await spoolIfNeeded(source, all);
-    const { columns, batches } = await parquetRows(source.name, path);
-    const rows = { columns, batches: withoutSpooled(batches, path) };
+    const { columns, batches, plainTicks } = await parquetRows(source.name, path);
+    const rows = {
+      columns,
+      batches: withoutSpooled(batches, path),
+      async plainTicks(form: PlainForm) {
+        const ticks = await plainTicks(form);
+        return ticks === null ? null : withoutSpooled(ticks, path);
+      },
+    };
     return { source, format: "Parquet", text: null, counts: "row", ...rows };
   }
   if (magic === "ARROW1" || magic.startsWith("\xff\xff\xff\xff")) {
@@ -78,10 +88,7 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   return { source, format, text: { separator, encoding }, counts: "line", columns: null, batches };
 }
 
-async function* withoutSpooled(
-  batches: AsyncGenerator<SourceRow[]>,
-  path: string,
-): AsyncGenerator<SourceRow[]> {
+async function* withoutSpooled<B>(batches: AsyncGenerator<B>, path: string): AsyncGenerator<B> {
   try {
     yield* batches;
   } finally {
