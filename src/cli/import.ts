@@ -53,6 +53,7 @@ function noTarget({ target }: ImportOptions): ImportTarget {
   return {
     name,
     knowsRequests: false,
+    takesParts: false,
     async save() {
       throw new TargetError("a plan stores nothing");
     },

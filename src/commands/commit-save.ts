@@ -1,4 +1,4 @@
-import { refusalOf } from "../protocol/errors.ts";
+import { RequestError, refusalOf } from "../protocol/errors.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import type { Save, SaveCounts, Stored } from "../storage/contract.ts";
 import type { CommandCall, CommandContext } from "./context.ts";
@@ -30,6 +30,74 @@ export async function commitSave(
   call: CommandCall,
   context: CommandContext,
 ): Promise<string> {
+  return JSON.stringify({ message, ...(await commit({ prepared, frame }, call, context)) });
+}
+
+/** What subscribers get is in `frame`. */
+interface FramedSave {
+  prepared: PreparedSave<Save>;
+  frame: string;
+}
+
+export interface SavePart extends FramedSave {
+  /** The request with the rows of this part. */
+  call: CommandCall;
+}
+
+/**
+ * Commits the parts of a request, each of which is a save of its own. The database may store them
+ * in one transaction.
+ * @returns The answer: the message, the counts of all parts, and those of each.
+ * @throws RequestError as `commitSave`, naming the part and which others are stored.
+ */
+export async function commitParts(
+  parts: readonly SavePart[],
+  message: string,
+  context: CommandContext,
+): Promise<string> {
+  const begun: Promise<CommitAnswer>[] = [];
+  for (const part of parts) {
+    const answer = commit(part, part.call, context);
+    begun.push(answer);
+    if (!context.savesInOrder) await answer.catch(() => null);
+  }
+  const settled = await Promise.allSettled(begun);
+  const failed = settled.findIndex(({ status }) => status === "rejected");
+  if (failed >= 0) throw partFailed(settled, failed);
+  const answers = settled.map((each) => (each as PromiseFulfilledResult<CommitAnswer>).value);
+  const sum = (name: keyof PartCounts): number => answers.reduce((all, each) => all + Number(each[name]), 0);
+  return JSON.stringify({
+    message,
+    rows: sum("rows"),
+    stored: sum("stored"),
+    replaced: sum("replaced"),
+    repeated: sum("repeated"),
+    skipped: sum("skipped"),
+    seq: answers.findLast(({ seq }) => seq !== null)?.seq ?? null,
+    epoch: answers.at(-1)!.epoch,
+    parts: answers.map(({ epoch: _, ...counts }) => counts),
+  });
+}
+
+interface PartCounts {
+  rows: number;
+  stored: number;
+  replaced: number;
+  /** True: the request was stored before. */
+  repeated: number | true;
+  skipped: number;
+}
+
+interface CommitAnswer extends PartCounts {
+  seq: number | null;
+  epoch: string;
+}
+
+async function commit(
+  { prepared, frame }: FramedSave,
+  call: CommandCall,
+  context: CommandContext,
+): Promise<CommitAnswer> {
   const { save, skipped, sent, identity } = prepared;
   if (skipped > 0) context.warn(`Save of ${save.ticker}: ${skipped} rows without a stamp were left out`);
   const request = identity === null ? undefined : identityOf(identity, save);
@@ -38,8 +106,7 @@ export async function commitSave(
   if (!prepared.areCounted) noteRepetitions(save, outcome, context);
   const counts = outcome.countsRecords ? outcome : withUnsaved(outcome, prepared);
   const epoch = outcome.epoch ?? (await context.reader.updates.epoch());
-  return JSON.stringify({
-    message,
+  return {
     rows: sent,
     stored: counts.stored,
     replaced: counts.replaced ?? 0,
@@ -48,6 +115,19 @@ export async function commitSave(
     seq: outcome.position,
     epoch,
     ...(call.saveId === null ? {} : ofServer(outcome)),
+  };
+}
+
+function partFailed(settled: PromiseSettledResult<unknown>[], failed: number): unknown {
+  const { reason } = settled[failed] as PromiseRejectedResult;
+  if (!(reason instanceof RequestError)) return reason;
+  const stored = settled.flatMap(({ status }, index) => (status === "fulfilled" ? [index + 1] : []));
+  const others = stored.length === 0 ? "none of the others is" : `of the others, ${stored.join(", ")} are`;
+  const { details, hint, retryAfterS } = reason;
+  return new RequestError(reason.status, `part ${failed + 1} of ${settled.length}: ${reason.message}`, {
+    details: [details, `${others} stored`].filter((text) => text !== undefined).join("; "),
+    hint,
+    retryAfterS,
   });
 }
 

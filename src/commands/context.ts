@@ -15,6 +15,8 @@ export interface CommandContext {
   reader: StockReader;
   /** Whose date is today; see readToday in params.ts. */
   marketTimezone: string;
+  /** Whether saves that begin in one turn are committed in their order. */
+  savesInOrder: boolean;
   /** Resolves when the save is committed and published to this worker's subscribers. */
   save(save: Save, update: NewUpdate, call: CommandCall): Promise<SaveOutcome>;
   /** Resolves as `save`. Gives the edit its saveId. */

@@ -1,3 +1,4 @@
+import { type ArrowRows, arrowParts } from "../formats/arrow-rows.ts";
 import { isStorable } from "../market/storable-text.ts";
 import { ID_MEMBERS, QUOTE_ALIASES } from "../market/tick-names.ts";
 import { parseTimestamp } from "../market/timestamp.ts";
@@ -6,8 +7,9 @@ import { isReservedType, realtimeFrame, realtimeFrameOf } from "../protocol/fram
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { SaveTicks, TickRow } from "../storage/contract.ts";
 import { KINDS } from "../storage/model/kinds.ts";
+import { turn } from "../time/pauses.ts";
 import { withRecords } from "./arrow-params.ts";
-import { commitSave, type PreparedSave } from "./commit-save.ts";
+import { commitParts, commitSave, type PreparedSave, type SavePart } from "./commit-save.ts";
 import type { Command, CommandCall } from "./context.ts";
 import { isMissing, readDataType, requireTicker, show } from "./params.ts";
 import {
@@ -36,21 +38,54 @@ export const saveRealtimeData: Command = {
   about: "Stores ticks: quotes, trades, or any other type.",
   params: [
     ...["ticker", "data", "index_col", "data_type", "id_col", "on_duplicate"],
-    ...["save_id", "occurrences", "places"],
+    ...["save_id", "occurrences", "places", "parts"],
   ],
   tolerated: ["ma_periods", "ema_periods"],
   takesArrow: true,
   async run(call, context) {
     const identity = readIdentity(call);
-    const ofColumns = identity === null ? toSaveColumns(call) : null;
-    const prepared = ofColumns?.prepared ?? toSaveTicks(withRecords(call), identity);
-    const { ticker, part: type } = prepared.save;
-    const stampColumn = String(call.params.index_col).toLowerCase();
-    const frame = ofColumns?.frame ?? realtimeFrame(ticker, type, prepared.records, stampColumn);
-    const message = `Realtime data (${type}) for ${shownTicker(call.params.ticker)} saved successfully.`;
-    return commitSave(prepared, { frame, message }, call, context);
+    const message = (type: string): string =>
+      `Realtime data (${type}) for ${shownTicker(call.params.ticker)} saved successfully.`;
+    const batches = batchesOf(call, identity);
+    if (batches === null) {
+      const { prepared, frame } = toPart(call, identity);
+      return commitSave(prepared, { frame, message: message(prepared.save.part) }, call, context);
+    }
+    const parts: (SavePart & { prepared: PreparedSave<SaveTicks> })[] = [];
+    for (const arrow of batches) {
+      const ofPart = { ...call, arrow };
+      parts.push({ ...toPart(ofPart, null), call: ofPart });
+      // Each takes some 10 ms.
+      await turn();
+    }
+    return commitParts(parts, message(parts[0]!.prepared.save.part), context);
   },
 };
+
+/** Each record batch of the body, if it is asked for; null: it isn't. @throws RequestError 400 */
+function batchesOf({ params, arrow, saveId }: CommandCall, identity: string | null): ArrowRows[] | null {
+  const { parts = false } = params;
+  if (typeof parts !== "boolean") throw badRequest(`parts: got ${show(parts)}, expected true or false`);
+  if (!parts) return null;
+  if (arrow === null) throw badRequest("parts: expected an Arrow body, whose record batches they are");
+  if (identity !== null)
+    throw badRequest("parts: expected no save_id and no Idempotency-Key, which are of one save");
+  // A server in front repeats it as one save.
+  if (saveId !== null || arrow.batches.length === 0) return null;
+  return arrowParts(arrow);
+}
+
+function toPart(
+  call: CommandCall,
+  identity: string | null,
+): { prepared: PreparedSave<SaveTicks>; frame: string } {
+  const ofColumns = identity === null ? toSaveColumns(call) : null;
+  if (ofColumns !== null) return ofColumns;
+  const prepared = toSaveTicks(withRecords(call), identity);
+  const { ticker, part } = prepared.save;
+  const stampColumn = String(call.params.index_col).toLowerCase();
+  return { prepared, frame: realtimeFrame(ticker, part, prepared.records, stampColumn) };
+}
 
 /**
  * @param identity of `readIdentity`.
@@ -89,7 +124,7 @@ export function toSaveTicks(
   const places = readNumbers(params.places, "places", sent.length);
   const areCounted = params.occurrences === OF_REQUEST;
   const occurrences = areCounted ? null : readNumbers(params.occurrences, "occurrences", sent.length);
-  const reader = new TickReader(index, idColumnsOf(params.id_col, folded), aliases);
+  const reader = new TickReader(index, idColumnsOf(params.id_col, folded, index), aliases);
   const rows: TickRow[] = [];
   const records: JsonRecord[] = [];
   const kept: number[] = [];
@@ -221,8 +256,10 @@ class TickReader {
 }
 
 /** @throws RequestError 400 no record has the named column. */
-function idColumnsOf(value: unknown, records: JsonRecord[]): readonly string[] {
-  if (value === undefined || value === null) return ID_MEMBERS.filter((name) => hasMember(records, name));
+function idColumnsOf(value: unknown, records: JsonRecord[], index: string): readonly string[] {
+  // A column of stamps tells no tick from others of its stamp, however it is called.
+  if (value === undefined || value === null)
+    return ID_MEMBERS.filter((name) => name !== index && hasMember(records, name));
   if (typeof value !== "string")
     throw badRequest(`id_col: got ${show(value)}, expected the name of a column`);
   const name = value.toLowerCase();

@@ -25,12 +25,14 @@ export interface ArrowRows {
   names: string[];
   batches: RecordBatch[];
   types: typeof DataType;
+  /** A stream of the batch alone. */
+  streamOf(batch: RecordBatch): Uint8Array<ArrayBuffer>;
 }
 
 /** @throws ArrowError */
 export async function readArrow(bytes: Uint8Array<ArrayBuffer>): Promise<ArrowRows> {
   // 120 ms and some MB: loaded when the first request brings it.
-  const { DataType, RecordBatchReader } = await import("apache-arrow");
+  const { DataType, RecordBatchReader, RecordBatchStreamWriter } = await import("apache-arrow");
   let names: string[];
   const batches: RecordBatch[] = [];
   let rows = 0;
@@ -55,7 +57,25 @@ export async function readArrow(bytes: Uint8Array<ArrayBuffer>): Promise<ArrowRo
   const twice = names.find((name, index) => indexOfName(names, name) !== index);
   if (twice !== undefined)
     throw new ArrowError(`got two columns ${JSON.stringify(twice)}, expected one: case makes no difference`);
-  return { bytes, rows, names, batches, types: DataType };
+  const streamOf = (batch: RecordBatch): Uint8Array<ArrayBuffer> =>
+    new Uint8Array(RecordBatchStreamWriter.writeAll([batch]).toUint8Array(true));
+  return { bytes, rows, names, batches, types: DataType, streamOf };
+}
+
+/** Each batch as if it had come alone. */
+export function arrowParts(arrow: ArrowRows): ArrowRows[] {
+  return arrow.batches.map((batch) => {
+    let bytes: Uint8Array<ArrayBuffer> | null = null;
+    return {
+      ...arrow,
+      rows: batch.numRows,
+      batches: [batch],
+      get bytes() {
+        bytes ??= arrow.streamOf(batch);
+        return bytes;
+      },
+    };
+  });
 }
 
 function isTooLong(rows: number, columns: number, bytes: number): boolean {

@@ -10,6 +10,7 @@ import type { LogLines } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Edit, Edited, EditOutcome, Save, SaveOutcome } from "../storage/contract.ts";
+import { unpackFrame } from "../storage/packed-frames.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { updateOf } from "../storage/update-contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
@@ -350,8 +351,10 @@ export class HubClient {
   }
 
   #receiveEvent(event: HubEvent): void {
-    if (event[0] === 1) this.#options.publish(event[1], event[2]);
-    else if (event[0] === 2) this.#options.note(event[1], event[2]);
+    if (event[0] === 1) {
+      const [, ticker, update] = event;
+      this.#options.publish(ticker, { ...update, frame: unpackFrame(update.frame) });
+    } else if (event[0] === 2) this.#options.note(event[1], event[2]);
     else this.#saves.receive(event[1], event[2]);
   }
 

@@ -1,6 +1,7 @@
 /** A worker's unanswered saves: sent in batches, and again to the next hub when one dies. */
 import { unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
+import { packFrame } from "../storage/packed-frames.ts";
 import { HUB_AWAY_MAX_MS } from "./hub-absence.ts";
 import type { SaveEntry, ToHub } from "./messages.ts";
 import { sentColumns } from "./sent-columns.ts";
@@ -134,7 +135,7 @@ export class HubSaves {
     const columnBytes: Uint8Array[] = [];
     const entries = saves.map(([id, save]): SaveEntry => {
       const { update } = save;
-      const frame = update?.frame ?? "";
+      const frame = packFrame(update?.frame ?? "");
       frames.push(frame);
       const told = update === undefined ? save : { ...save, update: { ...update, frame: "" } };
       if (told.kind !== "ticks" || told.columns === undefined) return [id, told, frame.length];

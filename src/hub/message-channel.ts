@@ -9,16 +9,18 @@ const HEADER_BYTES = 8;
 /** A message holds a turn's saves; one has at most --max-body-mb (1,024), doubled by its frame. */
 const MESSAGE_BYTES_MAX = 0x7fff_ffff;
 const NO_BYTES = new Uint8Array(0);
+const PARTIAL_BYTES = 64 * 1024;
+/** A longer message's buffer is given back. */
+const PARTIAL_BYTES_KEPT = 4 * 1024 * 1024;
 
 export class MessageChannel<Out, In> {
   readonly #socket: Socket<unknown>;
   readonly #receive: (message: In, attachment: Buffer) => void;
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
-  #partial: Buffer[] = [];
+  /** A message that has come in part: the first `#partialBytes` of it. */
+  #partial = Buffer.allocUnsafe(PARTIAL_BYTES);
   #partialBytes = 0;
-  /** Bytes that complete the message at the head of #partial; 0 while its header is incomplete. */
-  #wanted = 0;
 
   /** @param receive its attachment is a view of a buffer that is reused: copy what is kept. */
   constructor(socket: Socket<unknown>, receive: (message: In, attachment: Buffer) => void) {
@@ -67,39 +69,58 @@ export class MessageChannel<Out, In> {
    * @throws Error the bytes are no message, or `receive` threw; then close the connection.
    */
   data(chunk: Buffer): void {
-    if (this.#partialBytes > 0) {
-      this.#partial.push(Buffer.from(chunk));
-      this.#partialBytes += chunk.length;
-      if (this.#partialBytes < HEADER_BYTES || (this.#wanted > 0 && this.#partialBytes < this.#wanted))
-        return;
-      chunk = Buffer.concat(this.#partial);
-      this.#partial = [];
-      this.#partialBytes = 0;
-    }
     let offset = 0;
-    this.#wanted = 0;
-    while (chunk.length - offset >= HEADER_BYTES) {
-      const length = chunk.readUInt32LE(offset);
-      if (length > MESSAGE_BYTES_MAX) throw new Error(`message of ${length} bytes between worker and hub`);
-      const end = offset + 4 + length;
-      if (end > chunk.length) {
-        this.#wanted = end - offset;
-        break;
+    while (offset < chunk.length) {
+      const isBegin = this.#partialBytes === 0 && chunk.length - offset >= HEADER_BYTES;
+      const end = isBegin ? offset + bytesOfMessage(chunk, offset) : Number.POSITIVE_INFINITY;
+      if (end <= chunk.length) {
+        this.#take(chunk.subarray(offset, end));
+        offset = end;
+      } else {
+        offset = this.#gather(chunk, offset);
       }
-      const jsonEnd = offset + HEADER_BYTES + chunk.readUInt32LE(offset + 4);
-      if (jsonEnd > end) throw new Error("a message that is shorter than its JSON");
-      const message = JSON.parse(chunk.toString("utf8", offset + HEADER_BYTES, jsonEnd)) as In;
-      this.#receive(message, chunk.subarray(jsonEnd, end));
-      offset = end;
     }
-    if (offset < chunk.length) {
-      this.#partial = [Buffer.from(chunk.subarray(offset))];
-      this.#partialBytes = chunk.length - offset;
+  }
+
+  /** Takes what belongs to the message that comes in parts. @returns where that ends. */
+  #gather(chunk: Buffer, offset: number): number {
+    const has = this.#partialBytes;
+    const wanted = has < HEADER_BYTES ? HEADER_BYTES : bytesOfMessage(this.#partial, 0);
+    if (wanted > this.#partial.length) {
+      const larger = Buffer.allocUnsafe(wanted);
+      larger.set(this.#partial.subarray(0, has));
+      this.#partial = larger;
     }
+    const end = Math.min(chunk.length, offset + wanted - has);
+    this.#partial.set(chunk.subarray(offset, end), has);
+    this.#partialBytes = has + end - offset;
+    if (this.#partialBytes < HEADER_BYTES || this.#partialBytes < bytesOfMessage(this.#partial, 0))
+      return end;
+    const message = this.#partial.subarray(0, this.#partialBytes);
+    this.#partialBytes = 0;
+    this.#take(message);
+    if (this.#partial.length > PARTIAL_BYTES_KEPT) this.#partial = Buffer.allocUnsafe(PARTIAL_BYTES);
+    return end;
+  }
+
+  /** @throws Error it is none. */
+  #take(bytes: Buffer): void {
+    const jsonEnd = HEADER_BYTES + bytes.readUInt32LE(4);
+    if (jsonEnd > bytes.length) throw new Error("a message that is shorter than its JSON");
+    const message = JSON.parse(bytes.toString("utf8", HEADER_BYTES, jsonEnd)) as In;
+    this.#receive(message, bytes.subarray(jsonEnd));
   }
 
   #keep(bytes: Buffer): void {
     this.#unsent.push(bytes);
     this.#unsentBytes += bytes.length;
   }
+}
+
+/** With its header. @throws Error it is no message's. */
+function bytesOfMessage(bytes: Buffer, start: number): number {
+  const length = bytes.readUInt32LE(start);
+  if (length < 4 || length > MESSAGE_BYTES_MAX)
+    throw new Error(`message of ${length} bytes between worker and hub`);
+  return 4 + length;
 }

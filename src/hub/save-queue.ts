@@ -23,6 +23,11 @@ import type { WriterNote } from "./writer-note.ts";
  * single save is never split.
  */
 const TRANSACTION_ROWS_MAX = 5_000;
+/**
+ * The same for saves of columns, where the engine takes them together: DuckDB writes rows of which
+ * a transaction has 122,880 into its file at once, and fewer into its log before.
+ */
+const TOGETHER_ROWS_MAX = 160_000;
 /** How long saves wait for another program's write lock, and how often the hub retries. */
 const BUSY_WAIT_MAX_MS = 5_000;
 const BUSY_RETRY_MS = 50;
@@ -69,6 +74,8 @@ export class SaveQueue {
   #busySince: number | null = null;
   #stopping = false;
   #tidying: Timer | null = null;
+  /** The last commit was of columns, which may be long: other saves go first. */
+  #hadColumns = false;
 
   constructor(options: SaveQueueOptions) {
     this.#options = options;
@@ -234,17 +241,28 @@ export class SaveQueue {
   }
 
   #takeBatch(): QueuedSave[] {
+    if (this.#hadColumns) this.#putOthersFirst();
     const queue = this.#queue;
-    let rows = 0;
-    let count = 0;
-    const isAlone = ({ entry, alone }: QueuedSave): boolean => alone || hasColumns(entry[1]);
-    const fits = (save: QueuedSave): boolean =>
-      !isAlone(save) && !isAlone(queue[0]!) && rows + save.entry[1].rows.length <= TRANSACTION_ROWS_MAX;
-    while (count < queue.length && (count === 0 || fits(queue[count]!))) {
-      rows += queue[count++]!.entry[1].rows.length;
+    const first = queue[0]!;
+    this.#hadColumns = hasColumns(first.entry[1]);
+    const isShared = !this.#hadColumns || this.#options.writer?.commitColumnsTogether !== undefined;
+    const rowsMax = this.#hadColumns ? TOGETHER_ROWS_MAX : TRANSACTION_ROWS_MAX;
+    let rows = first.entry[1].rows.length;
+    let count = 1;
+    while (isShared && !first.alone && count < queue.length) {
+      const { entry, alone } = queue[count]!;
+      rows += entry[1].rows.length;
+      if (alone || hasColumns(entry[1]) !== this.#hadColumns || rows > rowsMax) break;
+      count++;
     }
     if (count < queue.length) return queue.splice(0, count);
     this.#queue = [];
     return queue;
+  }
+
+  #putOthersFirst(): void {
+    const isOther = ({ entry }: QueuedSave): boolean => !hasColumns(entry[1]);
+    if (isOther(this.#queue[0]!) || !this.#queue.some(isOther)) return;
+    this.#queue = [...this.#queue.filter(isOther), ...this.#queue.filter((queued) => !isOther(queued))];
   }
 }

@@ -20,6 +20,13 @@ const SECONDS_END = 4_102_444_800;
 const SECONDS_CERTAIN = 1e8;
 /** Row numbers and the days that spreadsheets count are smaller. */
 const SECONDS_POSSIBLE = 1e7;
+/** Whole numbers that can only be of the unit, and what one of them is. */
+export const EPOCH_RANGES: Record<EpochUnit, { from: number; to: number; micros: number }> = {
+  s: { from: 0, to: SECONDS_END, micros: 1e6 },
+  ms: { from: SECONDS_END, to: SECONDS_END * 1e3, micros: 1e3 },
+  us: { from: SECONDS_END * 1e3, to: SECONDS_END * 1e6, micros: 1 },
+  ns: { from: SECONDS_END * 1e6, to: SECONDS_END * 1e9, micros: 1e-3 },
+};
 const NUMBER = /^[+-]?\d+(?:\.\d*)?$/;
 
 export function isEpochText(text: string): boolean {

@@ -41,6 +41,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
     history,
     updates: parts.upstream?.updates ?? null,
     save: saves.save,
+    savesInOrder: engine.placement.saves !== "upstream",
     edit: saves.edit,
     removeCheck: saves.removeCheck,
     // A runner opens the file by its name, which may be another's by then.

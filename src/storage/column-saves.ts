@@ -5,7 +5,7 @@ import { type ColumnBatch, rowsOfBatch } from "./model/columns.ts";
 import { kindOf } from "./model/kinds.ts";
 import { Int64Reader } from "./model/stamp-text.ts";
 
-/** Whether it has to be the only one of its batch. */
+/** Whether it goes alone, or only with others that have them. */
 export function hasColumns(save: Save): boolean {
   return save.kind === "ticks" && save.columns !== undefined;
 }
@@ -23,14 +23,16 @@ export function bytesOfSave(save: Save, request: string | null): number {
   return bytes;
 }
 
-/** Commits a batch of saves, or one that has columns. */
+/** Commits a batch of saves, none or all of which have columns. */
 export function commitBatch(
-  writer: Pick<StockWriter, "commit" | "commitColumns">,
+  writer: Pick<StockWriter, "commit" | "commitColumns" | "commitColumnsTogether">,
   saves: Save[],
   progress?: CommitProgress,
 ): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]> {
   const [save] = saves;
   if (save?.kind !== "ticks" || save.columns === undefined) return writer.commit(saves, progress);
+  if (saves.length > 1 && writer.commitColumnsTogether !== undefined)
+    return writer.commitColumnsTogether(saves.map((each) => columnSaveOf(each as SaveTicks)));
   const sent = columnSaveOf(save);
   if (writer.commitColumns === undefined) return writer.commit([withRows(sent)], progress);
   const outcome = writer.commitColumns(sent, progress);
@@ -66,7 +68,7 @@ export function seqsOf({ kind, batch }: ColumnSave): BigInt64Array | null {
   if (seq?.type !== "int64" || stamps?.type !== "instant") return null;
   if (mayRepeatIds(batch, stamps.values)) return null;
   if (seq.nulls === null) return seq.values;
-  if (!seq.nulls.every((isNull) => isNull === 1)) return null;
+  if (seq.nulls.includes(0)) return null;
   const stamp = new Int64Reader(stamps.values);
   const seqs = new Int64s(batch.rows);
   let count = 0;

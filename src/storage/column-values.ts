@@ -68,7 +68,8 @@ export function countData(
 function areInt64(values: Float64Array): boolean {
   for (let row = 0; row < values.length; row++) {
     const value = values[row]!;
-    if (!Number.isInteger(value) || value < -INT64_END || value >= INT64_END) return false;
+    // Quicker than to ask Number.isInteger: NaN is within no bounds.
+    if (!(value >= -INT64_END && value < INT64_END && Math.trunc(value) === value)) return false;
   }
   return true;
 }
@@ -105,29 +106,40 @@ export class Dictionary {
 export class StampReader {
   #day = "none";
   #daySeconds = 0;
+  /** Of the text that was read last. */
+  #seconds = 0;
+  #fraction = 0;
 
   /** Writes the microseconds since 1970. @returns False: the text isn't canonical. */
   read(text: string, into: Int64s, row: number): boolean {
+    const micros = this.micros(text);
+    if (Number.isNaN(micros)) return false;
+    if (Number.isSafeInteger(micros)) into.set(row, micros);
+    else {
+      // Far from 1970.
+      into.values[row] = BigInt(this.#seconds) * BigInt(MICROS) + BigInt(this.#fraction);
+    }
+    return true;
+  }
+
+  /** Since 1970; NaN: the text isn't canonical. No safe integer: it isn't exact. */
+  micros(text: string): number {
     const { length } = text;
-    if (length !== INSTANT_LENGTH && length !== SECOND_LENGTH) return false;
-    if (!text.startsWith(this.#day) && !this.#turnTo(text.slice(0, DAY_LENGTH))) return false;
+    if (length !== INSTANT_LENGTH && length !== SECOND_LENGTH) return Number.NaN;
+    if (!text.startsWith(this.#day) && !this.#turnTo(text.slice(0, DAY_LENGTH))) return Number.NaN;
     if (text.charCodeAt(10) !== BLANK || text.charCodeAt(13) !== COLON || text.charCodeAt(16) !== COLON)
-      return false;
+      return Number.NaN;
     const hour = twoDigits(text, 11);
     const minute = twoDigits(text, 14);
     const second = twoDigits(text, 17);
-    if (!(hour < 24 && minute < 60 && second < 60)) return false;
-    let micros = 0;
+    if (!(hour < 24 && minute < 60 && second < 60)) return Number.NaN;
+    this.#fraction = 0;
     if (length === INSTANT_LENGTH) {
-      if (text.charCodeAt(SECOND_LENGTH) !== DOT) return false;
-      micros = twoDigits(text, 20) * 10_000 + twoDigits(text, 22) * 100 + twoDigits(text, 24);
-      if (Number.isNaN(micros)) return false;
+      if (text.charCodeAt(SECOND_LENGTH) !== DOT) return Number.NaN;
+      this.#fraction = twoDigits(text, 20) * 10_000 + twoDigits(text, 22) * 100 + twoDigits(text, 24);
     }
-    const seconds = this.#daySeconds + hour * 3_600 + minute * 60 + second;
-    const all = seconds * MICROS + micros;
-    if (Number.isSafeInteger(all)) into.set(row, all);
-    else into.values[row] = BigInt(seconds) * BigInt(MICROS) + BigInt(micros); // far from 1970
-    return true;
+    this.#seconds = this.#daySeconds + hour * 3_600 + minute * 60 + second;
+    return this.#seconds * MICROS + this.#fraction;
   }
 
   #turnTo(day: string): boolean {

@@ -347,6 +347,8 @@ export interface StockWriter {
   commit(saves: Save[], progress?: CommitProgress): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
   /** Stores what `commit` would store of the batch, without an object for each row. */
   commitColumns?(save: ColumnSave, progress?: CommitProgress): SaveOutcome | Promise<SaveOutcome>;
+  /** The same of several saves, for an engine that large transactions cost less a row. */
+  commitColumnsTogether?(saves: ColumnSave[]): Promise<SaveOutcome[]>;
   /**
    * Makes the edit in one transaction, whole or not at all; it is as durable as a save then. Not
    * while a commit is under way, but for a database that workers write themselves.

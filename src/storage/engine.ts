@@ -163,8 +163,8 @@ export interface WorkerParts {
 export interface SentRequest {
   /** The command. */
   text: string;
-  /** Its rows, unpacked; null: the command has them. */
-  arrow: Uint8Array<ArrayBuffer> | null;
+  /** Its rows, unpacked; null: the command has them. Of a part of them they are made when asked. */
+  arrow: { readonly bytes: Uint8Array<ArrayBuffer> } | null;
 }
 
 /** What another server does for a worker. */

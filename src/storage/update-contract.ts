@@ -17,7 +17,10 @@ export interface SaveUpdate {
   saveId: string;
   /** The save was sent again. Only then is the database asked for the saveId. */
   repeated: boolean;
-  /** WebSocket text for subscribers, an object, without its position. */
+  /**
+   * WebSocket text for subscribers, an object, without its position; on its way to the log it may
+   * be packed (packed-frames.ts).
+   */
   frame: string;
   /** Absent: the client gave the request no identity. */
   request?: RequestIdentity | undefined;

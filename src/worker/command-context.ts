@@ -33,11 +33,12 @@ export function commandContext(parts: CommandParts): CommandContext {
   const context: CommandContext = {
     reader: storage.reader,
     marketTimezone: settings.marketTimezone,
+    savesInOrder: storage.savesInOrder,
     warn: (message) => log.warning(message),
     noteRepetitions: repetitionNotice(log),
     async save(save, update, { text, arrow, saveId }) {
       save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), ...update };
-      const outcome = await storage.save(save, { text, arrow: arrow?.bytes ?? null });
+      const outcome = await storage.save(save, { text, arrow });
       if (outcome.ok) {
         counters.saves++;
         counters.rowsSaved += save.rows.length;

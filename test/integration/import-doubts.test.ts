@@ -292,3 +292,13 @@ test("a list is no number, and columns of one meaning are named among ticks too"
   );
   expect(describePlan(plan!).join("\n")).toContain('id = "exchange", "trf_id", "id" together');
 });
+
+test("a price a day is asked about: it is no trade at midnight", async () => {
+  using folder = new ImportFolder();
+  const text = lines("Date,Price,Volume", "2024-01-02,1.5,5", "2024-01-03,1.6,6");
+  expect((await folder.importText(text)).result.stoppedBy).toContain(
+    'column "Date" has dates without a time, such as 2024-01-02: --type trade stores them at midnight',
+  );
+  const { result } = await folder.importText(text, ["--ticker", "T", "--type", "trade"]);
+  expect(result.stored).toBe(2);
+});

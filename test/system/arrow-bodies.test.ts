@@ -158,6 +158,63 @@ for (const backend of BACKENDS) {
     expect(await stored(server, "T", "trade")).toHaveLength(7);
   });
 
+  test(`record batches are saves of their own where that is asked for: ${backend.name}`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const server = await backend.start({ flags: [], workers: 2 }, stack);
+    await using subscriber = Subscriber.ask(server.wsUrl, { symbols: "*" });
+    await subscriber.until("it is subscribed", () => subscriber.heartbeats.length > 0);
+    const tableOf = (first: number, count: number, more: Columns = {}): Table => {
+      const ticks: Columns = {
+        timestamp: [stampType, micros(first + count).slice(first)],
+        price: [new Float64(), Array.from({ length: count }, (_, i) => first + i)],
+        size: [new Int64(), Array.from({ length: count }, () => 1n)],
+        ...more,
+      };
+      return new Table(
+        Object.fromEntries(
+          Object.entries(ticks).map(([name, [type, values]]) => [name, vectorOf(type, values)]),
+        ),
+      );
+    };
+    const bodyOfParts = (...tables: Table[]): Uint8Array<ArrayBuffer> =>
+      new Uint8Array(tableToIPC(tables[0]!.concat(...tables.slice(1)), "stream"));
+    const body = bodyOfParts(tableOf(0, 3_000), tableOf(3_000, 2), tableOf(3_002, 2_500));
+    const saved = await send(server, saveTicks("T", "trade", { parts: true }), body);
+    const counts = { replaced: 0, repeated: 0, skipped: 0 };
+    expect(saved.body).toMatchObject({
+      ...{ rows: 5_502, stored: 5_502, ...counts, seq: 3 },
+      parts: [3_000, 2, 2_500].map((rows, i) => ({ rows, stored: rows, ...counts, seq: i + 1 })),
+    });
+    await subscriber.until("three updates", () => subscriber.updates.length === 3);
+    expect(subscriber.updates.map(({ data }) => data.payload.length)).toEqual([3_000, 2, 2_500]);
+    const updates = await server.command("get_updates", { ticker: "T", since: 0 });
+    expect(updates.body).toMatchObject({ recovered: true, seq: 3 });
+    expect((await stored(server, "T", "trade")).length).toBe(5_502);
+    // Older rows, some of which are there, and rows that aren't plain.
+    const again = await send(
+      server,
+      saveTicks("T", "trade", { parts: true }),
+      bodyOfParts(tableOf(5_000, 1_000), tableOf(5_990, 20)),
+    );
+    expect(again.body.parts).toMatchObject([
+      { rows: 1_000, stored: 498, repeated: 502 },
+      { rows: 20, stored: 10, repeated: 10 },
+    ]);
+    const ids: Columns = { id: [new Utf8(), ["a", "b"]] };
+    const named = bodyOfParts(tableOf(7_000, 2, ids), tableOf(7_000, 2, ids));
+    expect((await send(server, saveTicks("I", "trade", { parts: true }), named)).body).toMatchObject({
+      ...{ stored: 2, repeated: 2 },
+      parts: [{ stored: 2 }, { repeated: 2 }],
+    });
+    const refused = await send(
+      server,
+      saveTicks("T", "trade", { parts: true, on_duplicate: "error" }),
+      bodyOfParts(tableOf(8_000, 2), tableOf(8_000, 3)),
+    );
+    expect([refused.status, refused.body.error]).toEqual([409, expect.stringMatching(/^part 2 of 2: /)]);
+    expect(refused.body.details).toContain("of the others, 1 are stored");
+  });
+
   test(`what isn't plain is read as records: ${backend.name}`, async () => {
     await using stack = new AsyncDisposableStack();
     const server = await backend.start({ flags: [], workers: 1 }, stack);
@@ -251,6 +308,29 @@ for (const backend of BACKENDS) {
     expect((await send(server, saveTicks("T", "trade"), body)).body).toMatchObject({ stored: count });
   });
 }
+
+test("parts that aren't record batches are refused", async () => {
+  await using server = await startServer();
+  const ticks: Columns = {
+    timestamp: [stampType, micros(2)],
+    price: [new Float64(), [1, 2]],
+    size: [new Int64(), [1n, 1n]],
+  };
+  for (const [more, error] of [
+    [{ parts: 1 }, "parts: got 1, expected true or false"],
+    [{ parts: true, save_id: "x" }, "parts: expected no save_id and no Idempotency-Key"],
+  ] as const) {
+    const { status, body } = await send(server, saveTicks("T", "trade", more), bodyOf(ticks));
+    expect([status, body.error]).toEqual([400, expect.stringContaining(error)]);
+  }
+  const data = [{ timestamp: "2024-01-02T15:00:00Z", price: 1, size: 1 }];
+  const { status, body } = await server.command<{ error: string }>(
+    "save_realtime_data",
+    saveTicks("T", "trade", { data, parts: true }).params,
+  );
+  expect([status, body.error]).toEqual([400, expect.stringContaining("parts: expected an Arrow body")]);
+  expect(await stored(server, "T", "trade")).toEqual([]);
+});
 
 test("a body that can't be taken says why, and nothing is stored", async () => {
   await using server = await startServer();

@@ -220,3 +220,50 @@ test.each(ENGINES)("%s: Yahoo's rows as they were traded, and its adjusted close
   const again = await runCli(["import", ...args, "--json"]);
   expect(JSON.parse(again.stdout)).toMatchObject({ stored: 0, actions: { rows: 34, stored: 0 } });
 });
+
+/** Plain lines, some of which aren't, and equal ticks around the places where requests are cut. */
+function manyTrades(rows: number): { text: string; records: string[] } {
+  const records: string[] = [];
+  const lines = Array.from({ length: rows }, (_, i) => {
+    // Some 40 equal ones at each multiple of 2,000.
+    const near = Math.round(i / 2_000) * 2_000;
+    const at = Math.abs(i - near) < 20 ? near : i;
+    const stamp = new Date(Date.UTC(2024, 0, 2, 15) + at * 7).toISOString().slice(0, -1);
+    const [price, size] = [100 + (at % 13) / 8, at % 3 === 0 ? 100 : 5];
+    records.push(`${stamp.replace("T", " ")}000|${price}|${size}`);
+    return `${stamp}Z,${i % 977 === 5 ? `"${price}"` : price},${size}`;
+  });
+  return { text: `${HEADER}${lines.join("\n")}\n`, records: records.sort() };
+}
+
+test.each(ENGINES)(
+  "%s: a large file of plain ticks goes in parts, and no tick is lost",
+  async (_, dbFileOf) => {
+    using folder = tempDir();
+    const path = join(folder.path, "trades.csv");
+    const { text, records } = manyTrades(16_000);
+    writeFileSync(path, text);
+    await using server = await startServer({ dbFile: await dbFileOf(folder.path, "parts"), workers: 2 });
+    for (const [batch, stored] of [
+      ["2000", records.length],
+      ["30000", 0],
+    ] as const) {
+      const args = ["import", path, "--ticker", "T", "--type", "trade", "--to", server.url, "--batch", batch];
+      const { code, stdout } = await runCli([...args, "--json", "--restart"]);
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({
+        rows: records.length,
+        stored,
+        repeated: records.length - stored,
+      });
+    }
+    const { body } = await server.command<{ data: { timestamp: string; price: number; size: number }[] }>(
+      "get_realtime_data",
+      { ticker: "T", data_type: "trade" },
+    );
+    const found = body.data.map(({ timestamp, price, size }) =>
+      [timestamp.replace("T", " ").replace("Z", ""), price, size].join("|"),
+    );
+    expect(found.sort()).toEqual(records);
+  },
+);

@@ -4,9 +4,10 @@
  * several tickers are under way at once, and all fill while others are.
  */
 import type { CsvRecord } from "../../market/csv.ts";
+import type { PlainTicks } from "./plain-ticks.ts";
 import type { RowKindName } from "./row-columns.ts";
 import { type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
-import { RequestRows } from "./tick-rows.ts";
+import { COLUMN_ROWS_MIN, RequestRows } from "./tick-rows.ts";
 
 /** What goes into one request. */
 export interface BatchSeries {
@@ -20,15 +21,45 @@ export interface BatchSeries {
   isPlaced: boolean;
 }
 
-/** For messages. */
-export type RowOrigin = () => string;
+/** For messages: where a row of it stands. */
+interface RowFile {
+  where(line: number): string;
+}
+
+export interface RowOrigin {
+  file: RowFile;
+  line: number;
+  /** Its place in the whole import, from 1. */
+  row: number;
+}
+
+/** Where the rows of a request stand. */
+class RowOrigins {
+  readonly #files: { file: RowFile; from: number }[] = [];
+  readonly #lines: number[] = [];
+
+  get length(): number {
+    return this.#lines.length;
+  }
+
+  add(file: RowFile, line: number): void {
+    if (this.#files.at(-1)?.file !== file) this.#files.push({ file, from: this.#lines.length });
+    this.#lines.push(line);
+  }
+
+  /** Undefined: there is no such row. */
+  at(index: number): string | undefined {
+    const line = this.#lines.at(index);
+    const row = index < 0 ? this.#lines.length + index : index;
+    return line === undefined ? undefined : this.#files.findLast(({ from }) => from <= row)!.file.where(line);
+  }
+}
 
 export interface ImportBatch extends BatchSeries {
   rows: RequestRows;
   /** Of ticks: how many came before, as `Sightings` counts them, or the number within the stamp. */
   places: (number | null)[];
-  /** Where each row stands. */
-  from: RowOrigin[];
+  origins: RowOrigins;
   /** The place of its first row in the whole import, from 1. */
   firstRow: number;
   bytes: number;
@@ -45,8 +76,10 @@ export interface BatchSenderOptions {
 
 /** Less than a server's smallest body limit: the size is only estimated. */
 const BATCH_BYTES_MAX = 768 * 1024;
+/** Each is as large; a server that doesn't take so much gets them one by one. */
+const PARTS_MAX = 5;
 /** Rows that wait, of all tickers together. */
-const WAITING_ROWS_MAX = 100_000;
+const WAITING_ROWS_MAX = 300_000;
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 /** Requests of different tickers. */
 const PARALLEL_MAX = 4;
@@ -57,6 +90,8 @@ interface WaitingBatch extends ImportBatch {
 
 export class BatchSender {
   readonly #options: BatchSenderOptions;
+  /** Rows to a request, where they are columns. */
+  readonly #columnRowsMax: number;
   readonly #waiting = new Map<string, WaitingBatch>();
   #rows = 0;
   #bytes = 0;
@@ -67,12 +102,13 @@ export class BatchSender {
   readonly #underWay = new Map<string, Promise<void>>();
 
   constructor(options: BatchSenderOptions) {
+    const { rowsMax, target } = options;
     this.#options = options;
+    this.#columnRowsMax = target.takesParts && rowsMax >= COLUMN_ROWS_MIN ? rowsMax * PARTS_MAX : rowsMax;
   }
 
   /**
    * @param bytes An estimate of the record's JSON.
-   * @param row Its place in the whole import.
    * @returns a promise when it has to wait for requests. @throws TargetError Rows weren't stored.
    */
   add(
@@ -80,19 +116,49 @@ export class BatchSender {
     record: CsvRecord,
     place: number | null,
     bytes: number,
-    row: number,
-    from: RowOrigin,
+    origin: RowOrigin,
   ): Promise<void> | null {
-    const batch = this.#batchOf(series, row);
-    const { key } = batch;
-    batch.rows.push(record, place);
+    const batch = this.#batchOf(series, origin.row);
+    const asRecords = batch.bytes + bytes <= BATCH_BYTES_MAX;
+    if (batch.rows.push(record, place, asRecords)) return this.#added(batch, place, bytes, origin);
+    return this.#send(batch.key).then(async () => {
+      await this.add(series, record, place, bytes, origin);
+    });
+  }
+
+  /** As `add`, for a row of columns. */
+  addPlain(
+    series: BatchSeries,
+    ticks: PlainTicks,
+    index: number,
+    place: number | null,
+    bytes: number,
+    origin: RowOrigin,
+  ): Promise<void> | null {
+    const batch = this.#batchOf(series, origin.row);
+    const asRecords = batch.bytes + bytes <= BATCH_BYTES_MAX;
+    if (batch.rows.pushPlain(ticks, index, place, asRecords)) return this.#added(batch, place, bytes, origin);
+    return this.#send(batch.key).then(async () => {
+      await this.addPlain(series, ticks, index, place, bytes, origin);
+    });
+  }
+
+  #added(
+    batch: WaitingBatch,
+    place: number | null,
+    bytes: number,
+    { file, line, row }: RowOrigin,
+  ): Promise<void> | null {
     batch.places.push(place);
-    batch.from.push(from);
+    batch.origins.add(file, line);
     batch.bytes += bytes;
     this.#rows++;
     this.#bytes += bytes;
     this.#lastRow = row;
-    if (batch.rows.length >= this.#options.rowsMax || batch.bytes >= BATCH_BYTES_MAX) return this.#send(key);
+    const isFull = batch.rows.areColumns
+      ? batch.rows.length >= this.#columnRowsMax
+      : batch.rows.length >= this.#options.rowsMax || batch.bytes >= BATCH_BYTES_MAX;
+    if (isFull) return this.#send(batch.key);
     if (this.#rows >= WAITING_ROWS_MAX || this.#bytes >= WAITING_BYTES_MAX) return this.#sendAll();
     return null;
   }
@@ -125,9 +191,12 @@ export class BatchSender {
       batch = {
         ...series,
         key,
-        rows: new RequestRows(!series.isBars && series.rowKind === null),
+        rows: new RequestRows(!series.isBars && series.rowKind === null, {
+          rows: this.#options.rowsMax,
+          bytes: BATCH_BYTES_MAX,
+        }),
         places: [],
-        from: [],
+        origins: new RowOrigins(),
         firstRow,
         bytes: 0,
       };
@@ -183,15 +252,17 @@ export class BatchSender {
 const REFUSED_RECORD = /\bdata\[(\d+)\]/;
 
 /** Says which row the target refuses, and what that means for the others of its request. */
-function located({ from }: ImportBatch, error: Error): Error {
+function located({ origins }: ImportBatch, error: Error): Error {
   if (!(error instanceof TargetError)) return error;
-  const refused = from[Number(REFUSED_RECORD.exec(error.message)?.[1] ?? -1)];
+  const index = REFUSED_RECORD.exec(error.message)?.[1];
+  const refused = index === undefined ? undefined : origins.at(Number(index));
   if (refused === undefined) return error;
+  const { length } = origins;
   const others =
-    from.length === 1
+    length === 1
       ? ""
-      : `; none of the ${from.length} rows of its request, ${from[0]!()} to ${from.at(-1)!()}, is stored`;
-  return new TargetError(`${refused()}: ${error.message}${others}`, { cause: error });
+      : `; none of the ${length} rows of its request, ${origins.at(0)} to ${origins.at(-1)}, is stored`;
+  return new TargetError(`${refused}: ${error.message}${others}`, { cause: error });
 }
 
 function keyOf({ ticker, isBars, rowKind, part, isPlaced }: BatchSeries): string {

@@ -1,5 +1,6 @@
 /** Splits text into rows of fields, with line numbers. */
 import type { SourceField } from "../../market/csv.ts";
+import type { PlainTickLines, PlainTicks } from "./plain-ticks.ts";
 import { SourceError } from "./source.ts";
 
 export interface SourceRow {
@@ -16,26 +17,37 @@ export interface SourceRow {
 const ROW_CHARS_MAX = 65_536;
 const UTF16 = { le: [0xff, 0xfe], be: [0xfe, 0xff] };
 
+/** Rows, or ticks that were read as columns. */
+export type RowPiece = SourceRow[] | PlainTicks;
+
 /**
  * Reads every row; skips empty lines. Fields may be quoted. Blanks around quotes are dropped,
  * others are left to the reader of the field.
  *
  * @throws SourceError quotes hide where rows end. The rows before that place come first.
  */
-export async function* csvRows(
+export function csvRows(
   name: string,
   chunks: AsyncIterable<Uint8Array>,
   separator: string,
   encoding: TextEncoding,
 ): AsyncGenerator<SourceRow[]> {
-  const splitter = new RowSplitter(name, separator);
+  const pieces = csvPieces(name, chunks, { separator, encoding, plain: null });
+  return pieces as AsyncGenerator<SourceRow[]>;
+}
+
+/** As `csvRows`. @param plain reads the lines that it can. */
+export async function* csvPieces(
+  name: string,
+  chunks: AsyncIterable<Uint8Array>,
+  { separator, encoding, plain }: { separator: string; encoding: TextEncoding; plain: PlainTickLines | null },
+): AsyncGenerator<RowPiece> {
+  const splitter = new RowSplitter(name, separator, plain);
   for await (const text of textOf(name, chunks, encoding)) {
-    const rows = splitter.push(text, false);
-    if (rows.length > 0) yield rows;
+    yield* splitter.push(text, false);
     splitter.throwIfBroken();
   }
-  const rows = splitter.push("", true);
-  if (rows.length > 0) yield rows;
+  yield* splitter.push("", true);
   splitter.throwIfBroken();
 }
 
@@ -94,24 +106,36 @@ class RowSplitter {
   #rest = "";
   #line = 1;
   #broken: SourceError | null = null;
+  readonly #plain: PlainTickLines | null;
 
-  constructor(name: string, separator: string) {
+  constructor(name: string, separator: string, plain: PlainTickLines | null) {
     this.#name = name;
     this.#separator = separator;
+    this.#plain = plain;
   }
 
   throwIfBroken(): void {
     if (this.#broken !== null) throw this.#broken;
   }
 
-  /** @returns the rows that are complete. */
-  push(chunk: string, isLast: boolean): SourceRow[] {
-    const rows: SourceRow[] = [];
+  /** Hands out the rows that are complete. */
+  *push(chunk: string, isLast: boolean): Generator<RowPiece> {
+    let rows: SourceRow[] = [];
     const text = this.#rest + chunk;
     const quotes = new NextSign(text, '"');
     const returns = new NextSign(text, "\r");
     let at = 0;
     while (this.#broken === null && at < text.length) {
+      const plainEnd = this.#plain?.isOn ? this.#plain.read(text, at) : at;
+      if (plainEnd > at) {
+        if (rows.length > 0) yield rows;
+        rows = [];
+        const ticks = this.#plain!.take(this.#line);
+        this.#line += ticks.rows;
+        yield ticks;
+        at = plainEnd;
+        continue;
+      }
       const end = endOfLine(text, at, returns.from(at), isLast);
       if (end === null) break;
       if (quotes.from(at) >= end.at) {
@@ -131,7 +155,7 @@ class RowSplitter {
     this.#rest = text.slice(at);
     if (this.#rest.length > ROW_CHARS_MAX)
       this.#fail(`a row has more than ${ROW_CHARS_MAX} characters: is a quote never closed?`);
-    return rows;
+    if (rows.length > 0) yield rows;
   }
 
   #addPlain(rows: SourceRow[], line: string): void {

@@ -1,5 +1,7 @@
 /** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
 import { CsvError, type CsvRecord, extraOf, isBars, type SourceField } from "../../market/csv.ts";
+import { stampOfMicros } from "../../market/stamp-micros.ts";
+import { StampReader } from "../../storage/column-values.ts";
 import { kindOf } from "../../storage/model/kinds.ts";
 import { turn } from "../../time/pauses.ts";
 import { unlessAborted } from "../../time/within.ts";
@@ -10,6 +12,7 @@ import { Checkpoint } from "./checkpoint.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
 import type { AdjustedDifference, FileActions } from "./file-actions.ts";
+import { type PlainTicks, TICK_VALUES } from "./plain-ticks.ts";
 import { type Prepared, type PrepareOptions, prepareFiles } from "./prepare.ts";
 import type { PreparedFile } from "./prepared-file.ts";
 import { isRowKind } from "./row-columns.ts";
@@ -70,6 +73,12 @@ const REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;
 const NAME_SIGNS = 6;
 const STAMP_BYTES = 16;
+/** Of a number of a tick; an estimate. */
+const NUMBER_BYTES = 8;
+/** Price and size. */
+const TRADE_VALUES = 2;
+/** Ends the key of ticks whose microseconds no double holds. */
+const FAR_STAMPS = "\nfar";
 
 /** Failures of files, rows and the target are in the result, not thrown. */
 export async function importFiles(request: ImportRequest): Promise<ImportResult> {
@@ -93,6 +102,7 @@ class ImportRun {
   #sightings = new Sightings();
   readonly #skippedReasons: string[] = [];
   readonly #duplicateBars: string[] = [];
+  readonly #stamps = new StampReader();
   #files: PreparedFile[] = [];
   #actions: FileActions | null = null;
   readonly #actionTally = new Tally();
@@ -258,15 +268,44 @@ class ImportRun {
   }
 
   async #importFile(file: PreparedFile): Promise<void> {
+    const { onDuplicate } = this.#request;
     const read = this.#actions?.reader(file, rowReader(file)) ?? rowReader(file);
     this.#recordBytes = recordBytes(file);
-    for await (const rows of file.rows()) {
-      for (const row of rows) {
+    // Only where equal ticks are counted: a place within the stamp is no count of equal ones.
+    const isCounted = onDuplicate !== "append" && onDuplicate !== "replace";
+    for await (const piece of isCounted ? file.pieces() : file.rows()) {
+      if (!Array.isArray(piece)) {
+        await this.#importPlain(file, piece);
+        continue;
+      }
+      for (const row of piece) {
         if (this.#row % ROWS_PER_PROGRESS_UPDATE === 0) this.#betweenRows(file);
         this.#row++;
         const waiting = this.#importRow(file, read, row);
         if (waiting !== null) await waiting;
       }
+    }
+  }
+
+  /** Rows of one ticker and type. */
+  async #importPlain(file: PreparedFile, ticks: PlainTicks): Promise<void> {
+    const { rows, micros, values, firstLine } = ticks;
+    const [ticker, part] = [file.ticker!, file.part!];
+    const series = { ticker, part, isBars: false, rowKind: null, isPlaced: false };
+    const key = seriesKey(ticker, part);
+    const bytes = this.#recordBytes + values.length * NUMBER_BYTES;
+    const compared: RowValue[] = Array(part === "trade" ? TRADE_VALUES : TICK_VALUES.length);
+    for (let index = 0; index < rows; index++) {
+      if (this.#row % ROWS_PER_PROGRESS_UPDATE === 0) this.#betweenRows(file);
+      this.#row++;
+      for (let i = 0; i < compared.length; i++) compared[i] = values[i]?.[index];
+      const line = firstLine + index;
+      const place = this.#sightings.equalBefore(key, micros[index]!, compared);
+      if (place === null) throw this.#outOfOrder(file, line, stampOfMicros(micros[index]!));
+      if (this.#row <= this.#rowsBefore) continue;
+      const origin = { file, line, row: this.#row };
+      const waiting = this.#sender.addPlain(series, ticks, index, place, bytes, origin);
+      if (waiting !== null) await waiting;
     }
   }
 
@@ -312,10 +351,8 @@ class ImportRun {
     row: SourceRow,
   ): Promise<void> | null {
     if (this.#row <= this.#rowsBefore) return null;
-    const { line } = row;
-    return this.#sender.add(series, record, place, this.#recordBytes + lengthOf(row), this.#row, () =>
-      file.where(line),
-    );
+    const origin = { file, line: row.line, row: this.#row };
+    return this.#sender.add(series, record, place, this.#recordBytes + lengthOf(row), origin);
   }
 
   /** In a request of its own, so that the target sees which came first. */
@@ -345,14 +382,21 @@ class ImportRun {
   ): number | null {
     const { ticker, part, isPlaced } = series;
     if (this.#request.onDuplicate === "append" || record.id !== undefined) return null;
-    const key = seriesKey(ticker, part);
+    const micros = this.#stamps.micros(stamp);
+    const isExact = Number.isSafeInteger(micros);
+    const key = seriesKey(ticker, part) + (isExact ? "" : FAR_STAMPS);
+    const at = isExact ? micros : stamp;
     const place = isPlaced
-      ? this.#sightings.rowsBefore(key, stamp)
-      : this.#sightings.equalBefore(key, stamp, valuesOf(file, row, part, record));
-    if (place !== null) return place;
+      ? this.#sightings.rowsBefore(key, at)
+      : this.#sightings.equalBefore(key, at, valuesOf(file, row, part, record));
+    if (place === null) throw this.#outOfOrder(file, row.line, stamp);
+    return place;
+  }
+
+  #outOfOrder(file: PreparedFile, line: number, stamp: string): StopError {
     const { windowMax } = this.#sightings;
-    throw new StopError(
-      `${file.where(row.line)}: timestamp ${stamp} is more than ${formatCount(windowMax)} ticks ` +
+    return new StopError(
+      `${file.where(line)}: timestamp ${stamp} is more than ${formatCount(windowMax)} ticks ` +
         "away from its place in time order: sort the rows, or pass the files, by time",
     );
   }

@@ -112,6 +112,8 @@ export interface Layout {
   stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
+  /** Whether stamps say their zone; null: some do, or they can't. */
+  saysZone: boolean | null;
   numbers: NumberForm;
   numbersWhy: string | null;
   scale: number | null;
@@ -177,7 +179,10 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
   const decided = await decideKind(family, sample, choices, tickerIndex, { ...options, kind: known });
   const { plan } = decided;
   checkTargets(plan, options.columns);
-  if (known === null) checkTypes(plan, sample);
+  if (known === null) {
+    checkTypes(plan, sample);
+    checkTimes(plan, sample, decided.stamps);
+  }
   const unclear = unclearVolumes(plan);
   if (unclear.length > 0) {
     const target = isBars(plan.kind) ? "volume" : "size";
@@ -204,6 +209,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       stamps,
       zone,
       zoneText,
+      saysZone: saysZone ?? null,
     },
     ...{ numbers: form, numbersWhy: why, scale, scaleWhy },
     rules: () => ({
@@ -235,7 +241,7 @@ function rowLayout(header: Header, kind: RowKindName, options: ReadingOptions): 
     ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS, checks: [] },
     kindWhy: options.kind !== null ? null : "as an export wrote them",
     ...{ stamps: { unit: null, order: null, text: "" }, zone: null, zoneText: "as the stamps say, or UTC" },
-    ...{ numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
+    ...{ saysZone: null, numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
     rules: () => plainRules("trade"),
   };
 }
@@ -522,6 +528,19 @@ function checkFirstStamp(plan: ColumnPlan, sample: Sample, reader: StampReader):
   }
 }
 
+function saysTime(text: string): boolean {
+  return /:|\d[T ]\d{4}|\d\s*[ap]\.?m/i.test(text) || /^\d{10,}(?:\.\d+)?$/.test(text);
+}
+
+/** @throws DoubtError A date alone would put a whole day at midnight. */
+function checkTimes(plan: ColumnPlan, sample: Sample, { unit }: ColumnStamps): void {
+  const texts = sample.stamps(plan).flatMap(({ text }) => (/\d\d/.test(text) ? [text] : []));
+  if (isBars(plan.kind) || unit !== null || texts.length === 0 || texts.some(saysTime)) return;
+  throw new DoubtError(
+    `the columns are those of ${plan.kind}s, and column ${quoteStamp(plan)} has dates without a time, such as ${texts[0]}: --type ${plan.kind} stores them at midnight; bars need open, high and low`,
+  );
+}
+
 function seenStamp(
   text: string,
   ticker: string,
@@ -537,7 +556,7 @@ function seenStamp(
     const isThere = zone !== null && (ms + zone.offsetAt(ms)) % DAY_MS === 0;
     if (unit !== null)
       return { ticker, ms, hasTime: true, atMidnight: isThere || (zone === null && isUtcMidnight) };
-    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{10,}(?:\.\d+)?$/.test(text);
+    const hasTime = saysTime(text);
     const isWritten = text.includes(":") ? MIDNIGHT.test(text) : isUtcMidnight;
     return { ticker, ms, hasTime, atMidnight: isWritten || (hasTime && isThere) };
   } catch (error) {

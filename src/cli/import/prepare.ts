@@ -2,7 +2,7 @@
 
 import { simplify } from "../../market/column-names.ts";
 import { CsvError, quote } from "../../market/csv.ts";
-import type { SourceRow } from "./csv-rows.ts";
+import { csvPieces, type RowPiece, type SourceRow } from "./csv-rows.ts";
 import { DoubtError, listed } from "./doubt.ts";
 import { type FolderNames, folderNames } from "./export-columns.ts";
 import { FileActions } from "./file-actions.ts";
@@ -10,6 +10,7 @@ import type { TickerPattern } from "./file-ticker.ts";
 import { headerKey, tickerAbove } from "./header.ts";
 import { findInputs } from "./inputs.ts";
 import { decideLayout, type Layout, type ReadingOptions, type SampledFile, tickerIn } from "./layout.ts";
+import { type PlainTickLines, plainTicksOf } from "./plain-ticks.ts";
 import type { PreparedFile } from "./prepared-file.ts";
 import { DamagedSourceError, openSources, type Source, SourceError } from "./source.ts";
 import { openTable, placeOf, type SourceTable, type TableOptions } from "./table.ts";
@@ -90,7 +91,8 @@ async function openFile(source: Source, options: PrepareOptions, rowsMax: number
   const folder = folderNames(source.name);
   const where = (line: number): string => placeOf(table, line);
   const ticker = (): string | null => tickerOf(source, folder, tickerAbove(table.columns, rows), options);
-  const { columns, separator } = table;
+  const { columns, text } = table;
+  const separator = text?.separator ?? null;
   const head = { where, columns, separator, rows, part: folder.part, everyRow, ticker };
   return { source, table, head, rest, folder };
 }
@@ -171,7 +173,15 @@ async function prepareFile(file: OpenedFile, layout: Layout, options: PrepareOpt
     dataRows(rest ?? reopened(source, options), layout.header.rows);
   const ticker = await decideTicker(file, layout);
   const part = partOf(file, layout, options);
-  return { source, format: table.format, layout, where: file.head.where, rows, part, ...ticker };
+  const pieces = (): AsyncGenerator<RowPiece> => {
+    const { text } = table;
+    const isReadable = text !== null && rest === null && options.skipLines === 0;
+    const plain = isReadable ? plainTicksOf(layout, text.separator) : null;
+    if (plain === null || ticker.ticker === null || part === null) return rows();
+    const all = csvPieces(source.name, source.bytes(), { ...text!, plain });
+    return dataPieces(all, layout.header.rows, plain);
+  };
+  return { source, format: table.format, layout, where: file.head.where, rows, pieces, part, ...ticker };
 }
 
 /** The kind that the user or the columns say, unless rows or folders of an export say it. */
@@ -188,19 +198,31 @@ async function* reopened(source: Source, options: TableOptions): AsyncGenerator<
   yield* (await openTable(source, options)).batches;
 }
 
-async function* dataRows(
-  batches: AsyncGenerator<SourceRow[]>,
+function dataRows(batches: AsyncGenerator<SourceRow[]>, headerRows: number): AsyncGenerator<SourceRow[]> {
+  return dataPieces(batches, headerRows, null);
+}
+
+/** Without the header, whose lines are not to be taken for plain ticks. */
+async function* dataPieces<P extends RowPiece>(
+  pieces: AsyncGenerator<P>,
   headerRows: number,
-): AsyncGenerator<SourceRow[]> {
+  plain: PlainTickLines | null,
+): AsyncGenerator<P> {
   let above = headerRows;
+  if (plain !== null) plain.isOn = above === 0;
   try {
-    for await (const batch of batches) {
-      const rows = above === 0 ? batch : batch.slice(above);
-      above = Math.max(0, above - batch.length);
-      if (rows.length > 0) yield rows;
+    for await (const piece of pieces) {
+      if (above === 0 || !Array.isArray(piece)) {
+        yield piece;
+        continue;
+      }
+      const rows = piece.slice(above);
+      above = Math.max(0, above - piece.length);
+      if (plain !== null) plain.isOn = above === 0;
+      if (rows.length > 0) yield rows as P;
     }
   } finally {
-    await batches.return(undefined);
+    await pieces.return(undefined);
   }
 }
 

@@ -1,5 +1,5 @@
 /** A file whose layout is decided. */
-import type { SourceRow } from "./csv-rows.ts";
+import type { RowPiece, SourceRow } from "./csv-rows.ts";
 import type { Layout } from "./layout.ts";
 import type { Source } from "./source.ts";
 
@@ -21,4 +21,6 @@ export interface PreparedFile {
   where(line: number): string;
   /** All rows, from the first one of data. */
   rows(): AsyncGenerator<SourceRow[]>;
+  /** The same, with plain ticks as columns. */
+  pieces(): AsyncGenerator<RowPiece>;
 }

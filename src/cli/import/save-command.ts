@@ -4,6 +4,7 @@ import { type CsvKind, isBars } from "../../market/csv.ts";
 import type { ImportBatch } from "./batch-sender.ts";
 import { isRowKind, type RowKindName } from "./row-columns.ts";
 import type { SaveCommand } from "./target.ts";
+import { COLUMN_ROWS_MIN } from "./tick-rows.ts";
 
 const SAVES = {
   options: "save_options_data",
@@ -41,9 +42,6 @@ export function toActionsCommand(
   const rule = onDuplicate === null || onDuplicate === "merge" ? {} : { on_duplicate: onDuplicate };
   return { command: "save_corporate_actions", params: { ticker, data, ...rule } };
 }
-
-/** Fewer rows aren't worth columns. */
-const COLUMN_ROWS_MIN = 2_000;
 
 /** @param importId Tells requests that are sent again, where nothing else does. */
 export function toCommand(

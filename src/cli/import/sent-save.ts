@@ -20,12 +20,13 @@ export async function toArrowRequest({ command, params, columns }: SaveCommand):
   // 120 ms: loaded when the first request wants it.
   encoder ??= import("../../formats/arrow.ts").then((formats) => formats.ArrowEncoder);
   const Encoder = await encoder;
-  const described = [...columns.columns].map(
+  const described = [...columns[0]!.columns].map(
     ([name, { type }]): FormatColumn => ({ name, type: type === "text" ? "digits" : type }),
   );
   const arrow = new Encoder(described, { isFile: false, names: new Map() });
-  const bytes = Buffer.concat([arrow.encode(columns), arrow.end()]);
-  return { command: { command, params: { ...params, occurrences: "request" } }, arrow: bytes };
+  const bytes = Buffer.concat([...columns.map((part) => arrow.encode(part)), arrow.end()]);
+  const parts = columns.length > 1 ? { parts: true } : {};
+  return { command: { command, params: { ...params, occurrences: "request", ...parts } }, arrow: bytes };
 }
 
 export function toJsonRequest(command: SaveCommand): SentSave {

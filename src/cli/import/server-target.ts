@@ -57,7 +57,7 @@ export function serverTarget({
       lastReason = reasonOf(answer);
       pauseMs = pauseOf(answer);
       if (!RETRIED_STATUSES.includes(answer.status))
-        throw new TargetError(`${redact(url)} refused the rows: ${lastReason}`);
+        throw new RefusedError(`${redact(url)} refused the rows: ${lastReason}`);
     }
     if (signal.aborted) throw new TargetError(`stopped before ${redact(url)} had stored the rows`);
     throw new TargetError(`${redact(url)} did not store the rows in ${ATTEMPTS_MAX} attempts: ${lastReason}`);
@@ -78,11 +78,48 @@ export function serverTarget({
     }
   }
 
-  return { name: redact(url), knowsRequests: true, save, close() {} };
+  return { name: redact(url), knowsRequests: true, takesParts: true, save: inParts(save), close() {} };
+}
+
+/** Sending it again as it is wouldn't help. */
+class RefusedError extends TargetError {}
+
+/** A refused request is sent part by part: it may be too large, or one row be wrong. */
+function inParts(save: ImportTarget["save"]): ImportTarget["save"] {
+  return async (command) => {
+    try {
+      return await save(command);
+    } catch (error) {
+      if (!(error instanceof RefusedError) || (command.columns?.length ?? 0) < 2) throw error;
+      const answers: SaveAnswer[] = [];
+      for (const part of partsOf(command)) answers.push(await save(part));
+      return sumOf(answers);
+    }
+  };
+}
+
+function partsOf({ columns = [], params, ...shared }: SaveCommand): SaveCommand[] {
+  const occurrences = params.occurrences as unknown[];
+  let at = 0;
+  return columns.map((part) => {
+    const ofPart = occurrences.slice(at, at + part.rows);
+    at += part.rows;
+    return { ...shared, params: { ...params, occurrences: ofPart }, columns: [part] };
+  });
+}
+
+function sumOf(answers: SaveAnswer[]): SaveAnswer {
+  return answers.reduce((all, each) => ({
+    stored: all.stored + each.stored,
+    replaced: all.replaced + each.replaced,
+    repeated: all.repeated + each.repeated,
+    skipped: all.skipped + each.skipped,
+    epoch: each.epoch,
+  }));
 }
 
 function rowsOf({ params, columns }: SaveCommand): number {
-  if (columns !== undefined) return columns.rows;
+  if (columns !== undefined) return columns.reduce((sum, { rows }) => sum + rows, 0);
   return Array.isArray(params.data) ? params.data.length : 0;
 }
 

@@ -10,6 +10,9 @@
 /** At most 100 MB. With a tick a millisecond, rows may be eight minutes out of order. */
 const WINDOW_MAX = 500_000;
 
+/** A text that sorts by time, or microseconds: of one form in a series. */
+export type StampKey = string | number;
+
 export type RowValue = string | number | boolean | bigint | null | undefined;
 
 /** What was seen of one stamp. */
@@ -26,34 +29,33 @@ interface SeenRows {
  */
 class SeenSeries {
   readonly key: string;
-  #stamps: string[] = [];
+  #stamps: StampKey[] = [];
   /** Row after row, `#width` of each: an array a row would cost the collector of garbage much. */
   #values: RowValue[] = [];
   #width = -1;
   /** Index of the first that is still remembered. */
   #head = 0;
-  #last = "";
+  #last: StampKey | null = null;
   /** Stamps of several rows, and those that came late. */
-  readonly #others = new Map<string, SeenRows>();
+  readonly #others = new Map<StampKey, SeenRows>();
   /** The first and the last stamp that is not remembered any more. */
-  #forgottenFrom: string | null = null;
-  #forgottenTo = "";
+  #forgotten: { from: StampKey; to: StampKey } | null = null;
 
   constructor(key: string) {
     this.key = key;
   }
 
   /** Whether it is later than all others: then `add` is all there is to do. */
-  isNext(stamp: string): boolean {
-    return stamp > this.#last;
+  isNext(stamp: StampKey): boolean {
+    return this.#last === null || stamp > this.#last;
   }
 
-  add(stamp: string, values: readonly RowValue[]): void {
+  add(stamp: StampKey, values: readonly RowValue[]): void {
     const isNext = this.isNext(stamp);
     if (isNext) this.#last = stamp;
     if (this.#width < 0) this.#width = values.length;
     if (!isNext || values.length !== this.#width) {
-      this.#others.set(stamp, { rows: 1, first: values, equal: null });
+      this.#others.set(stamp, { rows: 1, first: [...values], equal: null });
       return;
     }
     this.#stamps.push(stamp);
@@ -61,7 +63,7 @@ class SeenSeries {
   }
 
   /** Null: no row of the stamp is remembered. */
-  find(stamp: string): SeenRows | null {
+  find(stamp: StampKey): SeenRows | null {
     const other = this.#others.get(stamp);
     if (other !== undefined) return other;
     const at = this.#indexOf(stamp);
@@ -72,15 +74,17 @@ class SeenSeries {
     return seen;
   }
 
-  isForgotten(stamp: string): boolean {
-    return this.#forgottenFrom !== null && stamp >= this.#forgottenFrom && stamp <= this.#forgottenTo;
+  isForgotten(stamp: StampKey): boolean {
+    return this.#forgotten !== null && stamp >= this.#forgotten.from && stamp <= this.#forgotten.to;
   }
 
-  forget(stamp: string): void {
+  forget(stamp: StampKey): void {
     if (this.#stamps[this.#head] === stamp) this.#dropHead();
     this.#others.delete(stamp);
-    if (this.#forgottenFrom === null || stamp < this.#forgottenFrom) this.#forgottenFrom = stamp;
-    if (stamp > this.#forgottenTo) this.#forgottenTo = stamp;
+    this.#forgotten ??= { from: stamp, to: stamp };
+    const span = this.#forgotten;
+    if (stamp < span.from) span.from = stamp;
+    if (stamp > span.to) span.to = stamp;
   }
 
   #dropHead(): void {
@@ -92,7 +96,7 @@ class SeenSeries {
   }
 
   /** -1: it isn't among those that came in order. */
-  #indexOf(stamp: string): number {
+  #indexOf(stamp: StampKey): number {
     let low = this.#head;
     let high = this.#stamps.length - 1;
     while (low <= high) {
@@ -112,7 +116,7 @@ export class Sightings {
   #last: SeenSeries | null = null;
   /** Two rings of one order: what came longest ago is forgotten first. */
   readonly #arrivedSeries: SeenSeries[] = [];
-  readonly #arrivedStamps: string[] = [];
+  readonly #arrivedStamps: StampKey[] = [];
   /** Index in the rings. */
   #oldest = 0;
 
@@ -121,17 +125,16 @@ export class Sightings {
   }
 
   /**
-   * @param stamp canonical text, which sorts by time.
    * @returns how many rows of the series and stamp were seen before; null when too many others came
    *   between to know it.
    */
-  rowsBefore(series: string, stamp: string): number | null {
+  rowsBefore(series: string, stamp: StampKey): number | null {
     const seen = this.#find(this.#seriesOf(series), stamp, []);
     return typeof seen === "object" && seen !== null ? seen.rows++ : seen;
   }
 
-  /** As `rowsBefore`, for those with the same values. */
-  equalBefore(key: string, stamp: string, values: readonly RowValue[]): number | null {
+  /** As `rowsBefore`, for those with the same values, whose array may be used again. */
+  equalBefore(key: string, stamp: StampKey, values: readonly RowValue[]): number | null {
     const series = this.#seriesOf(key);
     const seen = this.#find(series, stamp, values);
     if (typeof seen !== "object" || seen === null) return seen;
@@ -148,7 +151,7 @@ export class Sightings {
   /**
    * @returns what was seen of the stamp; 0 when it is the first row, null when that isn't known.
    */
-  #find(series: SeenSeries, stamp: string, values: readonly RowValue[]): SeenRows | 0 | null {
+  #find(series: SeenSeries, stamp: StampKey, values: readonly RowValue[]): SeenRows | 0 | null {
     if (!series.isNext(stamp)) {
       const seen = series.find(stamp);
       if (seen !== null) return seen;
@@ -170,7 +173,7 @@ export class Sightings {
     return series;
   }
 
-  #arrive(series: SeenSeries, stamp: string): void {
+  #arrive(series: SeenSeries, stamp: StampKey): void {
     if (this.#arrivedStamps.length < this.windowMax) {
       this.#arrivedSeries.push(series);
       this.#arrivedStamps.push(stamp);

@@ -12,8 +12,8 @@ export interface SourceTable {
   source: Source;
   /** Such as "CSV with semicolons". */
   format: string;
-  /** Of text. */
-  separator: string | null;
+  /** Null: it is no text. */
+  text: { separator: string; encoding: TextEncoding } | null;
   /** What `line` of a row counts. */
   counts: RowUnit;
   /** null: the first row may have them. */
@@ -49,11 +49,11 @@ export async function openTable(source: Source, options: TableOptions): Promise<
     const path = await spoolIfNeeded(source, all);
     const { columns, batches } = await parquetRows(source.name, path);
     const rows = { columns, batches: withoutSpooled(batches, path) };
-    return { source, format: "Parquet", separator: null, counts: "row", ...rows };
+    return { source, format: "Parquet", text: null, counts: "row", ...rows };
   }
   if (magic === "ARROW1" || magic.startsWith("\xff\xff\xff\xff")) {
     const counts = "row";
-    return { source, format: "Arrow", separator: null, counts, ...(await arrowRows(source.name, all)) };
+    return { source, format: "Arrow", text: null, counts, ...(await arrowRows(source.name, all)) };
   }
   const bytes = Buffer.concat(head);
   const encoding = options.encoding ?? encodingOf(bytes);
@@ -67,7 +67,7 @@ export async function openTable(source: Source, options: TableOptions): Promise<
       sampleRows: source.repeatable ? SAMPLE_ROWS.file : SAMPLE_ROWS.pipe,
     });
     const [format, counts] = isList ? (["JSON", "object"] as const) : (["NDJSON", "line"] as const);
-    return { source, format, separator: null, counts, ...rows };
+    return { source, format, text: null, counts, ...rows };
   }
   const lines = skipLines(text, options.skipLines);
   const separator = options.separator ?? separatorOf(lines);
@@ -75,7 +75,7 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   const name = SEPARATOR_NAMES[separator] ?? JSON.stringify(separator);
   const described = encoding === "utf-8" ? "text" : `text in ${encoding}`;
   const format = `${described}, fields separated by ${name}`;
-  return { source, format, separator, counts: "line", columns: null, batches };
+  return { source, format, text: { separator, encoding }, counts: "line", columns: null, batches };
 }
 
 async function* withoutSpooled(

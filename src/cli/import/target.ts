@@ -23,21 +23,23 @@ export interface SaveCommand {
     | "save_financial_info"
     | "save_corporate_actions";
   params: Record<string, unknown>;
-  /** Plain ticks; the parameters have no `data` then, see `withData`. */
-  columns?: ColumnBatch;
+  /** Plain ticks, in parts; the parameters have no `data` then, see `withData`. */
+  columns?: ColumnBatch[];
 }
 
 /** The parameters with all rows as records. */
 export function withData({ params, columns }: SaveCommand): Record<string, unknown> {
-  if (columns === undefined) return params;
+  return columns === undefined ? params : { ...params, data: columns.flatMap(recordsOf) };
+}
+
+function recordsOf(columns: ColumnBatch): Record<string, unknown>[] {
   const names = [...columns.columns.keys()];
   const cells = cellReaders("ticks", columns);
   const places = rowColumnNames("ticks");
   const readers = names.map((name) => cells[places.indexOf(name)]!);
-  const data = Array.from({ length: columns.rows }, (_, row) =>
+  return Array.from({ length: columns.rows }, (_, row) =>
     Object.fromEntries(names.map((name, index) => [name, readers[index]!(row)])),
   );
-  return { ...params, data };
 }
 
 /** What became of the rows of a save. */
@@ -54,6 +56,8 @@ export interface ImportTarget {
   name: string;
   /** A save with the `save_id` of an earlier one changes nothing. */
   knowsRequests: boolean;
+  /** A command may have several parts, each of which is a save of its own. */
+  takesParts: boolean;
   /**
    * Returns when the rows are stored. Saving the same command again is harmless.
    * @throws TargetError when they are not, and trying again has not helped.
@@ -75,6 +79,7 @@ export function fileTarget(
   return {
     name,
     knowsRequests: false,
+    takesParts: false,
     async save(command) {
       const prepared = toSave(command);
       const [outcome] = await commit(name, writer, prepared.save);

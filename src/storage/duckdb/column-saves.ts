@@ -13,10 +13,12 @@ import {
   TIMESTAMP,
   VARCHAR,
 } from "@duckdb/node-api";
+import { seqsOf, withoutRows, withSeqs } from "../column-saves.ts";
 import type { ColumnSave } from "../contract.ts";
-import { type ColumnBatch, type ColumnData, rowColumnNames } from "../model/columns.ts";
+import { type ColumnBatch, type ColumnData, cellReaders, rowColumnNames } from "../model/columns.ts";
 import { type ColumnType, kindOf, type RowKind } from "../model/kinds.ts";
 import { Int64Reader } from "../model/stamp-text.ts";
+import { mayBeLogged } from "../save-counts.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
 import type { CountTypes } from "./schema.ts";
@@ -46,15 +48,40 @@ const COLUMN_TYPES = {
   instant: "instant",
 } as const satisfies Record<Exclude<ColumnType, "count">, ColumnData["type"]>;
 
-/** Every key of the batch is larger than the one before it. */
-export function isAscending({ kind, batch }: ColumnSave): boolean {
+/**
+ * The save with the `seq` of each tick, if every key is larger than the one before it and nothing
+ * but a look at the newest stored row tells whether they are new. Null: as rows.
+ */
+export function ascending(save: ColumnSave): ColumnSave | null {
+  const { kind, batch } = save;
+  if (kind === "daily" || batch.rows === 0 || mayBeLogged(withoutRows(save))) return null;
+  if (!kindOf(kind).hasSeq) return isAscending(save) ? save : null;
+  const seqs = seqsOf(save);
+  if (seqs === null) return null;
+  const counted = { ...save, batch: withSeqs(batch, seqs) };
+  return isAscending(counted) ? counted : null;
+}
+
+/** Whose rows they are, as stored, and their first and last stamp. */
+export function spanOf({ kind, ticker, part, batch }: ColumnSave) {
+  const [stampAt] = cellReaders(kind, batch);
+  return {
+    ...{ kind, ticker: storable(ticker), part: storable(part ?? "") },
+    ...{ first: String(stampAt!(0)), last: String(stampAt!(batch.rows - 1)) },
+  };
+}
+
+function isAscending({ kind, batch }: ColumnSave): boolean {
   const { stamp, hasSeq } = kindOf(kind);
   const stamps = readerOf(batch, stamp.name);
   const seqs = hasSeq ? readerOf(batch, "seq") : null;
   if (stamps === null || (hasSeq && seqs === null)) return false;
+  let before = stamps.at(0);
   for (let row = 1; row < batch.rows; row++) {
-    const [before, at] = [stamps.at(row - 1), stamps.at(row)];
-    if (at < before || (at === before && (seqs === null || seqs.at(row) <= seqs.at(row - 1)))) return false;
+    const at = stamps.at(row);
+    if (at < before) return false;
+    if (at === before && (seqs === null || seqs.at(row) <= seqs.at(row - 1))) return false;
+    before = at;
   }
   return true;
 }

@@ -1,5 +1,6 @@
 /** Reads updates: from the hub's memory, or from the log in one statement and so one snapshot. */
 import { KIND_NAMES, kindOf } from "../model/kinds.ts";
+import { unpackUpdates } from "../packed-frames.ts";
 import type {
   NewestRow,
   NewestUpdate,
@@ -72,7 +73,7 @@ export class DuckDbUpdates implements UpdateReader {
     const place = this.#log.place(name);
     if (place !== null && place.seq <= after) return [];
     const recent = this.#log.recent.after(name, after, limit);
-    if (recent !== null) return recent;
+    if (recent !== null) return unpackUpdates(recent, limit);
     const rows = await this.#sessions.call((session) =>
       session.rows(AFTER, [
         name,
@@ -93,7 +94,7 @@ export class DuckDbUpdates implements UpdateReader {
         frame: isJson === true ? String(frame) : "",
       });
     }
-    return updates;
+    return unpackUpdates(updates, limit);
   }
 
   async keptSinceMs(): Promise<number | null> {

@@ -5,7 +5,7 @@
  */
 import { nowText } from "../../market/timestamp.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import { seqsOf, withoutRows, withRows, withSeqs } from "../column-saves.ts";
+import { withoutRows, withRows } from "../column-saves.ts";
 import { CompletedRows } from "../completed-rows.ts";
 import {
   type ColumnSave,
@@ -21,14 +21,13 @@ import {
 } from "../contract.ts";
 import { NoRoomError } from "../disk-space.ts";
 import { editedBefore, editedOutcome, foundOutcome, logEntriesOf, loggedOutcomes } from "../edits.ts";
-import { cellReaders } from "../model/columns.ts";
 import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
 import { databaseRefuses, editRefused, rowRefused } from "../save-refusals.ts";
 import { bySeries } from "../series-saves.ts";
-import { fitsTable, insertColumns, isAscending } from "./column-saves.ts";
+import { ascending, fitsTable, insertColumns, spanOf } from "./column-saves.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
@@ -90,10 +89,19 @@ export class DuckDbWriter implements StockWriter {
    * Rows that are newer than all of their series and of types that the table has; anything else,
    * and what is refused, is stored as rows.
    */
-  commitColumns(save: ColumnSave): Promise<SaveOutcome> {
+  async commitColumns(save: ColumnSave): Promise<SaveOutcome> {
+    return (await this.commitColumnsTogether([save]))[0]!;
+  }
+
+  commitColumnsTogether(saves: ColumnSave[]): Promise<SaveOutcome[]> {
     return this.#inTurn(async () => {
-      const outcome = await this.#commitColumns(save);
-      return outcome ?? (await this.#commitRepeated([withRows(save)]))[0]!;
+      const together = await this.#commitColumns(saves);
+      if (together !== null) return together;
+      const alone = saves.length > 1 ? (save: ColumnSave) => this.#commitColumns([save]) : () => null;
+      return eachUntilFailure(
+        saves,
+        async (save) => (await alone(save))?.[0] ?? (await this.#commitRepeated([withRows(save)]))[0]!,
+      );
     });
   }
 
@@ -178,27 +186,35 @@ export class DuckDbWriter implements StockWriter {
   }
 
   /** Null: nothing is stored. */
-  async #commitColumns(sent: ColumnSave): Promise<SaveOutcome | null> {
-    const { kind, batch } = sent;
-    if (kind === "daily" || mayBeLogged(withoutRows(sent)) || batch.rows === 0) return null;
-    const seqs = kind === "ticks" ? seqsOf(sent) : null;
-    if (kind === "ticks" && seqs === null) return null;
-    const save = seqs === null ? sent : { ...sent, batch: withSeqs(batch, seqs) };
-    const head = withoutRows(save);
-    if (!isAscending(save) || this.#file.room.lackFor([head]) !== null) return null;
+  async #commitColumns(sent: ColumnSave[]): Promise<SaveOutcome[] | null> {
+    const saves: ColumnSave[] = [];
+    for (const save of sent) {
+      const counted = ascending(save);
+      if (counted === null) return null;
+      saves.push(counted);
+    }
+    const heads = saves.map(withoutRows);
+    if (this.#file.room.lackFor(heads) !== null) return null;
     if (this.#mustRollBack) await this.#rollBack();
     await this.#refresh();
-    const newest = this.#newest[kind];
-    const [ticker, part] = [storable(save.ticker), storable(save.part ?? "")];
-    const [stampAt] = cellReaders(kind, save.batch);
-    if (newest.mayHold(ticker, part, String(stampAt!(0)))) return null;
-    if (!fitsTable(save, this.#file.countTypes)) return null;
+    const spans = saves.map(spanOf);
+    const ends = new Map<string, string>();
+    for (const [index, { kind, ticker, part, first, last }] of spans.entries()) {
+      const series = JSON.stringify([kind, ticker, part]);
+      const before = ends.get(series);
+      const isLater =
+        before === undefined ? !this.#newest[kind].mayHold(ticker, part, first) : before < first;
+      if (!isLater || !fitsTable(saves[index]!, this.#file.countTypes)) return null;
+      ends.set(series, last);
+    }
     const session = this.#session;
-    await this.#log.learn(session, [head]);
-    const planned = this.#log.plan([head], [{ ok: true, stored: batch.rows, position: null }]);
+    await this.#log.learn(session, heads);
+    const stored = saves.map(({ batch }): SaveOutcome => ({ ok: true, stored: batch.rows, position: null }));
+    const planned = this.#log.plan(heads, stored);
     try {
       await this.#transaction(async () => {
-        await insertColumns(session, save, nowText());
+        const now = nowText();
+        for (const save of saves) await insertColumns(session, save, now);
         await this.#log.write(session, planned);
       });
     } catch (error) {
@@ -209,8 +225,8 @@ export class DuckDbWriter implements StockWriter {
     }
     this.#file.committed();
     this.#log.committed(planned);
-    newest.note(ticker, part, String(stampAt!(batch.rows - 1)));
-    return planned.outcomes[0]!;
+    for (const { kind, ticker, part, last } of spans) this.#newest[kind].note(ticker, part, last);
+    return planned.outcomes;
   }
 
   /** Leaves out what was committed before, and what the batch has twice. */
@@ -273,22 +289,9 @@ export class DuckDbWriter implements StockWriter {
     }
   }
 
-  /**
-   * DuckDB has no savepoints, so each save is a transaction of its own. What follows one that
-   * failed for another reason is not tried.
-   */
-  async #applyEach(saves: Save[]): Promise<SaveOutcome[]> {
-    const outcomes: SaveOutcome[] = [];
-    for (const save of saves) {
-      try {
-        outcomes.push(...(await this.#commitInTurn([save])));
-      } catch (error) {
-        if (outcomes.length === 0) throw error;
-        while (outcomes.length < saves.length) outcomes.push(databaseRefuses(messageOf(error)));
-        break;
-      }
-    }
-    return outcomes;
+  /** DuckDB has no savepoints, so each save is a transaction of its own. */
+  #applyEach(saves: Save[]): Promise<SaveOutcome[]> {
+    return eachUntilFailure(saves, async (save) => (await this.#commitInTurn([save]))[0]!);
   }
 
   async #apply(saves: Save[]): Promise<SaveOutcome[]> {
@@ -478,4 +481,22 @@ async function refusingRows<T>(write: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw isRefusal(error) ? new RowsRefused("rows refused", { cause: error }) : error;
   }
+}
+
+/** What follows a save that failed for another reason than its rows is not tried. */
+async function eachUntilFailure<S>(
+  saves: S[],
+  commit: (save: S) => Promise<SaveOutcome>,
+): Promise<SaveOutcome[]> {
+  const outcomes: SaveOutcome[] = [];
+  for (const save of saves) {
+    try {
+      outcomes.push(await commit(save));
+    } catch (error) {
+      if (outcomes.length === 0) throw error;
+      while (outcomes.length < saves.length) outcomes.push(databaseRefuses(messageOf(error)));
+      break;
+    }
+  }
+  return outcomes;
 }

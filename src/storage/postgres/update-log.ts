@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import type { SaveOutcome, Stored } from "../contract.ts";
 import { updateTypeOf } from "../model/kinds.ts";
+import { packFrame } from "../packed-frames.ts";
 import { countsText, type LoggedSave, mayBeLogged, repeatedOutcome } from "../save-counts.ts";
 import type { LogEntry } from "../update-contract.ts";
 import { textArray } from "./array-literals.ts";
@@ -162,7 +163,7 @@ function entryOf({ save, outcome }: { save: LogEntry; outcome: Stored }): Entry 
     saveId: update?.saveId ?? randomUUID(),
     requestKey: update?.request?.key ?? null,
     counts: countsText(outcome, update?.request),
-    frame: update?.frame ?? "",
+    frame: packFrame(update?.frame ?? ""),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Reads the update log: see ARCHITECTURE.md "Updates and positions". */
 
 import { KIND_NAMES, type KindName, kindOf, partName, type RowKind, withoutSeq } from "../model/kinds.ts";
+import { unpackUpdates } from "../packed-frames.ts";
 import type {
   NewestRow,
   NewestUpdate,
@@ -117,7 +118,8 @@ export class PostgresUpdates implements UpdateReader {
     return { position: seq, savedAtMs };
   }
 
-  async after(ticker: string, after: number, { updates, characters }: UpdateLimit): Promise<StoredUpdate[]> {
+  async after(ticker: string, after: number, limit: UpdateLimit): Promise<StoredUpdate[]> {
+    const { updates, characters } = limit;
     const rows = await runRead<{ seq: number; type: string; frame: string; saved_at: number }>(
       this.#pool,
       AFTER_SQL,
@@ -125,14 +127,10 @@ export class PostgresUpdates implements UpdateReader {
     );
     // Trimming leaves holes where ids aren't in order; the next question reads behind a hole.
     const holeAt = rows.findIndex(({ seq }, index) => index > 0 && seq !== rows[index - 1]!.seq + 1);
-    return (holeAt < 0 ? rows : rows.slice(0, holeAt)).map(
-      ({ seq: position, type, frame, saved_at: savedAtMs }) => ({
-        position,
-        type,
-        frame,
-        savedAtMs,
-      }),
+    const logged = (holeAt < 0 ? rows : rows.slice(0, holeAt)).map(
+      ({ seq: position, type, frame, saved_at: savedAtMs }) => ({ position, type, frame, savedAtMs }),
     );
+    return unpackUpdates(logged, limit);
   }
 
   async keptSinceMs(): Promise<number | null> {

@@ -31,7 +31,7 @@ export class RemoteSaves {
 
   /** @throws RequestError as Upstream.ask: every refusal of the upstream. */
   async save(save: Save, request: SentRequest): Promise<SaveOutcome> {
-    const bytes = request.arrow?.length ?? Buffer.byteLength(request.text);
+    const bytes = request.arrow?.bytes.length ?? Buffer.byteLength(request.text);
     if (this.#bytesInFlight > 0 && this.#bytesInFlight + bytes > SAVE_BYTES_IN_FLIGHT_MAX) {
       throw unavailable(
         `save: ${this.#bytesInFlight} bytes of saves wait for the upstream already; try again`,
@@ -53,7 +53,7 @@ export class RemoteSaves {
         what: "save",
         path: arrow === null ? "/db_command" : `/db_command?command=${encodeURIComponent(text)}`,
         type: arrow === null ? JSON_TYPE : ARROW_STREAM,
-        body: packed ? await pack(arrow ?? text) : (arrow ?? text),
+        body: packed ? await pack(arrow?.bytes ?? text) : (arrow?.bytes ?? text),
         packed,
         saveId: save.update,
         idempotencyKey: save.update?.request?.text,

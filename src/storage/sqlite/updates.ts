@@ -16,6 +16,7 @@ import {
   snapshotParts,
   withoutSeq,
 } from "../model/kinds.ts";
+import { frameLength, unpackFrame } from "../packed-frames.ts";
 import type {
   NewestUpdate,
   StoredUpdate,
@@ -78,10 +79,11 @@ export class SqliteUpdates implements UpdateReader {
       for (const { seq: position, id } of this.#placesAfter(ticker, after, Math.max(1, limit.updates))) {
         // Another program has deleted those between. The next question shows the hole.
         if (found.length > 0 && position !== found.at(-1)!.position + 1) break;
-        const { type, saved_at, frame: stored } = this.#statements.update.get(id)!;
-        const frame = this.#isFrame(stored) ? stored : "";
-        characters += frame.length;
+        const { type, saved_at, frame: logged } = this.#statements.update.get(id)!;
+        characters += frameLength(logged);
         if (found.length > 0 && characters > limit.characters) break;
+        const stored = unpackFrame(logged);
+        const frame = this.#isFrame(stored) ? stored : "";
         found.push({ position, type, savedAtMs: saved_at, frame });
       }
       return found;
