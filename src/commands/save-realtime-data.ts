@@ -124,7 +124,7 @@ export function toSaveTicks(
   const places = readNumbers(params.places, "places", sent.length);
   const areCounted = params.occurrences === OF_REQUEST;
   const occurrences = areCounted ? null : readNumbers(params.occurrences, "occurrences", sent.length);
-  const reader = new TickReader(index, idColumnsOf(params.id_col, folded), aliases);
+  const reader = new TickReader(index, idColumnsOf(params.id_col, folded, index), aliases);
   const rows: TickRow[] = [];
   const records: JsonRecord[] = [];
   const kept: number[] = [];
@@ -256,8 +256,10 @@ class TickReader {
 }
 
 /** @throws RequestError 400 no record has the named column. */
-function idColumnsOf(value: unknown, records: JsonRecord[]): readonly string[] {
-  if (value === undefined || value === null) return ID_MEMBERS.filter((name) => hasMember(records, name));
+function idColumnsOf(value: unknown, records: JsonRecord[], index: string): readonly string[] {
+  // A column of stamps tells no tick from others of its stamp, however it is called.
+  if (value === undefined || value === null)
+    return ID_MEMBERS.filter((name) => name !== index && hasMember(records, name));
   if (typeof value !== "string")
     throw badRequest(`id_col: got ${show(value)}, expected the name of a column`);
   const name = value.toLowerCase();

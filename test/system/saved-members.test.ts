@@ -146,6 +146,16 @@ test("files keep columns of every name, and a copy takes none of them for someth
   }
 });
 
+test("the column of the stamps is no id, whatever its name is", async () => {
+  await using server = await startServer();
+  const data = [1, 1, 2].map((price) => ({ i: STAMP, price, size: 1 }));
+  const params = { ticker: "T", data_type: "trade", index_col: "i", data };
+  expect((await server.command("save_realtime_data", params)).body).toMatchObject({ stored: 3 });
+  const read = { ticker: "T", data_type: "trade", include_extra: true };
+  const { body } = await server.command<{ data: { id: string | null }[] }>("get_realtime_data", read);
+  expect(body.data.map(({ id }) => id)).toEqual([null, null, null]);
+});
+
 test("the id is the first that a record really has", async () => {
   await using server = await startServer();
   const tick = (price: number, more: string): string =>
