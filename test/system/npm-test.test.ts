@@ -24,5 +24,7 @@ test("of a file, -t picks tests by name", () => {
 
 test("without a file, every test of the repository runs", () => {
   const files = [...new Glob("{src,test,bench,soak,scripts}/**/*.test.ts").scanSync(ROOT)];
-  expect(npmTest("-t", "no test has this name")).toContain(`Searched ${files.length} files `);
+  // Where a broker isn't installed, its tests are skipped, which counts as run.
+  const said = npmTest("-t", "no test has this name");
+  expect(said).toMatch(new RegExp(`(Searched|Ran \\d+ tests across) ${files.length} files`));
 });
