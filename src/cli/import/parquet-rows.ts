@@ -18,6 +18,7 @@ const AS_NUMBER = new Set([
   "USMALLINT",
   "UINTEGER",
 ]);
+const TO_MICROS: Record<EpochUnit, string> = { s: " * 1000000", ms: " * 1000", us: "", ns: " // 1000" };
 const STAMP_TYPES = new Set([
   "TIMESTAMP",
   "TIMESTAMP WITH TIME ZONE",
@@ -169,9 +170,7 @@ function plainStamp({ name, type }: ParquetColumn, unit: EpochUnit | null): Plai
   const column = quoted(name);
   if (unit !== null) {
     const { from, to } = EPOCH_RANGES[unit];
-    const value = { s: `${column} * 1000000`, ms: `${column} * 1000`, us: column, ns: `${column} // 1000` }[
-      unit
-    ];
+    const value = column + TO_MICROS[unit];
     return type === "BIGINT" ? { value, isPlain: `${column} >= ${from} and ${column} < ${to}` } : null;
   }
   if (!STAMP_TYPES.has(type)) return null;

@@ -159,28 +159,22 @@ test("columns that are left out are passed over; what has others isn't read as c
   expect((await byPieces(await prepared(text))).plain).toBe(0);
 });
 
+const EVERY_SECOND = "timestamp '2024-01-02' + to_seconds(i)";
+const SOME_TEXT = `strftime(${EVERY_SECOND}, '%Y-%m-%dT%H:%M:%SZ')`;
+const WITH_ZONE = "timestamptz '2024-01-02 10:00:00.000001+00' + to_microseconds(i)";
+
 const PARQUET: [name: string, stamp: string, values: string, isPlain: boolean][] = [
-  [
-    "stamps with a zone",
-    "timestamptz '2024-01-02 10:00:00.000001+00' + to_microseconds(i)",
-    "i / 8, i",
-    true,
-  ],
-  ["stamps without", "timestamp '2024-01-02 10:00:00' + to_milliseconds(i)", "(i / 8)::float, i::int", true],
+  ["stamps with a zone", WITH_ZONE, "i / 8, i", true],
+  ["stamps without", EVERY_SECOND, "(i / 8)::float, i::int", true],
   ["nanoseconds", "make_timestamp_ns(1704186000123456789 + i * 999)", "i / 8, i", true],
   ["before 1970", "make_timestamp_ns(-1000000 + i * 999)", "i / 8, i", false],
   ["epoch numbers", "1704186000123456789 + i * 999", "i / 8, i", true],
-  ["epoch numbers of two units", "if(i = 4_000, 1704186000123, 1704186000123456 + i)", "i / 8, i", false],
-  ["a null", "timestamp '2024-01-02' + to_seconds(i)", "nullif(i, 4_000) / 8, i", false],
-  [
-    "a number that is none",
-    "timestamp '2024-01-02' + to_seconds(i)",
-    "if(i = 4_000, 'nan'::double, i), i",
-    false,
-  ],
-  ["long integers", "timestamp '2024-01-02' + to_seconds(i)", "i / 8, i + 9007199254740000", false],
-  ["decimals", "timestamp '2024-01-02' + to_seconds(i)", "(i / 8)::decimal(18, 4), i", false],
-  ["text", "strftime(timestamp '2024-01-02' + to_seconds(i), '%Y-%m-%dT%H:%M:%SZ')", "i / 8, i", false],
+  ["two units", "if(i = 4_000, 1704186000123, 1704186000123456 + i)", "i / 8, i", false],
+  ["a null", EVERY_SECOND, "nullif(i, 4_000) / 8, i", false],
+  ["a number that is none", EVERY_SECOND, "if(i = 4_000, 'nan'::double, i), i", false],
+  ["long integers", EVERY_SECOND, "i / 8, i + 9007199254740000", false],
+  ["decimals", EVERY_SECOND, "(i / 8)::decimal(18, 4), i", false],
+  ["text", SOME_TEXT, "i / 8, i", false],
 ];
 
 test.each(PARQUET)(
@@ -190,7 +184,8 @@ test.each(PARQUET)(
     const instance = await DuckDBInstance.create(":memory:");
     const connection = await instance.connect();
     await connection.run(
-      `copy (select ts as timestamp, price, size from (select ${stamp}, ${values} from range(5_000) r(i)) t(ts, price, size))
+      `copy (select ts as timestamp, price, size
+       from (select ${stamp}, ${values} from range(5_000) r(i)) t(ts, price, size))
      to '${path}' (format parquet)`,
     );
     connection.closeSync();

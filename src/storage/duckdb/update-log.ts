@@ -243,7 +243,8 @@ export class UpdateLog {
       // Another ticker may have the update of a request, such as the new one of a renamed ticker.
       `WITH w AS (SELECT unnest(from_json($1, '[{"index": "INTEGER", "ticker": "VARCHAR", "save_id": "VARCHAR", "request_key": "VARCHAR"}]'), max_depth := 2))
        SELECT index, max(seq), arg_max(counts, seq) FROM (
-         SELECT w.index, u.seq, u.counts FROM update_log u JOIN w ON u.ticker = w.ticker AND u.save_id = w.save_id
+         SELECT w.index, u.seq, u.counts FROM update_log u
+         JOIN w ON u.ticker = w.ticker AND u.save_id = w.save_id
          UNION ALL
          SELECT w.index, u.seq, u.counts FROM update_log u JOIN w ON u.request_key = w.request_key
        ) GROUP BY index`,
