@@ -18,7 +18,12 @@ const AS_NUMBER = new Set([
   "USMALLINT",
   "UINTEGER",
 ]);
-const TO_MICROS: Record<EpochUnit, string> = { s: " * 1000000", ms: " * 1000", us: "", ns: " // 1000" };
+const TO_MICROS: Record<EpochUnit, string> = {
+  s: " * 1000000",
+  ms: " * 1000",
+  us: "",
+  ns: " // 1000",
+};
 const STAMP_TYPES = new Set([
   "TIMESTAMP",
   "TIMESTAMP WITH TIME ZONE",
