@@ -77,7 +77,7 @@ export interface BatchSenderOptions {
 /** Less than a server's smallest body limit: the size is only estimated. */
 const BATCH_BYTES_MAX = 768 * 1024;
 /** Each is as large; a server that doesn't take so much gets them one by one. */
-const PARTS_MAX = 5;
+const PARTS_MAX = 10;
 /** Rows that wait, of all tickers together. */
 const WAITING_ROWS_MAX = 300_000;
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;

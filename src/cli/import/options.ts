@@ -25,7 +25,7 @@ export interface ImportOptions extends PrepareOptions {
   quiet: boolean;
 }
 
-const DEFAULT_BATCH_ROWS = 30_000;
+const DEFAULT_BATCH_ROWS = 15_000;
 const BATCH_ROWS_MAX = 30_000;
 const SKIPPED_LINES_MAX = 10_000;
 const SEPARATORS: Record<string, string> = { comma: ",", semicolon: ";", tab: "\t", bar: "|", space: " " };
