@@ -1,6 +1,7 @@
 import type { Answer } from "../commands/context.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { RequestError } from "../protocol/errors.ts";
+import type { Coding } from "./content-coding.ts";
 
 const JSON_TYPE = "application/json; charset=utf-8";
 const JSON_HEADERS = { "Content-Type": JSON_TYPE };
@@ -20,9 +21,15 @@ export function measured(response: Response, body: Answer): Response {
   return response;
 }
 
-/** @param closing The worker drains: the client should use another connection. */
-export function answer(body: Answer, closing: boolean): Response {
-  return new Response(body as string, { headers: closing ? CLOSING_HEADERS : JSON_HEADERS });
+/** @param isClosing The worker drains: the client should use another connection. */
+export function answer(
+  body: Answer,
+  { isClosing, coding }: { isClosing: boolean; coding: Coding | null },
+): Response {
+  const headers = isClosing ? CLOSING_HEADERS : JSON_HEADERS;
+  if (coding === null) return new Response(body as string, { headers });
+  const packed = { ...headers, "Content-Encoding": coding, Vary: "Accept-Encoding" };
+  return new Response(body as Uint8Array<ArrayBuffer>, { headers: packed });
 }
 
 export function jsonResponse(body: unknown, status: number, headers: Record<string, string> = {}): Response {

@@ -5,6 +5,7 @@ import { STATUS } from "../protocol/codes.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
 import type { Call } from "./call.ts";
 import { runCommand } from "./command-request.ts";
+import { codingOf, isWorthPacking, packStream, packWhole } from "./content-coding.ts";
 import { checkHealth } from "./health.ts";
 import { answer, jsonResponse, measured } from "./responses.ts";
 import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
@@ -46,21 +47,24 @@ export const ROUTES: readonly Route[] = [
 ];
 
 /** Large answers go through the spool: a slow client then delays no others. */
-function respond(body: Answer, call: Call): Response {
-  const { spool, wholeAnswers, isDraining } = call.options;
+async function respond(body: Answer, call: Call): Promise<Response> {
+  const { options, request, path } = call;
+  const { spool, wholeAnswers, accessLog, isDraining } = options;
   const isLarge = !(body instanceof ReadableStream) && body.length > LARGE_BYTES;
-  const stream = isLarge ? wholeAnswers.inPieces(body) : body;
-  return answer(
-    stream instanceof ReadableStream ? spool.through(stream, call.address) : stream,
-    isDraining(),
-  );
+  let sent = isLarge ? wholeAnswers.inPieces(body) : body;
+  const coding =
+    sent instanceof ReadableStream || isWorthPacking(sent)
+      ? codingOf(request.headers.get("accept-encoding"))
+      : null;
+  if (coding !== null)
+    sent = sent instanceof ReadableStream ? packStream(sent, coding) : await packWhole(sent, coding);
+  if (sent instanceof ReadableStream) sent = spool.through(sent, call.address);
+  const response = answer(sent, { isClosing: isDraining(), coding });
+  return accessLog.wants(200, path) ? measured(response, coding === null ? body : sent) : response;
 }
 
 async function command(call: Call): Promise<Response> {
-  const { options } = call;
-  const body = await runCommand(call);
-  const response = respond(body, call);
-  return options.accessLog.wants(200, call.path) ? measured(response, body) : response;
+  return respond(await runCommand(call), call);
 }
 
 function socket(kind: "sockets" | "replays"): Route["answer"] {

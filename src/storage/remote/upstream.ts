@@ -244,6 +244,8 @@ export class Upstream {
         method: request.body === null ? "GET" : "POST",
         headers: {
           ...this.#headers,
+          // It goes on as it comes.
+          "Accept-Encoding": "identity",
           ...(request.body === null ? {} : { "Content-Type": request.type ?? JSON_TYPE }),
           ...(request.packed === true ? { "Content-Encoding": "gzip" } : {}),
           ...(idempotencyKey === undefined ? {} : { [IDEMPOTENCY_HEADER]: idempotencyKey }),
