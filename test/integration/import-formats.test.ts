@@ -94,6 +94,24 @@ test("CSV, TSV, NDJSON and JSON have the same rows, plain and packed", async () 
   }
 });
 
+test("a first line that tells the separator, as Excel has it, is no row", async () => {
+  for (const [first, separator] of [
+    ["sep=;\r\n", ";"],
+    ["\ufeffSEP=|\n", "|"],
+    ["sep=\t\n", "\t"],
+  ] as const) {
+    using folder = new ImportFolder();
+    const rows = ["date,open,high,low,close,volume", "2024-01-02,1,2,1,1.5,9", "2024-01-03,2,3,2,2.5,9"].join(
+      "\n",
+    );
+    await folder.importText(first + rows.replaceAll(",", separator));
+    expect(folder.query("SELECT date, close FROM daily_prices ORDER BY date")).toEqual([
+      ["2024-01-02", 1.5],
+      ["2024-01-03", 2.5],
+    ]);
+  }
+});
+
 test("each file of a zip archive is a file; a damaged one is told", async () => {
   using folder = new ImportFolder();
   const bars = "Date,Open,High,Low,Close\n2024-01-02,1,2,0.5,1\n2024-01-03,1,2,0.5,1\n";

@@ -186,7 +186,7 @@ async function* piecesOf(
   options: TableOptions,
 ): AsyncGenerator<RowPiece> {
   const { text } = table;
-  if (text !== null && text.separator.length === 1 && options.skipLines === 0) {
+  if (text !== null && text.separator.length === 1 && text.linesAbove === 0) {
     const plain = new PlainTickLines(form, text.separator);
     const all = csvPieces(source.name, source.bytes(), { ...text, plain });
     yield* dataPieces(all, headerRows, plain);

@@ -14,7 +14,7 @@ export interface SourceTable {
   /** Such as "CSV with semicolons". */
   format: string;
   /** Null: it is no text. */
-  text: { separator: string; encoding: TextEncoding } | null;
+  text: { separator: string; encoding: TextEncoding; linesAbove: number } | null;
   /** What `line` of a row counts. */
   counts: RowUnit;
   /** null: the first row may have them. */
@@ -37,6 +37,8 @@ export interface TableOptions {
   encoding?: TextEncoding | null;
 }
 
+/** The first line of a file for Excel. */
+const TELLS_SEPARATOR = /^\ufeff?sep=(.)\r?\n/i;
 /** Objects whose members are the columns. A pipe may be slow. */
 const SAMPLE_ROWS = { file: 1_000, pipe: 100 };
 /** Enough text to see what separates its fields. */
@@ -79,13 +81,15 @@ export async function openTable(source: Source, options: TableOptions): Promise<
     const [format, counts] = isList ? (["JSON", "object"] as const) : (["NDJSON", "line"] as const);
     return { source, format, text: null, counts, ...rows };
   }
-  const lines = skipLines(text, options.skipLines);
-  const separator = options.separator ?? separatorOf(lines);
-  const batches = afterLine(csvRows(source.name, all, separator, encoding), options.skipLines);
+  const told = options.skipLines === 0 ? TELLS_SEPARATOR.exec(text) : null;
+  const linesAbove = told === null ? options.skipLines : 1;
+  const separator = options.separator ?? told?.[1] ?? separatorOf(skipLines(text, linesAbove));
+  const batches = afterLine(csvRows(source.name, all, separator, encoding), linesAbove);
   const name = SEPARATOR_NAMES[separator] ?? JSON.stringify(separator);
   const described = encoding === "utf-8" ? "text" : `text in ${encoding}`;
   const format = `${described}, fields separated by ${name}`;
-  return { source, format, text: { separator, encoding }, counts: "line", columns: null, batches };
+  const read = { separator, encoding, linesAbove };
+  return { source, format, text: read, counts: "line", columns: null, batches };
 }
 
 async function* withoutSpooled<B>(batches: AsyncGenerator<B>, path: string): AsyncGenerator<B> {
