@@ -1,6 +1,7 @@
 /** The update log keeps its bound on every engine that has one, whatever is saved, and at rest. */
 import { expect, test } from "bun:test";
 import type { Save } from "../../src/storage/contract.ts";
+import { unpackable } from "../support/random.ts";
 import { logged, stampOf, ticks } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
@@ -14,8 +15,8 @@ const BOUND_BYTES = 2 ** 20;
  */
 const SLACK = 1.25;
 const SMALL = "x".repeat(150);
-const LARGE = "x".repeat(140_000);
-const GIANT = "x".repeat(5 * MIB);
+const LARGE = unpackable(140_000);
+const GIANT = unpackable(5 * MIB);
 const TIMEOUT_MS = 240_000;
 const NO_LIMIT = { updates: 1_000_000, characters: 1_000_000_000 };
 const TICKERS = ["A", "B", "C"];

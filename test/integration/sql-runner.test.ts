@@ -325,10 +325,10 @@ describe("runners that fail", () => {
   });
 
   test("too many that wait are turned away", async () => {
-    const pool = openPool({ size: 1, timeoutMs: 2_000 });
-    const busy = failureOf(run(pool, ENDLESS));
-    const waiting = Array.from({ length: 256 }, () => failureOf(run(pool, "select 1")));
-    const { status, retryAfterS } = await failureOf(run(pool, "select 1"));
+    const pool = await openStarted({ size: 1 });
+    const busy = failureOf(runLimited(pool, ENDLESS));
+    const waiting = Array.from({ length: 256 }, () => failureOf(runLimited(pool, "select 1")));
+    const { status, retryAfterS } = await failureOf(runLimited(pool, "select 1"));
     expect({ status, retryAfterS }).toEqual({ status: 503, retryAfterS: 1 });
     expect((await busy).status).toBe(504);
     expect(new Set((await Promise.all(waiting)).map((failure) => failure.status))).toEqual(new Set([504]));

@@ -9,3 +9,10 @@ export function randomNumbers(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
+
+/** Text that no packing makes shorter, once it is text again: large frames of the log are packed. */
+export function unpackable(length: number): string {
+  const bytes = new Uint8Array(Math.ceil((length * 3) / 4));
+  for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  return Buffer.from(bytes).toString("base64url").slice(0, length);
+}

@@ -5,6 +5,7 @@
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { unpackable } from "../support/random.ts";
 import { get } from "../support/requests.ts";
 import { runCli } from "../support/run-cli.ts";
 import { BUN_LAUNCHER, type RunningServer, startServer, waitUntil } from "../support/server.ts";
@@ -49,6 +50,7 @@ function save(server: RunningServer, n: number) {
       timestamp: new Date(FIRST_MS + n * ROWS + row).toISOString(),
       price: Math.random(),
       size: row,
+      note: unpackable(60),
     })),
   });
 }

@@ -1,7 +1,9 @@
 /**
  * Subscribers on several workers: every save reaches each of them once, in the order of commits.
  */
+
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { unpackable } from "../support/random.ts";
 import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { command, get, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
@@ -167,7 +169,7 @@ test("a subscriber that reads nothing is cut off at the bound; the others and th
   using deaf = await RawWebSocket.openDeaf(server.port, "/ws?symbol=BIG");
   await using opened = await openMany(server, "BIG", 3);
 
-  const note = "x".repeat(500_000);
+  const note = unpackable(500_000);
   let slowestMs = 0;
   let saved = 0;
   // Far more than the kernel's buffers and the bound together.

@@ -2,6 +2,7 @@
 
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { unpackable } from "../support/random.ts";
 import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { command, get, saveTrade } from "../support/requests.ts";
 import { upTo } from "../support/saves.ts";
@@ -288,7 +289,7 @@ test("wrong parameters are refused before the socket opens, and limits hold", as
   for (const one of open.slice(1)) await one[Symbol.asyncDispose]();
 });
 
-const note = "x".repeat(32_000);
+const note = unpackable(32_000);
 const bar = (server: RunningServer, ticker: string, i: number) =>
   command(server.url, "save_stock_data", {
     ticker,

@@ -3,6 +3,7 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { unpackable } from "../support/random.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -18,7 +19,8 @@ let micros = 0;
 async function save(server: RunningServer, rows: number): Promise<void> {
   const data = Array.from({ length: rows }, () => {
     const stamp = new Date(Date.UTC(2024, 0, 2) + Math.floor(micros / 1000)).toISOString().slice(0, 23);
-    return { timestamp: `${stamp}${String(micros++ % 1000).padStart(3, "0")}Z`, price: 1, size: 1 };
+    const timestamp = `${stamp}${String(micros++ % 1000).padStart(3, "0")}Z`;
+    return { timestamp, price: 1, size: 1, note: unpackable(70) };
   });
   const params = { ticker: "A", data_type: "trade", index_col: "timestamp", data };
   expect((await server.command("save_realtime_data", params)).status).toBe(200);
