@@ -10,7 +10,7 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** Text that no packing makes shorter, once it is text again: large frames of the log are packed. */
+/** Text that no packing makes shorter once it is text again: the log packs large frames. */
 export function unpackable(length: number): string {
   const bytes = new Uint8Array(Math.ceil((length * 3) / 4));
   for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
