@@ -262,7 +262,6 @@ export class SaveQueue {
 
   #putOthersFirst(): void {
     const isOther = ({ entry }: QueuedSave): boolean => !hasColumns(entry[1]);
-    if (isOther(this.#queue[0]!) || !this.#queue.some(isOther)) return;
     this.#queue = [...this.#queue.filter(isOther), ...this.#queue.filter((queued) => !isOther(queued))];
   }
 }
