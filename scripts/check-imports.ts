@@ -10,6 +10,7 @@ import { Glob } from "bun";
 const ORDER = [
   "time",
   "market",
+  "calendar",
   "protocol",
   "config",
   "observe",
