@@ -31,12 +31,12 @@ const WEEK = 7 * DAY;
 
 const EXPECTED =
   '"daily", "hourly", or a whole number of seconds, minutes or hours up to a day, or of days, ' +
-  'weeks, months, quarters or years up to ten years, such as "5min", "1Hour", "1D" or "3Month" ' +
+  'weeks, months, quarters or years up to ten years, such as "5min", "1Hour" or "3Month" ' +
   '("1m" is a minute, "1M" a month)';
 
 /**
- * Reads `5min`, `90s`, `daily`, `2hour`, and as Alpaca writes them `1Min`, `1Hour`, `1Day`, `1Week`,
- * `3Month`, `1T`, `1H`, `1D`, `1W`, `1M`.
+ * Reads `5min`, `90s`, `daily`, `2hour`, and as Alpaca writes them `1Min`, `1Hour`, `1Day`,
+ * `1Week`, `3Month`, `1T`, `1H`, `1D`, `1W`, `1M`.
  *
  * @throws CalendarError
  */
