@@ -82,19 +82,17 @@ export class Edits {
   }
 
   /** A part after the other, each in spans that don't overlap. */
-  *#spansOf({ kind: name, ticker, part, from, to, ids }: Omit<Removal, "what">): Iterable<RowSpan> {
+  *#spansOf({ kind: name, ticker, part, from, to, ids, extra }: Omit<Removal, "what">): Iterable<RowSpan> {
     const kind = kindOf(name);
     const isWhole = kind.part === null || part !== null;
     for (const each of isWhole ? [part] : storedParts(this.#db, name, ticker)) {
       const series = each === null ? [ticker] : [ticker, each];
-      const ofIds: SQLQueryBindings[] = ids === null ? [] : [...ids];
+      const only: RowSpan = {
+        where: `${ids === null ? "" : ` AND id IN (${ids.map(() => "?").join(", ")})`}${extra === undefined ? "" : " AND extra = ?"}`,
+        params: [...(ids ?? []), ...(extra === undefined ? [] : [extra])],
+      };
       for (const { where, params } of this.#spans(kind, series, { from, to }))
-        yield ids === null
-          ? { where, params }
-          : {
-              where: `${where} AND id IN (${ofIds.map(() => "?").join(", ")})`,
-              params: [...params, ...ofIds],
-            };
+        yield { where: where + only.where, params: [...params, ...only.params] };
     }
   }
 
