@@ -147,7 +147,8 @@ export class DuckDbReader implements StockReader {
   }
 
   async notes(from: string, to: string, limit: number): Promise<Note[]> {
-    const sql = `SELECT name, value FROM ${NOTES_TABLE} WHERE name >= $1 AND name <= $2 ORDER BY name LIMIT $3`;
+    const sql = `SELECT name, value FROM ${NOTES_TABLE}
+      WHERE name >= $1 AND name <= $2 ORDER BY name LIMIT $3`;
     return (await this.#rows(sql, [storable(from), storable(to), limit])) as Note[];
   }
 

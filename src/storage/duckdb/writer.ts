@@ -316,26 +316,21 @@ export class DuckDbWriter implements StockWriter {
     const now = nowText();
     const ticks = saves.filter((save): save is SaveTicks => save.kind === "ticks");
     const daily = saves.filter((save): save is SaveRows => save.kind === "daily");
-    const tickPlan = await planTickSaves(ticks, {
-      session,
-      newest: this.#newest.ticks,
-      countTypes: this.#file.countTypes,
-      now,
-    });
+    const { countTypes } = this.#file;
+    const tickPlan = await planTickSaves(ticks, { session, newest: this.#newest.ticks, countTypes, now });
     const outcomes = new Map<Save, SaveOutcome>();
-    const note = (of: Save[], found: SaveOutcome[]): void => {
-      for (const [index, save] of of.entries()) outcomes.set(save, found[index]!);
-    };
+    const note = (of: Save[], found: SaveOutcome[]): void =>
+      of.forEach((save, index) => void outcomes.set(save, found[index]!));
+    const { writes } = tickPlan;
     note(ticks, tickPlan.outcomes);
-    const writes = tickPlan.writes;
     const plain: SaveRows[] = [];
     for (const kind of PLAIN_KINDS) {
       const ofKind = saves.filter((save): save is SaveRows => save.kind === kind);
       if (ofKind.length === 0) continue;
       const { saves: ofSeries, outcomesOfAll } = bySeries(await this.#completed(ofKind));
       plain.push(...ofSeries);
-      const options = { session, newest: this.#newest[kind], now };
-      const planned = await planPlainSaves(kindOf(kind), ofSeries, options);
+      const newest = this.#newest[kind];
+      const planned = await planPlainSaves(kindOf(kind), ofSeries, { session, newest, now });
       note(ofSeries, planned.outcomes);
       note(ofKind, outcomesOfAll(planned.outcomes));
       writes.push(...planned.writes);

@@ -82,17 +82,19 @@ export class Edits {
   }
 
   /** A part after the other, each in spans that don't overlap. */
-  *#spansOf({ kind: name, ticker, part, from, to, ids, extra }: Omit<Removal, "what">): Iterable<RowSpan> {
+  *#spansOf(of: Omit<Removal, "what">): Iterable<RowSpan> {
+    const { kind: name, ticker, part, from, to, ids, extra } = of;
     const kind = kindOf(name);
+    const only = [
+      ...(ids === null ? [] : [`AND id IN (${ids.map(() => "?").join(", ")})`]),
+      ...(extra === undefined ? [] : ["AND extra = ?"]),
+    ].join(" ");
+    const onlyParams = [...(ids ?? []), ...(extra === undefined ? [] : [extra])];
     const isWhole = kind.part === null || part !== null;
     for (const each of isWhole ? [part] : storedParts(this.#db, name, ticker)) {
       const series = each === null ? [ticker] : [ticker, each];
-      const only: RowSpan = {
-        where: `${ids === null ? "" : ` AND id IN (${ids.map(() => "?").join(", ")})`}${extra === undefined ? "" : " AND extra = ?"}`,
-        params: [...(ids ?? []), ...(extra === undefined ? [] : [extra])],
-      };
       for (const { where, params } of this.#spans(kind, series, { from, to }))
-        yield { where: where + only.where, params: [...params, ...only.params] };
+        yield { where: `${where} ${only}`, params: [...params, ...onlyParams] };
     }
   }
 
