@@ -29,7 +29,7 @@ async function measureDisk(context: BenchContext): Promise<ScenarioReport> {
       const empty = await bytesAfter(await databases.create("disk-empty"), async () => 0);
       const imported = await bytesAfter(await databases.create("disk-imported"), storeAsImport);
       const logged = await bytesAfter(await databases.create("disk-logged"), saveOneByOne);
-      const fact = (what: string, { bytes, ticks }: Stored): Fact => ({
+      const fact = (what: string, { bytes, ticks }: Filled): Fact => ({
         name: `${LABELS[engine]}: a tick ${what}`,
         unit: "B",
         values: [(bytes - empty.bytes) / ticks],
@@ -47,13 +47,13 @@ type Writer = Awaited<
   ReturnType<NonNullable<ReturnType<typeof describeDatabase>["engine"]["open"]>>
 >["writer"];
 
-interface Stored {
+interface Filled {
   bytes: number;
   ticks: number;
 }
 
 /** @param store gives the number of ticks that it has stored. */
-async function bytesAfter(file: string, store: (writer: Writer) => Promise<number>): Promise<Stored> {
+async function bytesAfter(file: string, store: (writer: Writer) => Promise<number>): Promise<Filled> {
   const { engine } = describeDatabase(file);
   const { writer, close } = await engine.open!({
     dbFile: file,
