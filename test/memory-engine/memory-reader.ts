@@ -7,6 +7,7 @@ import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RowRange,
   StockReader,
@@ -139,6 +140,13 @@ export class MemoryReader implements StockReader {
     return readColumns(this.#tables, query);
   }
 
+  notes(from: string, to: string, limit: number): Note[] {
+    return [...this.#tables.notes]
+      .filter(([name]) => compareTexts(name, from) >= 0 && compareTexts(name, to) <= 0)
+      .sort(([a], [b]) => compareTexts(a, b))
+      .slice(0, limit);
+  }
+
   async sizeBytes(): Promise<null> {
     return null;
   }
@@ -253,7 +261,7 @@ function tickersOf(tables: MemoryTables, kind: KindName, after: string | null, l
   const all = new Set(
     [...tables.series.values()].filter((series) => series.kind === kind).map((s) => s.ticker),
   );
-  const sorted = [...all].sort(compare);
+  const sorted = [...all].sort(compareTexts);
   return sorted.filter((ticker) => after === null || compareTexts(ticker, after) > 0).slice(0, limit);
 }
 
@@ -262,7 +270,7 @@ function partsOf(tables: MemoryTables, kind: KindName, ticker: string): string[]
     .filter((series) => series.kind === kind && series.ticker === ticker.toWellFormed())
     .filter(({ part }) => part !== null)
     .map(({ part }) => part!)
-    .sort(compare);
+    .sort(compareTexts);
 }
 
 /** A quote that offers nothing. */
