@@ -57,7 +57,7 @@ export function quoteMembers({ t, bidPrice, bidSize, askPrice, askSize, ...detai
   };
 }
 
-export interface BarValues {
+export interface ToldBar {
   t: AlpacaTime;
   open: number;
   high: number;
@@ -69,7 +69,7 @@ export interface BarValues {
 }
 
 /** Clients insist on the members `n` and `vw`, which may be null. */
-export function barMembers({ t, open, high, low, close, volume, tradeCount, vwap }: BarValues): Members {
+export function barMembers({ t, open, high, low, close, volume, tradeCount, vwap }: ToldBar): Members {
   return { o: open, h: high, l: low, c: close, v: volume ?? 0, n: tradeCount, vw: vwap, t };
 }
 
