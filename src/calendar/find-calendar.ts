@@ -20,7 +20,7 @@ import XTSE from "./exchanges/XTSE.json" with { type: "json" };
 /** The calendar without a close: its days are those of whatever zone is asked for. */
 export const ALWAYS_OPEN = "24/7";
 
-/** Files and what their exchanges are called beside their own name. Names are compared without case, spaces, and signs. */
+/** Files, and what people call their exchanges beside the file's own name. */
 export const CALENDARS: readonly [CalendarFile, ...string[]][] = [
   [XNYS, "NYSE", "XNAS", "NASDAQ", "XASE", "AMEX", "ARCX", "ARCA", "BATS"],
   [XLON, "LSE", "London"],
@@ -70,6 +70,7 @@ export function findCalendar(name: string, parameter = "calendar"): Calendar {
   return calendar;
 }
 
+/** Names are compared without case, spaces and signs. */
 function folded(name: string): string {
   return name.toUpperCase().replace(/[ _/-]/g, "");
 }
