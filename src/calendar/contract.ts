@@ -17,7 +17,7 @@ export interface Timeframe {
  * Where the grid of a timeframe of seconds begins.
  * `clock`: at midnight of the session date, on the local wall clock. `session`: at the open.
  */
-export type Align = "clock" | "session";
+type Align = "clock" | "session";
 
 export interface GridOptions {
   timeframe: Timeframe;

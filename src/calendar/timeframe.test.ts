@@ -1,5 +1,4 @@
 import { expect, test } from "bun:test";
-import type { Align, Bucket, Grid, GridOptions } from "./contract.ts";
 import { parseTimeframe } from "./timeframe.ts";
 
 test("a timeframe has one name, however it is written", () => {
@@ -66,6 +65,3 @@ test("the error for what is no timeframe names the parameter, the value and what
     `every: got "${"x".repeat(100)}", expected`,
   );
 });
-
-/** What the grid, which comes next, is written against. */
-export type Contract = [Align, Bucket, Grid, GridOptions];
