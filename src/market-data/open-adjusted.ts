@@ -9,7 +9,7 @@ import { isSameActions, mayHaveChanged, readTickerActions } from "./ticker-actio
 
 /** Times that the bars are opened, as long as bars or actions are saved meanwhile. */
 const TRIES = 4;
-/** Tickers with updates in between whose updates are looked at; if there are more, all is read again. */
+/** Tickers with updates in between that are looked at; if there are more, all is read again. */
 const MOVED_MAX = 200;
 /** Warnings about actions without a factor in one answer; one more tells how many there are. */
 const TOLD_MAX = 20;
@@ -42,7 +42,13 @@ export async function openAdjusted(
     const moved = [...after].filter(([ticker, position]) => (before.get(ticker) ?? 0) !== position);
     try {
       const isLast = tries === TRIES;
-      if (await isSettled(moved.map(([ticker]) => ticker), { before, found, isLast, question }, source))
+      if (
+        await isSettled(
+          moved.map(([ticker]) => ticker),
+          { before, found, isLast, question },
+          source,
+        )
+      )
         return { ...table, warnings: () => [...table.warnings(), ...notApplied(found)] };
     } catch (error) {
       await table.batches[Symbol.asyncIterator]().return?.();
