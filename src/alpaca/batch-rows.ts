@@ -6,7 +6,7 @@ import { AlpacaTime } from "./alpaca-time.ts";
 import { barMembers, type Members, quoteMembers, tradeMembers } from "./market-messages.ts";
 
 type Cell = number | bigint | string | null;
-type Cells = (name: string) => Cell;
+type RowCells = (name: string) => Cell;
 
 /** @returns the symbol and the members of a row; null members: Alpaca has no such row. */
 export function rowReader(
@@ -22,7 +22,7 @@ export function rowReader(
   });
 }
 
-const MEMBERS: Record<MarketTable, (cells: Cells) => Members | null> = {
+const MEMBERS: Record<MarketTable, (cells: RowCells) => Members | null> = {
   bars(cells) {
     const [open, high, low, close] = ["open", "high", "low", "close"].map((name) => real(cells(name)));
     if (open == null || high == null || low == null || close == null) return null;
@@ -59,7 +59,7 @@ const MEMBERS: Record<MarketTable, (cells: Cells) => Members | null> = {
     }),
 };
 
-function timeOf(cells: Cells): AlpacaTime {
+function timeOf(cells: RowCells): AlpacaTime {
   return new AlpacaTime(stampOfMicros(Number(cells("timestamp"))));
 }
 

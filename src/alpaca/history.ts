@@ -12,8 +12,8 @@ import { badRequest } from "../protocol/errors.ts";
 import { stringifyExact } from "../protocol/json.ts";
 import { turn } from "../time/pauses.ts";
 import { rowReader } from "./batch-rows.ts";
-import type { RestTable } from "./rest-paths.ts";
 import { historyNames, readLimit, readQuery, readRange, readSymbols } from "./rest-parameters.ts";
+import type { RestTable } from "./rest-paths.ts";
 
 /** Made into text in one turn of the event loop: some milliseconds. */
 const TURN_ROWS = 2_000;
@@ -37,8 +37,8 @@ export async function answerHistory(
   const next = JSON.stringify(answer.nextPage());
   if (symbol !== null) {
     const [own = []] = rows.values();
-    const text = `{"symbol":${JSON.stringify(symbol)},"${table}":[${own.join(",")}],"next_page_token":${next}}`;
-    return { text, warnings };
+    const head = `{"symbol":${JSON.stringify(symbol)},"${table}":`;
+    return { text: `${head}[${own.join(",")}],"next_page_token":${next}}`, warnings };
   }
   const members = [...rows].map(([ticker, texts]) => `${JSON.stringify(ticker)}:[${texts.join(",")}]`);
   return { text: `{"${table}":{${members.join(",")}},"next_page_token":${next}}`, warnings };

@@ -2,15 +2,15 @@
 import { recordsOf } from "../commands/rows-answer.ts";
 import { microsOfStamp, stampOfMicros } from "../market/stamp-micros.ts";
 import type { Zone } from "../market/zone.ts";
-import { RequestError } from "../protocol/errors.ts";
 import { STATUS } from "../protocol/codes.ts";
+import { RequestError } from "../protocol/errors.ts";
 import { isObject, type JsonRecord, stringifyExact } from "../protocol/json.ts";
 import type { StockReader } from "../storage/contract.ts";
 import { turn } from "../time/pauses.ts";
 import { AlpacaTime } from "./alpaca-time.ts";
 import { barMembers, detailsOf, type Members, quoteMembers, tradeMembers } from "./market-messages.ts";
-import type { RestTable } from "./rest-paths.ts";
 import { readQuery, readSymbols } from "./rest-parameters.ts";
+import type { RestTable } from "./rest-paths.ts";
 
 /** Milliseconds of look-ups between two turns for the worker's other clients. */
 const TURN_MS = 10;
@@ -51,7 +51,8 @@ export async function answerSnapshots(
   const found = await ofEach(symbols, (ticker) => snapshotOf(ticker, context));
   if (symbol === null) return stringifyExact(Object.fromEntries(found));
   const own = found.get(symbol)!;
-  if (Object.keys(own).length === 0) throw new RequestError(STATUS.notFound, `no snapshot found for ${symbol}`);
+  if (Object.keys(own).length === 0)
+    throw new RequestError(STATUS.notFound, `no snapshot found for ${symbol}`);
   return stringifyExact({ symbol, ...own });
 }
 
@@ -90,10 +91,9 @@ async function newestOf(
 async function newestDays(ticker: string, { reader, zone }: LatestContext): Promise<Members[]> {
   const range = { kind: "daily", part: null, ticker, from: null, to: null, withExtra: true } as const;
   const records = await recordsOf(await reader.newest({ ...range, limit: LOOKED_AT }));
-  return records.flatMap((record) => {
-    const t = AlpacaTime.ofDay(String(record.date).slice(0, DAY_LENGTH), zone);
-    return barOf(record, t) ?? [];
-  });
+  return records
+    .map((record) => barOf(record, AlpacaTime.ofDay(String(record.date).slice(0, DAY_LENGTH), zone)))
+    .filter((bar) => bar !== null);
 }
 
 const MEMBERS: Record<RestTable, (record: JsonRecord) => Members | null> = {

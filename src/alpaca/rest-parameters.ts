@@ -1,16 +1,17 @@
 /** Parameters of Alpaca's market data API over HTTP, as this server understands them. */
-import { show } from "../commands/params.ts";
-import { parseTimeframe } from "../calendar/timeframe.ts";
+
 import { CalendarError } from "../calendar/contract.ts";
+import { parseTimeframe } from "../calendar/timeframe.ts";
+import { show } from "../commands/params.ts";
 import { dateAt, startOfDate } from "../market/session-date.ts";
+import { readTicker, TickerError } from "../market/ticker.ts";
 import { parseBound, parseTimestamp, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { readTicker, TickerError } from "../market/ticker.ts";
 import { FEEDS } from "./feeds.ts";
 
 /** Rows of a page: usually, and at most. */
 const LIMIT_USUAL = 1_000;
-export const LIMIT_MAX = 10_000;
+const LIMIT_MAX = 10_000;
 /** Symbols of one request. */
 const SYMBOLS_MAX = 10_000;
 
@@ -28,7 +29,8 @@ export function readQuery(query: URLSearchParams, names: readonly string[]): Res
   const known = [...names, ...OF_ALL];
   const read: Record<string, string> = Object.create(null);
   for (const [name, value] of query) {
-    if (!known.includes(name)) throw badRequest(`${show(name)} is no parameter here, expected ${known.join(", ")}`);
+    if (!known.includes(name))
+      throw badRequest(`${show(name)} is no parameter here, expected ${known.join(", ")}`);
     if (name in read) throw badRequest(`${name}: got it twice, expected it once`);
     // Some clients send what wasn't set.
     if (value !== "") read[name] = value;

@@ -6,9 +6,7 @@ export type RestTable = "bars" | "trades" | "quotes";
 export type Endpoint =
   | { kind: "history"; table: RestTable; symbol: string | null }
   | { kind: "latest"; table: RestTable; symbol: string | null }
-  | { kind: "snapshots"; symbol: string | null }
-  | { kind: "exchanges" }
-  | { kind: "conditions" };
+  | { kind: "snapshots"; symbol: string | null };
 
 /** The second one is that of a client by Alpaca. */
 export const REST_PREFIXES: readonly string[] = ["/v2/stocks/", "/v1beta1/stocks/"];
@@ -17,7 +15,6 @@ const MANY = /^(bars|trades|quotes)(\/latest)?$/;
 /** A symbol may hold a slash. */
 const ONE = /^(.+)\/(bars|trades|quotes)(\/latest)?$/s;
 const SNAPSHOT = /^(.+)\/snapshot$/s;
-const CONDITIONS = /^meta\/conditions\/(trade|quote)$/;
 
 /** @param path that begins with one of them. @returns null: there is nothing. */
 export function endpointOf(path: string): Endpoint | null {
@@ -27,8 +24,6 @@ export function endpointOf(path: string): Endpoint | null {
   const many = MANY.exec(rest);
   if (many !== null) return ofTable(many[1]!, many[2], null);
   if (rest === "snapshots") return { kind: "snapshots", symbol: null };
-  if (rest === "meta/exchanges") return { kind: "exchanges" };
-  if (CONDITIONS.test(rest)) return { kind: "conditions" };
   const snapshot = SNAPSHOT.exec(rest);
   if (snapshot !== null) return { kind: "snapshots", symbol: snapshot[1]! };
   const one = ONE.exec(rest);

@@ -1,8 +1,8 @@
 /** Alpaca's market data API over HTTP, over this server's own data. */
 import type { QuestionContext } from "../commands/questions/stored.ts";
 import { zoneOf } from "../market/zone.ts";
-import { RequestError } from "../protocol/errors.ts";
 import { STATUS } from "../protocol/codes.ts";
+import { RequestError } from "../protocol/errors.ts";
 import type { StockReader } from "../storage/contract.ts";
 import { answerHistory, type RestAnswer } from "./history.ts";
 import { answerLatest, answerSnapshots } from "./latest.ts";
@@ -34,10 +34,6 @@ export async function answerRest(
       return plain(await answerLatest(endpoint, query, latest));
     case "snapshots":
       return plain(await answerSnapshots(endpoint.symbol, query, latest));
-    case "exchanges":
-    case "conditions":
-      // Feeds send codes of their own, whose meaning is nowhere stored.
-      return plain("{}");
   }
 }
 

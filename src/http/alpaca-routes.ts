@@ -4,7 +4,7 @@ import { REST_PREFIXES } from "../alpaca/rest-paths.ts";
 import { RequestError } from "../protocol/errors.ts";
 import type { Call } from "./call.ts";
 import { respond } from "./respond.ts";
-import { headersOfError, jsonResponse } from "./responses.ts";
+import { headersOf, jsonResponse } from "./responses.ts";
 import type { Route } from "./route.ts";
 import { inAscii } from "./v1/v1-answer.ts";
 
@@ -25,6 +25,6 @@ async function answer(call: Call): Promise<Response> {
     return await respond(text, call, warnings.length === 0 ? {} : { Warnings: inAscii(warnings) });
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
-    return jsonResponse(restError(error), error.status, headersOfError(error));
+    return jsonResponse(restError(error), error.status, headersOf(error));
   }
 }
