@@ -7,6 +7,7 @@ import type {
   Update,
   UpdateReader,
 } from "../storage/update-contract.ts";
+import { SENT } from "./frame-form.ts";
 import type { Start } from "./starting-point.ts";
 import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
@@ -106,6 +107,9 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
       frames,
       subscriptions: [] as Subscription[],
       open: true,
+      form: SENT,
+      hearsAlone: false,
+      subscriptionTo: (ticker: string) => self.subscriptions.find((each) => each.ticker === ticker),
       slow: false,
       restarted: false,
       send: (text: string) => void frames.push(text),

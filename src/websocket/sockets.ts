@@ -114,7 +114,7 @@ export class Sockets {
         MESSAGE_BYTES_MAX,
         MESSAGE_BYTES + MESSAGE_BYTES_PER_SYMBOL * this.#options.symbolsMax,
       ),
-      backpressureLimit: this.#options.maxBodyBytes * FRAME_PER_BODY_MAX + SUBSCRIBER_BACKLOG_BYTES,
+      backpressureLimit: unreadBytesMax(this.#options.maxBodyBytes),
       closeOnBackpressureLimit: true,
       idleTimeout: 120,
       perMessageDeflate: false,
@@ -191,6 +191,8 @@ export class Sockets {
       return;
     }
     data.client = new LiveClient(socket, data.handshake, {
+      address: data.address,
+      isStream: false,
       subscriptions: this.#options.subscriptions,
       symbolsMax: this.#options.symbolsMax,
       queueBytesMax: this.#options.queueBytesMax,
@@ -325,6 +327,11 @@ export class Sockets {
     this.#options.log.warning(`${describe(socket)} ${why}; cutting it off`);
     socket.terminate();
   }
+}
+
+/** What one client may leave unread: the largest frame fits. */
+export function unreadBytesMax(maxBodyBytes: number): number {
+  return maxBodyBytes * FRAME_PER_BODY_MAX + SUBSCRIBER_BACKLOG_BYTES;
 }
 
 function describe({ data }: Socket): string {

@@ -32,9 +32,10 @@ import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { Addresses } from "../websocket/addresses.ts";
+import { EventStreams } from "../websocket/event-streams.ts";
 import type { SocketData } from "../websocket/live-client.ts";
 import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
-import { Sockets } from "../websocket/sockets.ts";
+import { Sockets, unreadBytesMax } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
 import { commandContext } from "./command-context.ts";
@@ -131,6 +132,7 @@ class RunningWorker implements Worker {
   readonly #subscriptions: Subscriptions;
   readonly #addresses: Addresses;
   readonly #sockets: Sockets;
+  readonly #eventStreams: EventStreams;
   /** Set by `boot`. */
   #storage: WorkerStorage | null = null;
   /** Set by `serve`. */
@@ -148,7 +150,9 @@ class RunningWorker implements Worker {
       left: (address) => this.#hub.left(address),
       socketsPerAddressMax: options.settings.wsConnectionsPerAddress,
     });
-    this.#sockets = this.#createSockets();
+    const quota = this.#createQuota();
+    this.#sockets = this.#createSockets(quota);
+    this.#eventStreams = this.#createEventStreams(quota);
   }
 
   get port(): number {
@@ -197,10 +201,10 @@ class RunningWorker implements Worker {
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     descriptors.stop();
     const stopped = listener.stop();
-    const hadSockets = this.#sockets.size + replays.size > 0;
+    const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
     replays.closeAll();
     this.#subscriptions.stop();
-    await this.#sockets.drain(left());
+    await Promise.all([this.#sockets.drain(left()), this.#eventStreams.drain(left())]);
     await this.#answerRest(stopped, left);
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await this.#stop();
@@ -282,7 +286,31 @@ class RunningWorker implements Worker {
     });
   }
 
-  #createSockets(): Sockets {
+  #createQuota(): SubscriptionQuota {
+    const { settings } = this.#options;
+    return new SubscriptionQuota({
+      subscriptions: this.#subscriptions,
+      subscriptionsMax: settings.wsSubscriptionsMax,
+      perAddressMax: settings.wsSubscriptionsPerAddress,
+      tickersMax: settings.wsTickersMax,
+    });
+  }
+
+  #createEventStreams(quota: SubscriptionQuota): EventStreams {
+    const { settings, log } = this.#options;
+    return new EventStreams({
+      subscriptions: this.#subscriptions,
+      symbolsMax: settings.wsSymbolsMax,
+      queueBytesMax: settings.wsQueueBytes,
+      bytesMax: unreadBytesMax(settings.maxBodyBytes),
+      addresses: this.#addresses,
+      quota,
+      counters: this.#counters,
+      log,
+    });
+  }
+
+  #createSockets(quota: SubscriptionQuota): Sockets {
     const { settings, log } = this.#options;
     return new Sockets({
       subscriptions: this.#subscriptions,
@@ -290,12 +318,7 @@ class RunningWorker implements Worker {
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       addresses: this.#addresses,
-      quota: new SubscriptionQuota({
-        subscriptions: this.#subscriptions,
-        subscriptionsMax: settings.wsSubscriptionsMax,
-        perAddressMax: settings.wsSubscriptionsPerAddress,
-        tickersMax: settings.wsTickersMax,
-      }),
+      quota,
       counters: this.#counters,
       log,
     });
@@ -315,6 +338,7 @@ class RunningWorker implements Worker {
         { what: "large answers", bytes: wholeAnswers.bytes },
         { what: "saves under way", bytes: this.#hub.saveBytesInFlight },
         { what: "updates that wait for WebSockets", bytes: this.#sockets.waitingBytes },
+        { what: "updates that wait for streams of events", bytes: this.#eventStreams.waitingBytes },
       ],
       shrink: () => storage.shrink(),
     });
@@ -351,6 +375,7 @@ class RunningWorker implements Worker {
       }),
       guard: new HostGuard(settings.allowHosts),
       sockets: this.#sockets,
+      eventStreams: this.#eventStreams,
       replays,
       health: this.#health(),
       stats: this.#stats({ runSql, turns, spool, memory }),
