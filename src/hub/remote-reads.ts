@@ -26,6 +26,7 @@ const READS: Record<ReadName, Crossing> = {
   dailyVolume: "value",
   tickers: "value",
   parts: "value",
+  notes: "value",
   sizeBytes: "value",
   probe: "value",
   pool: "value",

@@ -30,3 +30,39 @@ test("what is no zone by its IANA name is none", () => {
   for (const name of ["US/Eastern", "UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires"])
     expect(zoneOf(name)?.name).toBe(name);
 });
+
+test("offsets and wall clocks are those of Temporal, from the first ones to the year 9999", () => {
+  for (const name of ["America/New_York", "Europe/Dublin", "Australia/Lord_Howe", "Africa/Casablanca"]) {
+    const zone = zoneOf(name)!;
+    // Some 500 moments, in no order.
+    for (let year = 1800, step = 0; year < 10_000; year += step < 400 ? 1 : 150, step++) {
+      const day = (step * 11) % 365;
+      const utcMs = new Date(0).setUTCFullYear(step % 2 === 0 ? year : 9_999 - (year - 1800), 0, day);
+      const zoned = Temporal.Instant.fromEpochMilliseconds(utcMs).toZonedDateTimeISO(name);
+      const wallMs = utcMs + zoned.offsetNanoseconds / 1e6;
+      expect([utcMs, zone.offsetAt(utcMs)]).toEqual([utcMs, zoned.offsetNanoseconds / 1e6]);
+      expect(zone.instantsOf(wallMs)).toContain(utcMs);
+    }
+  }
+});
+
+test("the periods of an offset follow each other, and a wall clock that is left out starts with the jump", () => {
+  const newYork = zoneOf("America/New_York")!;
+  let at = utc("2023-12-01T00:00");
+  const changes: string[] = [];
+  for (let count = 0; count < 4; count++) {
+    const { from, until, offset } = newYork.periodAt(at);
+    expect(from <= at && at < until).toBe(true);
+    changes.push(`${written([from])[0]} ${offset / 3_600_000}`);
+    at = until;
+  }
+  expect(changes).toEqual([
+    "2023-11-05T06:00 -5",
+    "2024-03-10T07:00 -4",
+    "2024-11-03T06:00 -5",
+    "2025-03-09T07:00 -4",
+  ]);
+  expect(written([newYork.startOf(utc("2024-03-10T02:30"))])).toEqual(["2024-03-10T07:00"]);
+  expect(written([newYork.startOf(utc("2024-11-03T01:30"))])).toEqual(["2024-11-03T05:30"]);
+  expect(written([zoneOf("Africa/Cairo")!.startOf(utc("2024-04-26T00:00"))])).toEqual(["2024-04-25T22:00"]);
+});

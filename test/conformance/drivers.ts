@@ -70,6 +70,7 @@ export interface Driver extends Line {
  * - `sql`: other programs can change the database by statements.
  * - `columns`: rows can be read as columns.
  * - `columnSaves`: rows can be saved as columns.
+ * - `notes`: it keeps notes, and so the roll-ups of a server.
  */
 export type Capability =
   | "noticesOthers"
@@ -82,7 +83,8 @@ export type Capability =
   | "knowsEmpty"
   | "sql"
   | "columns"
-  | "columnSaves";
+  | "columnSaves"
+  | "notes";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -136,6 +138,7 @@ const LINES: Line[] = [
       columnSaves: "its commands take rows",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",
+      notes: "they are the upstream's own",
       ownFrames: "the upstream makes the frames, from the rows, and bounds its own log",
       smallLog: "the bound is the upstream's",
     },

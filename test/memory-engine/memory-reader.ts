@@ -6,6 +6,7 @@ import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RowRange,
   StockReader,
@@ -129,6 +130,13 @@ export class MemoryReader implements StockReader {
 
   parts(kind: KindName, ticker: string): string[] {
     return partsOf(this.#tables, kind, ticker);
+  }
+
+  notes(from: string, to: string, limit: number): Note[] {
+    return [...this.#tables.notes]
+      .filter(([name]) => compare(name, from) >= 0 && compare(name, to) <= 0)
+      .sort(([a], [b]) => compare(a, b))
+      .slice(0, limit);
   }
 
   async sizeBytes(): Promise<null> {

@@ -1,4 +1,5 @@
 /** The rows of a database in memory, by kind and series, and its updates. */
+import type { NoteChange } from "../../src/storage/contract.ts";
 import type { KindName, SeriesRow } from "../../src/storage/model/kinds.ts";
 import type { LoggedSave } from "../../src/storage/save-counts.ts";
 import type { NewestUpdate, StoredUpdate } from "../../src/storage/update-contract.ts";
@@ -34,6 +35,7 @@ export class MemoryTables {
   readonly logs = new Map<string, TickerLog>();
   /** Saves and edits of which the client said what request they are, by its key. */
   readonly requests = new Map<string, LoggedSave>();
+  readonly notes = new Map<string, string>();
 
   find(kind: KindName, ticker: string, part: string | null): MemorySeries | undefined {
     return this.series.get(seriesKey(kind, ticker, part));
@@ -56,6 +58,13 @@ export class MemoryTables {
       this.logs.set(ticker, log);
     }
     return log;
+  }
+
+  /** @returns false: the note isn't what the change relies on. */
+  changeNote({ name, from, to }: NoteChange): boolean {
+    if ((this.notes.get(name) ?? null) !== from) return false;
+    this.notes.set(name, to);
+    return true;
   }
 
   /** Ascending by stamp, then by `seq`. */

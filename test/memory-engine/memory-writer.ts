@@ -35,7 +35,7 @@ import {
   updateTypeOf,
 } from "../../src/storage/model/kinds.ts";
 import { countsText, type LoggedSave, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
-import { tickerTaken } from "../../src/storage/save-refusals.ts";
+import { noteMoved, tickerTaken } from "../../src/storage/save-refusals.ts";
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { StampTicks } from "../../src/storage/stamp-ticks.ts";
@@ -74,6 +74,7 @@ export class MemoryWriter implements StockWriter {
     const identified = logEntriesOf(edit, 0).at(-1)!;
     const known = mayBeLogged(identified) ? this.#savesOf(identified).get(identityOf(identified)) : undefined;
     if (known !== undefined) return editedBefore(repeatedOutcome(identified, known, epoch));
+    if (edit.note !== undefined && !this.#tables.changeNote(edit.note)) return noteMoved(edit.note);
     const rows = edit.what === "removal" ? this.#remove(edit) : this.#rename(edit);
     if (typeof rows !== "number" || rows === 0 || edit.dryRun) return foundOutcome(rows, epoch);
     const entries = logEntriesOf(edit, rows);
@@ -99,6 +100,8 @@ export class MemoryWriter implements StockWriter {
     const { epoch } = this.#tables;
     const known = mayBeLogged(save) ? this.#savesOf(save).get(identityOf(save)) : undefined;
     if (known !== undefined) return repeatedOutcome(save, known, epoch);
+    const note = save.kind === "ticks" ? undefined : save.note;
+    if (note !== undefined && !this.#tables.changeNote(note)) return noteMoved(note);
     const outcome = save.kind === "ticks" ? this.#saveTicks(save) : this.#saveRows(save);
     if (!outcome.ok) return outcome;
     if (!hasChanged(outcome)) return Object.assign(outcome, { epoch });
@@ -125,15 +128,17 @@ export class MemoryWriter implements StockWriter {
     return position;
   }
 
-  #remove({ kind, ticker, part, from, to, ids, dryRun }: Removal & { dryRun: boolean }): number {
+  #remove({ kind, ticker, part, from, to, ids, extra, dryRun }: Removal & { dryRun: boolean }): number {
     let removed = 0;
-    const idAt = 1 + kindOf(kind).values.findIndex(({ name }) => name === "id");
+    const placeOf = (column: string) => 1 + kindOf(kind).values.findIndex(({ name }) => name === column);
+    const [idAt, extraAt] = [placeOf("id"), placeOf("extra")];
     for (const series of [...this.#tables.series.values()]) {
       const isOf = series.kind === kind && series.ticker === ticker.toWellFormed();
       if (!isOf || (part !== null && series.part !== part.toWellFormed())) continue;
       for (const [key, { row }] of [...series.rows]) {
         const isWithin = (from === null || row[0] >= from) && (to === null || row[0] <= to);
         if (!isWithin || (ids !== null && !ids.includes(String(row[idAt])))) continue;
+        if (extra !== undefined && row[extraAt] !== extra) continue;
         removed++;
         if (!dryRun) series.rows.delete(key);
       }

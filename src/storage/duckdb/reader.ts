@@ -9,16 +9,18 @@ import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RowRange,
   StockReader,
 } from "../contract.ts";
-import { type KindName, kindOf } from "../model/kinds.ts";
+import { type KindName, kindOf, NOTES_TABLE } from "../model/kinds.ts";
 import { type PiecesSource, RowPieces } from "../row-pieces.ts";
 import type { UpdateReader } from "../update-contract.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { columnsSql, partsSource, type RowSource, rowSource } from "./json-rows.ts";
+import { storable } from "./lines.ts";
 import { newestOfPartsSql } from "./newest-of-parts.ts";
 import { ReadSessions } from "./read-sessions.ts";
 import { type Page, pageSql, RowStream, readPage } from "./row-stream.ts";
@@ -142,6 +144,12 @@ export class DuckDbReader implements StockReader {
 
   tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
     return storedTickers((sql, params) => this.#rows(sql, params), kind, after, limit);
+  }
+
+  async notes(from: string, to: string, limit: number): Promise<Note[]> {
+    const sql = `SELECT name, value FROM ${NOTES_TABLE}
+      WHERE name >= $1 AND name <= $2 ORDER BY name LIMIT $3`;
+    return (await this.#rows(sql, [storable(from), storable(to), limit])) as Note[];
   }
 
   parts(kind: KindName, ticker: string): Promise<string[]> {

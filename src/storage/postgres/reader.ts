@@ -5,6 +5,7 @@ import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RangeRead,
   RowRange,
@@ -19,6 +20,7 @@ import {
   hasExtra,
   type KindName,
   kindOf,
+  NOTES_TABLE,
   type RowKind,
   seriesColumns,
 } from "../model/kinds.ts";
@@ -162,6 +164,14 @@ export class PostgresReader implements StockReader {
 
   tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
     return storedTickers((sql, params) => this.#run(sql, params), kind, after, limit);
+  }
+
+  async notes(from: string, to: string, limit: number): Promise<Note[]> {
+    const rows = await this.#run<{ name: string; value: string }>(
+      `SELECT name::text, value::text FROM ${NOTES_TABLE} WHERE name >= $1 AND name <= $2 ORDER BY name LIMIT $3::int`,
+      [from, to, limit],
+    );
+    return rows.map(({ name, value }): Note => [name, value]);
   }
 
   parts(kind: KindName, ticker: string): Promise<string[]> {

@@ -5,6 +5,7 @@ import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   PriceQuestion,
   RowRange,
@@ -122,6 +123,11 @@ export class RemoteReader implements StockReader {
       return textsOf(await askNewer(this.#upstream, "get_tick_types", { ticker }), "types", "get_tick_types");
     const params = { kind, ticker };
     return textsOf(await askNewer(this.#upstream, "get_series", params), "series", "get_series");
+  }
+
+  /** They are the upstream's own. */
+  notes(): Note[] {
+    return [];
   }
 
   async sizeBytes(): Promise<number | null> {

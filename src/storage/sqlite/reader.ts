@@ -8,6 +8,7 @@ import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RangeRead,
   RowRange,
@@ -21,6 +22,7 @@ import {
   hasExtra,
   type KindName,
   kindOf,
+  NOTES_TABLE,
   type RowKind,
   seriesColumns,
   TABLE_NAMES,
@@ -113,6 +115,7 @@ export class SqliteReader implements StockReader {
   readonly #volume: Statement<Row, Params>;
   readonly #traded: Statement<Row, Params>;
   readonly #probe: Statement<Row, Params>;
+  readonly #notes: Statement<Row, Params>;
 
   /** @param isFrame A stored update that isn't one counts as not kept. */
   constructor(path: string, poolSize: number, isFrame: (stored: string) => boolean = () => true) {
@@ -134,6 +137,9 @@ export class SqliteReader implements StockReader {
     this.#open = prepare("SELECT open FROM daily_prices WHERE ticker = ? AND date = ?");
     this.#volume = prepare("SELECT volume FROM daily_prices WHERE ticker = ? AND date = ?");
     this.#traded = prepare(TRADED_SQL);
+    this.#notes = prepare(
+      `SELECT name, value FROM ${NOTES_TABLE} WHERE name >= ? AND name <= ? ORDER BY name LIMIT ?`,
+    );
     this.#probe = prepare(
       `SELECT ${TABLE_NAMES.map((table) => `(SELECT 1 FROM ${table} LIMIT 1)`).join(", ")}`,
     );
@@ -215,6 +221,12 @@ export class SqliteReader implements StockReader {
 
   tickers(kind: KindName, after: string | null, limit: number): string[] {
     return this.#connection.read(() => storedTickers(this.#connection.db, kind, after, limit));
+  }
+
+  notes(from: string, to: string, limit: number): Note[] {
+    return this.#connection.read(() =>
+      this.#notes.all(from, to, limit).map(({ name, value }): Note => [String(name), String(value)]),
+    );
   }
 
   parts(kind: KindName, ticker: string): string[] {

@@ -1,0 +1,198 @@
+/**
+ * Bars out of rows, for history, live bars and stored roll-ups alike: what a bar is, is written
+ * here and in running-bar.ts alone.
+ *
+ * A builder has one series at a time. Arrays come in order of time, as many as the caller likes,
+ * and cutting them otherwise changes nothing. Single trades and quotes may come late within the
+ * running bucket; for one that belongs to a closed bucket, that bucket is built anew from its rows.
+ */
+import { BarColumns, type BarValues } from "./bar-columns.ts";
+import { type BarRows, COUNTS_ALL, RunningBar, type TradeRows } from "./running-bar.ts";
+
+/** What finds the bucket of a stamp; a grid of calendar/contract.ts is one. */
+export interface Buckets {
+  /** @returns false: the stamp lies in no bucket. */
+  seek(micros: number): boolean;
+  /** Of the bucket found: its label, and its end. */
+  readonly start: number;
+  readonly end: number;
+  /** All stamps from `from` on and before `until` are of the bucket found. */
+  readonly from: number;
+  readonly until: number;
+}
+
+export interface PriceRows {
+  micros: Float64Array;
+  /** NaN: the row has none. */
+  prices: Float64Array;
+}
+
+/** `late`: of a bucket before the running one. `outside`: of none. */
+export type RowPlace = "running" | "late" | "outside";
+
+/** Rows of one bucket, from one index up to another. @returns those that count for nothing. */
+type AddRun = (from: number, to: number) => number;
+
+export class BarBuilder {
+  readonly #buckets: Buckets;
+  readonly #running = new RunningBar();
+  #isRunning = false;
+  #closed = new BarColumns();
+  /** The stretch of the running bucket that was found last. */
+  #from = Number.NaN;
+  #until = Number.NaN;
+  #newest = Number.NEGATIVE_INFINITY;
+  #outside = 0;
+  #skipped = 0;
+
+  /** @param buckets may be shared: what it found last isn't relied on. */
+  constructor(buckets: Buckets) {
+    this.#buckets = buckets;
+  }
+
+  /** Rows in no bucket so far, as outside of the session. */
+  get outside(): number {
+    return this.#outside;
+  }
+
+  /** Rows without a price so far. */
+  get skipped(): number {
+    return this.#skipped;
+  }
+
+  /** @throws RangeError rows aren't in order of time. */
+  addTrades(rows: TradeRows): void {
+    this.#addRuns(rows.micros, (from, to) => this.#running.addTrades(rows, from, to));
+  }
+
+  /**
+   * Rows that have a price alone, such as quotes: their bars have no volume.
+   *
+   * @throws RangeError rows aren't in order of time.
+   */
+  addPrices({ micros, prices }: PriceRows): void {
+    this.#addRuns(micros, (from, to) => this.#running.addPrices(micros, prices, from, to));
+  }
+
+  /**
+   * Smaller bars. The bucket of one is that of its label.
+   *
+   * @throws RangeError rows aren't in order of time.
+   */
+  addBars(rows: BarRows): void {
+    this.#addRuns(rows.micros, (from, to) => {
+      this.#running.addBars(rows, from, to);
+      return 0;
+    });
+  }
+
+  /**
+   * A trade as it comes. A later bucket closes the running one; a late one changes nothing.
+   *
+   * @param size NaN: it isn't known.
+   * @param counts a sum of `COUNTS`.
+   * @param exactSize where no double holds it.
+   */
+  addTrade(
+    micros: number,
+    price: number,
+    size: number,
+    counts = COUNTS_ALL,
+    exactSize: bigint | null = null,
+  ): RowPlace {
+    const place = this.#place(micros);
+    if (place === "running" && !this.#running.addTrade(micros, price, size, counts, exactSize))
+      this.#skipped++;
+    return place;
+  }
+
+  /** As `addTrade`, of a row that has a price alone. */
+  addPrice(micros: number, price: number): RowPlace {
+    return this.addTrade(micros, price, Number.NaN);
+  }
+
+  /** The bar of the newest bucket, as it is now; null: there is none. */
+  running(): BarValues | null {
+    return this.#isRunning && !this.#running.isEmpty ? this.#running.bar() : null;
+  }
+
+  /** Closes the running bar. Rows may go on in a later bucket. */
+  close(): void {
+    if (this.#isRunning && !this.#running.isEmpty) this.#closed.push(this.#running.bar());
+    this.#isRunning = false;
+    this.#from = Number.NaN;
+    this.#until = Number.NaN;
+  }
+
+  /** Closes the running bar. What comes next is another series, or earlier rows of the same. */
+  endSeries(): void {
+    this.close();
+    this.#newest = Number.NEGATIVE_INFINITY;
+    this.#running.begin(Number.NaN, Number.NaN);
+  }
+
+  /** How many bars `take` would give. */
+  get closedRows(): number {
+    return this.#closed.rows;
+  }
+
+  /** The bars that were closed since the last call, in order. */
+  take(): BarColumns {
+    const taken = this.#closed;
+    this.#closed = new BarColumns();
+    return taken;
+  }
+
+  #addRuns(micros: Float64Array, addRun: AddRun): void {
+    const rows = micros.length;
+    let newest = this.#newest;
+    for (let row = 0; row < rows; ) {
+      const at = micros[row]!;
+      if (!(at >= this.#from && at < this.#until)) {
+        if (!(at >= newest)) throw outOfOrder(newest, at);
+        const place = this.#place(at);
+        if (place === "late") throw outOfOrder(newest, at);
+        if (place === "outside") {
+          newest = at;
+          row++;
+          continue;
+        }
+      }
+      const first = row;
+      const until = this.#until;
+      for (; row < rows; row++) {
+        const next = micros[row]!;
+        if (next >= until) break;
+        if (!(next >= newest)) throw outOfOrder(newest, next);
+        newest = next;
+      }
+      this.#skipped += addRun(first, row);
+    }
+    this.#newest = newest;
+  }
+
+  /** Makes the bucket of a stamp the running one, unless it is an earlier one. */
+  #place(micros: number): RowPlace {
+    if (micros >= this.#from && micros < this.#until) return "running";
+    const buckets = this.#buckets;
+    if (!buckets.seek(micros)) {
+      this.#outside++;
+      return "outside";
+    }
+    const { start } = buckets;
+    // Also of the bucket that was closed last: it has been given away.
+    if (start < this.#running.start || (start === this.#running.start && !this.#isRunning)) return "late";
+    if (start !== this.#running.start) {
+      this.close();
+      this.#running.begin(start, buckets.end);
+      this.#isRunning = true;
+    }
+    this.#from = buckets.from;
+    this.#until = buckets.until;
+    return "running";
+  }
+}
+
+function outOfOrder(newest: number, micros: number): RangeError {
+  return new RangeError(`rows of a bar aren't in order of time: ${micros} µs comes after ${newest} µs`);
+}
