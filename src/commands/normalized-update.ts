@@ -110,7 +110,8 @@ function quoteText(record: JsonRecord, i: number): string {
   );
   const stamp = readValue({ name: USUAL_STAMP, type: "instant" }, record, i);
   return (
-    `{"timestamp":"${toWire(String(stamp))}","bid_price":${numberText(bid!)},"bid_size":${numberText(bidSize!)}` +
+    `{"timestamp":"${toWire(String(stamp))}"` +
+    `,"bid_price":${numberText(bid!)},"bid_size":${numberText(bidSize!)}` +
     `,"ask_price":${numberText(ask!)},"ask_size":${numberText(askSize!)}}`
   );
 }

@@ -37,7 +37,8 @@ export function normalizedSnapshot({ newest }: TickerSnapshot): string {
       const name = JSON.stringify(partName(kind, part));
       return `${name}:${rowJson(kind, row, { [kindOf(kind).stamp.name]: "timestamp" })}`;
     });
-  return `{"quote":${ticksOf("quote", QUOTE_NAMES)},"trade":${ticksOf("trade", {})},"bars":{${bars.join(",")}}}`;
+  const [quote, trade] = [ticksOf("quote", QUOTE_NAMES), ticksOf("trade", {})];
+  return `{"quote":${quote},"trade":${trade},"bars":{${bars.join(",")}}}`;
 }
 
 /** @param row may be shorter than the kind's columns. */

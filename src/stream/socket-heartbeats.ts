@@ -22,7 +22,7 @@ export interface SocketHeartbeatsOptions {
   check: PositionCheck;
 }
 
-interface Socket {
+interface BeatingSocket {
   /** Tickers that it has to be told of, once it is up to date with them. */
   owed: Set<string>;
   /** Set while it is about to be told of them. */
@@ -31,7 +31,7 @@ interface Socket {
 
 export class SocketHeartbeats {
   readonly #options: SocketHeartbeatsOptions;
-  readonly #sockets = new Map<Subscriber, Socket>();
+  readonly #sockets = new Map<Subscriber, BeatingSocket>();
   /** Since the last round of heartbeats. */
   #moved = new Set<string>();
   #timer: Timer | null = null;
@@ -86,7 +86,7 @@ export class SocketHeartbeats {
     }
   }
 
-  #beat(subscriber: Subscriber, { owed }: Socket, moved: ReadonlySet<string>): void {
+  #beat(subscriber: Subscriber, { owed }: BeatingSocket, moved: ReadonlySet<string>): void {
     for (const ticker of movedOf(subscriber, moved)) owed.add(ticker);
     const positions = new Map<string, number>();
     for (const ticker of owed) {

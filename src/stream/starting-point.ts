@@ -40,7 +40,7 @@ export interface BeginsAt {
 }
 
 /** The client: its database, and how it is told. */
-interface Told {
+interface ToldClient {
   epoch: string;
   form: FrameForm;
 }
@@ -68,7 +68,7 @@ export class StartingPoint {
   }
 
   /** @param delivered a position that the database holds. */
-  async of(ticker: string, delivered: number, start: Start, told: Told): Promise<BeginsAt> {
+  async of(ticker: string, delivered: number, start: Start, told: ToldClient): Promise<BeginsAt> {
     switch (start.kind) {
       case "now":
         return { frame: null, position: delivered, nothing: true, read: null };
@@ -85,7 +85,7 @@ export class StartingPoint {
   }
 
   /** Reads until the position is the same before and after: then the price belongs to it. */
-  async #price(ticker: string, delivered: number, { form, epoch }: Told): Promise<BeginsAt> {
+  async #price(ticker: string, delivered: number, { form, epoch }: ToldClient): Promise<BeginsAt> {
     const { latestPrice, updates } = this.#options;
     let position = delivered;
     let price: number | null = null;
@@ -106,7 +106,7 @@ export class StartingPoint {
     ticker: string,
     delivered: number,
     start: Start & { kind: "since" },
-    { form, epoch }: Told,
+    { form, epoch }: ToldClient,
   ): Promise<BeginsAt> {
     const { updates } = this.#options;
     const since = start.since instanceof Map ? (start.since.get(ticker) ?? { position: 0 }) : start.since;

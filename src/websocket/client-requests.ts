@@ -12,7 +12,7 @@ import type { Subscriptions } from "../stream/subscriptions.ts";
 import { isNothing, minus, type TypeFilter, union } from "../stream/type-filter.ts";
 import { sleep } from "../time/pauses.ts";
 import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
-import { MessageError, readMessage, startOf, type Telling, type Wish } from "./live-request.ts";
+import { MessageError, readMessage, startOf, type FrameStyle, type Wish } from "./live-request.ts";
 import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { Turns } from "./turns.ts";
@@ -43,7 +43,7 @@ export interface RequestingClient {
   /** Resolves when it has room, or is closed. */
   room(): Promise<void>;
   /** @throws MessageError it has subscriptions that are told otherwise. */
-  tellAs(telling: Telling): void;
+  tellAs(telling: FrameStyle): void;
   close(code: number, reason: string): void;
   /** Closes a client that sends too much. */
   refuse(code: number, errorCode: string, reason: string): void;

@@ -19,9 +19,9 @@ import { QueuedBytes } from "./request-queue.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import { Turns } from "./turns.ts";
 
-/** Their positions are in the id of an event, which a header of 16 KB must hold with all others. */
-export const STREAM_SYMBOLS_MAX = 250;
-/** Clients that lose their stream come back after this, and up to so much later, not all at once. */
+/** Their positions are in the id of an event, which a header must hold beside all others. */
+const STREAM_SYMBOLS_MAX = 250;
+/** Clients that lose their stream come back after this and up to so much later, not all at once. */
 const RETRY_MS = 1_000;
 const RETRY_SPREAD_MS = 2_000;
 /** The same for those that can't be served now. */

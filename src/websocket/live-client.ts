@@ -12,7 +12,7 @@ import type { Subscriptions } from "../stream/subscriptions.ts";
 import { matches, type TypeFilter } from "../stream/type-filter.ts";
 import { turn } from "../time/pauses.ts";
 import { ClientRequests, type RequestingClient } from "./client-requests.ts";
-import { type Handshake, MessageError, type Telling } from "./live-request.ts";
+import { type Handshake, MessageError, type FrameStyle } from "./live-request.ts";
 import type { QueuedBytes } from "./request-queue.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import type { TokenBucket } from "./token-bucket.ts";
@@ -91,7 +91,7 @@ export class LiveClient implements Subscriber, RequestingClient {
   /** Frames of this turn of the event loop: heartbeats often fall due together, and go as one. */
   #heard: string[] | null = null;
   #heardCharacters = 0;
-  #telling: Telling;
+  #telling: FrameStyle;
   #slow = false;
   #closing = false;
 
@@ -139,7 +139,7 @@ export class LiveClient implements Subscriber, RequestingClient {
     return this.#watchList.get(ticker);
   }
 
-  tellAs(telling: Telling): void {
+  tellAs(telling: FrameStyle): void {
     const isSame = telling.form === this.form && telling.batch === this.#telling.batch;
     if (isSame) return;
     if (this.#watchList.size > 0)

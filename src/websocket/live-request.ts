@@ -51,13 +51,13 @@ function names(since: Since | Map<string, Since>, ticker: string): boolean {
 }
 
 /** How a client wants to be told. */
-export interface Telling {
+export interface FrameStyle {
   form: FrameForm;
   /** Frames of one turn as one. */
   batch: boolean;
 }
 
-export interface Handshake extends Telling {
+export interface Handshake extends FrameStyle {
   slow: SlowPolicy;
   /** The value of `symbol=`, whose client is not told of its subscription; "" if there is none. */
   symbol: string;
@@ -107,7 +107,7 @@ function readTelling({
   frames,
   heartbeat,
   batch,
-}: Record<"frames" | "heartbeat" | "batch", unknown>): Telling {
+}: Record<"frames" | "heartbeat" | "batch", unknown>): FrameStyle {
   const isNormalized = readWord("frames", frames, ["sent", "normalized"]) === "normalized";
   const beat = readWord("heartbeat", heartbeat, ["ticker", "socket"]);
   if (isNormalized && beat === "ticker")
@@ -127,7 +127,7 @@ function readWord(name: string, value: unknown, words: readonly string[]): strin
 
 export type Message =
   /** `telling` null: as before. */
-  | { action: "subscribe"; wish: Wish; telling: Telling | null }
+  | { action: "subscribe"; wish: Wish; telling: FrameStyle | null }
   | { action: "unsubscribe"; tickers: string[]; filter: TypeFilter }
   | { action: "close" };
 

@@ -18,7 +18,7 @@ export interface NormalizedFrame {
   [member: string]: any;
 }
 
-export const NO_UPDATES: ReadonlySet<string> = new Set([
+const NO_UPDATES: ReadonlySet<string> = new Set([
   ...["heartbeat", "price", "snapshot", "recovery", "gap", "replay_end", "subscription", "error"],
   ...["last_positions", "bars", "updated_bars", "partial_bars"],
 ]);
