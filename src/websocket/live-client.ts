@@ -12,11 +12,9 @@ import type { Subscriptions } from "../stream/subscriptions.ts";
 import { matches, type TypeFilter } from "../stream/type-filter.ts";
 import { turn } from "../time/pauses.ts";
 import { ClientRequests, type RequestingClient } from "./client-requests.ts";
-import { type Handshake, MessageError, type FrameStyle } from "./live-request.ts";
-import type { QueuedBytes } from "./request-queue.ts";
+import { type FrameStyle, type Handshake, MessageError } from "./live-request.ts";
+import type { SocketClient, SocketServices } from "./socket-client.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
-import type { TokenBucket } from "./token-bucket.ts";
-import type { Turns } from "./turns.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
 
@@ -44,7 +42,7 @@ export interface ClientSocket {
   close(code: number, reason: string): void;
 }
 
-export interface LiveClientOptions {
+export interface LiveClientOptions extends SocketServices {
   address: string;
   /** The socket has no topics, and collects what is sent in a turn by itself. */
   isStream: boolean;
@@ -52,34 +50,9 @@ export interface LiveClientOptions {
   symbolsMax: number;
   queueBytesMax: number;
   quota: SubscriptionQuota;
-  queuedBytes: QueuedBytes;
-  turns: Turns;
-  /** Called for each frame that others get by topic. */
-  onHeard(text: string): void;
-  /** Called with the reason before a slow client, or one that sends too much, is closed. */
-  onCutOff(reason: string): void;
-  /** Called when a message met an unexpected error. */
-  onFailed(error: unknown): void;
-  warn(message: string): void;
 }
 
-export interface SocketData {
-  handshake: Handshake;
-  /** Kept here, since Bun has forgotten it when the socket closes. */
-  address: string;
-  client: LiveClient | null;
-  rate: TokenBucket;
-  heardMs: number;
-  pingedMs: number;
-  /** Since when it has read nothing of what waits; 0 when nothing waits. */
-  stalledMs: number;
-  /** Bytes in Bun's buffer at the last sweep. */
-  backlog: number;
-  /** When it was told to go; 0 before. */
-  closingMs: number;
-}
-
-export class LiveClient implements Subscriber, RequestingClient {
+export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   readonly #socket: ClientSocket;
   readonly #handshake: Handshake;
   readonly #options: LiveClientOptions;
@@ -290,7 +263,7 @@ export class LiveClient implements Subscriber, RequestingClient {
 
   hear(text: string): void {
     if (!this.open) return;
-    this.#options.onHeard(text);
+    this.#options.onHeard(text.length);
     if (this.#options.isStream) this.#socket.send(text);
     else this.#collect(text);
   }

@@ -2,6 +2,7 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
+import { StreamDoor } from "../alpaca/stream-door.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
@@ -33,8 +34,8 @@ import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { Addresses } from "../websocket/addresses.ts";
 import { EventStreams } from "../websocket/event-streams.ts";
-import type { SocketData } from "../websocket/live-client.ts";
 import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
+import type { SocketData } from "../websocket/socket-client.ts";
 import { Sockets, unreadBytesMax } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
@@ -131,6 +132,7 @@ class RunningWorker implements Worker {
   readonly #hub: HubClient;
   readonly #subscriptions: Subscriptions;
   readonly #addresses: Addresses;
+  readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
   readonly #eventStreams: EventStreams;
   /** Set by `boot`. */
@@ -150,9 +152,9 @@ class RunningWorker implements Worker {
       left: (address) => this.#hub.left(address),
       socketsPerAddressMax: options.settings.wsConnectionsPerAddress,
     });
-    const quota = this.#createQuota();
-    this.#sockets = this.#createSockets(quota);
-    this.#eventStreams = this.#createEventStreams(quota);
+    this.#quota = this.#createQuota();
+    this.#sockets = this.#createSockets();
+    this.#eventStreams = this.#createEventStreams();
   }
 
   get port(): number {
@@ -296,7 +298,7 @@ class RunningWorker implements Worker {
     });
   }
 
-  #createEventStreams(quota: SubscriptionQuota): EventStreams {
+  #createEventStreams(): EventStreams {
     const { settings, log } = this.#options;
     return new EventStreams({
       subscriptions: this.#subscriptions,
@@ -304,13 +306,13 @@ class RunningWorker implements Worker {
       queueBytesMax: settings.wsQueueBytes,
       bytesMax: unreadBytesMax(settings.maxBodyBytes),
       addresses: this.#addresses,
-      quota,
+      quota: this.#quota,
       counters: this.#counters,
       log,
     });
   }
 
-  #createSockets(quota: SubscriptionQuota): Sockets {
+  #createSockets(): Sockets {
     const { settings, log } = this.#options;
     return new Sockets({
       subscriptions: this.#subscriptions,
@@ -318,9 +320,21 @@ class RunningWorker implements Worker {
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       addresses: this.#addresses,
-      quota,
+      quota: this.#quota,
       counters: this.#counters,
       log,
+    });
+  }
+
+  #createStreams(): StreamDoor {
+    const { settings } = this.#options;
+    return new StreamDoor({
+      subscriptions: this.#subscriptions,
+      sockets: this.#sockets,
+      addresses: this.#addresses,
+      quota: this.#quota,
+      symbolsMax: settings.wsSymbolsMax,
+      queueBytesMax: settings.wsQueueBytes,
     });
   }
 
@@ -377,6 +391,7 @@ class RunningWorker implements Worker {
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,
       replays,
+      alpacaStreams: this.#createStreams(),
       health: this.#health(),
       stats: this.#stats({ runSql, turns, spool, memory }),
       counters: this.#counters,
