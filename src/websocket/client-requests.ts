@@ -12,7 +12,7 @@ import type { Subscriptions } from "../stream/subscriptions.ts";
 import { isNothing, minus, type TypeFilter, union } from "../stream/type-filter.ts";
 import { sleep } from "../time/pauses.ts";
 import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
-import { MessageError, readMessage, startOf, type FrameStyle, type Wish } from "./live-request.ts";
+import { type FrameStyle, MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { Turns } from "./turns.ts";
