@@ -53,7 +53,7 @@ export interface EventStreamsOptions {
   log: LogLines;
 }
 
-interface Open {
+interface OpenEventStream {
   stream: EventStream;
   client: LiveClient;
   address: string;
@@ -64,7 +64,7 @@ interface Open {
 
 export class EventStreams {
   readonly #options: EventStreamsOptions;
-  readonly #open = new Set<Open>();
+  readonly #open = new Set<OpenEventStream>();
   readonly #queuedBytes = new QueuedBytes();
   readonly #turns = new Turns();
   readonly #sweep: Timer;
@@ -126,7 +126,7 @@ export class EventStreams {
     }
   }
 
-  #begin(address: string, handshake: Handshake & { wish: Wish }): Open {
+  #begin(address: string, handshake: Handshake & { wish: Wish }): OpenEventStream {
     const { subscriptions, counters, log, symbolsMax, queueBytesMax, quota, bytesMax } = this.#options;
     const ids = new EventIds(handshake.wish.tickers);
     const stream: EventStream = new EventStream({
@@ -165,14 +165,14 @@ export class EventStreams {
       },
       warn: (message) => log.warning(message),
     });
-    const open: Open = { stream, client, address, backlog: 0, stalledMs: 0 };
+    const open: OpenEventStream = { stream, client, address, backlog: 0, stalledMs: 0 };
     this.#open.add(open);
     counters.subscribers++;
     client.start();
     return open;
   }
 
-  #ended(open: Open): void {
+  #ended(open: OpenEventStream): void {
     if (!this.#open.delete(open)) return;
     const { addresses, counters } = this.#options;
     addresses.leave(open.address);
@@ -203,7 +203,7 @@ export class EventStreams {
     }
   }
 
-  #cutOff({ client, stream, address }: Open, why: string): void {
+  #cutOff({ client, stream, address }: OpenEventStream, why: string): void {
     this.#options.counters.subscribersCutOff++;
     this.#options.log.warning(`Stream of ${client.shown} for ${address} ${why}; cutting it off`);
     stream.terminate();
