@@ -28,7 +28,7 @@ const PASSES = 30;
 const BATCH = 10_000;
 
 /** @returns how often the bucket changes; -1 where a stamp was in none. */
-type Count = (stamps: Float64Array) => number;
+type CountChanges = (stamps: Float64Array) => number;
 
 export const buckets: Scenario = { key: "buckets", optIn: true, run: measureBuckets };
 
@@ -67,7 +67,7 @@ function stampsOf(timeframe: string, step: number): Float64Array {
   return stamps.subarray(0, count);
 }
 
-async function sampleOf(open: () => Count, stamps: Float64Array): Promise<Sample> {
+async function sampleOf(open: () => CountChanges, stamps: Float64Array): Promise<Sample> {
   const pass = (): boolean => {
     const count = open();
     let isWhole = true;
@@ -86,7 +86,7 @@ async function sampleOf(open: () => Count, stamps: Float64Array): Promise<Sample
   return { perSecond, clientCpu: 0, p99Ms: null, invalid: isWhole ? [] : ["a stamp was in no bucket"] };
 }
 
-function divided({ unit, count }: Timeframe): Count {
+function divided({ unit, count }: Timeframe): CountChanges {
   const length = count * (unit === "day" ? 86_400_000_000 : 1_000_000);
   return (stamps) => {
     let changes = 0;
@@ -100,7 +100,7 @@ function divided({ unit, count }: Timeframe): Count {
   };
 }
 
-function sought(timeframe: Timeframe): Count {
+function sought(timeframe: Timeframe): CountChanges {
   const grid = openGrid({ timeframe, calendar: CALENDAR });
   return (stamps) => {
     let changes = 0;
