@@ -98,13 +98,15 @@ export class ColumnReader {
 
   async *#walk(query: ColumnQuery, isEmpty: boolean): AsyncGenerator<ColumnBatch> {
     const { tickers, onPositions } = query;
+    // Two statements, of one snapshot.
+    const isolation = onPositions === undefined ? "" : ", ISOLATION LEVEL REPEATABLE READ";
     const epoch = onPositions === undefined ? "" : await this.#updates.epoch();
     const lease = await this.#pool.acquire("stream", query.signal);
     const { connection } = lease;
     let ended = false;
     try {
       await connection.run(
-        `BEGIN READ ONLY${onPositions === undefined ? "" : ", ISOLATION LEVEL REPEATABLE READ"}; SET LOCAL statement_timeout = ${WALK_MAX_MS};
+        `BEGIN READ ONLY${isolation}; SET LOCAL statement_timeout = ${WALK_MAX_MS};
          SET LOCAL idle_in_transaction_session_timeout = ${BATCH_TAKEN_MAX_MS}`,
       );
       onPositions?.({ epoch, positions: await positionsIn(connection, tickers) });

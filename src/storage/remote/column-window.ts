@@ -1,12 +1,18 @@
 /** The rows of a series that a walk asks for, out of batches of all of it, oldest first. */
 import { badRequest } from "../../protocol/errors.ts";
-import { type ColumnBatch, type ColumnData, cellReaders, type RowKey } from "../model/columns.ts";
+import {
+  type ColumnArray,
+  type ColumnBatch,
+  type ColumnData,
+  cellReaders,
+  type RowKey,
+} from "../model/columns.ts";
 import { type KindName, kindOf } from "../model/kinds.ts";
 
 /** Rows of a series that wait here to be told from the newest back. */
 const REVERSED_ROWS_MAX = 1_000_000;
 
-interface Window {
+interface RowWindow {
   /** Of the batches that come out. */
   columns: readonly string[];
   /** Only rows behind it, in the order of the walk. */
@@ -17,7 +23,7 @@ interface Window {
 export async function* ascendingRows(
   kind: KindName,
   rows: AsyncIterable<ColumnBatch>,
-  { columns, behind, limit }: Window,
+  { columns, behind, limit }: RowWindow,
 ): AsyncGenerator<ColumnBatch> {
   let left = limit;
   for await (const batch of rows) {
@@ -33,7 +39,7 @@ export async function* ascendingRows(
 export async function* descendingRows(
   kind: KindName,
   rows: AsyncIterable<ColumnBatch>,
-  { columns, behind, limit }: Window,
+  { columns, behind, limit }: RowWindow,
 ): AsyncGenerator<ColumnBatch> {
   const kept: ColumnBatch[] = [];
   let held = 0;
@@ -83,13 +89,11 @@ function reversed(batch: ColumnBatch): ColumnBatch {
   return changed(batch, [...batch.columns.keys()], batch.rows, (values) => values.toReversed());
 }
 
-type Values = Float64Array | BigInt64Array | Int32Array | Uint8Array;
-
 function changed(
   batch: ColumnBatch,
   columns: readonly string[],
   rows: number,
-  change: (values: Values) => Values,
+  change: (values: ColumnArray | Uint8Array) => ColumnArray | Uint8Array,
 ): ColumnBatch {
   const data = columns.map((name): [string, ColumnData] => {
     const column = batch.columns.get(name)!;
