@@ -250,17 +250,19 @@ for (const backend of BACKENDS) {
       const half = await fetch(`${server.url}/v1/trades?symbols=HALF&format=arrow`);
       const sizes = tableFromIPC(await half.arrayBuffer()).getChild("size")!;
       expect([`${sizes.type}`, [...sizes]]).toEqual(["Float64", [1, 2, 0.5]]);
-      // Long after the first byte: the answer breaks off, and the next one has doubles from the start.
       await save("LATE", [...Array.from({ length: 40_000 }, (_, i) => i), 0.5]);
       const late = async (): Promise<ArrayBuffer> =>
         (await fetch(`${server.url}/v1/trades?symbols=LATE&format=arrow`)).arrayBuffer();
-      expect(
-        await late().then(
+      if (backend !== DUCKDB) {
+        // Long after the first byte: it breaks off, and the next one has doubles from the start.
+        const outcome = await late().then(
           () => "whole",
           () => "broken off",
-        ),
-      ).toBe("broken off");
-      await server.logged("an answer was broken off after its first byte");
+        );
+        expect(outcome).toBe("broken off");
+        await server.logged("an answer was broken off after its first byte");
+      }
+      // A column of DuckDB has one type.
       const column = tableFromIPC(await late()).getChild("size")!;
       expect([`${column.type}`, column.length, column.get(40_000)]).toEqual(["Float64", 40_001, 0.5]);
     });

@@ -59,7 +59,9 @@ ${sections.join("\n")}
 function rowOf({ name, required, description, example }: OpenApiParameter): string {
   const value = example === undefined ? "" : Array.isArray(example) ? example.join(",") : String(example);
   const hint = value === "" ? "" : ` placeholder="${escaped(value)}"`;
-  return `<tr><td>${name}${required ? " *" : ""}<td><input name="${name}" aria-label="${name}"${required ? " required" : ""}${hint}><td>${escaped(description)}</tr>`;
+  const [star, attribute] = required ? [" *", " required"] : ["", ""];
+  const input = `<input name="${name}" aria-label="${name}"${attribute}${hint}>`;
+  return `<tr><td>${name}${star}<td>${input}<td>${escaped(description)}</tr>`;
 }
 
 function escaped(text: string): string {

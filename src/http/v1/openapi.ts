@@ -5,7 +5,7 @@ import { STATUS } from "../../protocol/codes.ts";
 import { FORMAT_TYPES } from "./format-types.ts";
 import { DOORS, type Door } from "./v1-doors.ts";
 
-export type JsonSchema = Record<string, unknown>;
+type JsonSchema = Record<string, unknown>;
 
 export interface OpenApiParameter {
   name: string;
