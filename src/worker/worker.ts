@@ -335,6 +335,7 @@ class RunningWorker implements Worker {
       quota: this.#quota,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
+      marketTimezone: settings.marketTimezone,
     });
   }
 
