@@ -16,7 +16,14 @@ const INSTANT_LENGTH = "2024-01-02 10:00:00.123456".length;
 const BLANK = 32;
 const DOT = 46;
 const COLON = 58;
+const DASH = 45;
 const ZERO = 48;
+const MONTH_LENGTHS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+const DAYS_BEFORE_MONTH = MONTH_LENGTHS.map((_, month) =>
+  MONTH_LENGTHS.slice(0, month).reduce((sum, days) => sum + days, 0),
+);
+/** From 1901 on. */
+const LEAP_DAYS_TO_1970 = 17;
 
 /** An array of 64-bit integers, and its halves: the machines that Bun runs on put the low first. */
 export class Int64s {
@@ -153,12 +160,33 @@ export class StampReader {
 
 /** Days since 1970; null: no `YYYY-MM-DD` that can be stored. */
 export function daysOf(day: string): number | null {
+  const days = usualDays(day);
+  if (!Number.isNaN(days)) return days;
   try {
     return parseCalendarDate(day) === day ? Date.parse(`${day}T00:00:00Z`) / DAY_MS : null;
   } catch (error) {
     if (error instanceof TimestampError) return null;
     throw error;
   }
+}
+
+/**
+ * As `daysOf`, a tenth of its time: bars have a date for each row. NaN: of other years, or no day.
+ */
+function usualDays(text: string): number {
+  if (text.length !== DAY_LENGTH || text.charCodeAt(4) !== DASH || text.charCodeAt(7) !== DASH)
+    return Number.NaN;
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
+  const month = twoDigits(text, 5);
+  const day = twoDigits(text, 8);
+  // Of these, four divides each leap year.
+  if (!(year > 1900 && year < 2100 && month >= 1 && month <= 12 && day >= 1)) return Number.NaN;
+  const isLeap = (year & 3) === 0;
+  const length = month === 2 && isLeap ? 29 : MONTH_LENGTHS[month - 1]!;
+  if (day > length) return Number.NaN;
+  const leapDays = ((year - 1901) >> 2) - LEAP_DAYS_TO_1970;
+  const inYear = DAYS_BEFORE_MONTH[month - 1]! + (isLeap && month > 2 ? 1 : 0);
+  return (year - 1970) * 365 + leapDays + inYear + day - 1;
 }
 
 /** NaN where they are none. */

@@ -75,7 +75,8 @@ class Cells {
   #dates(): ColumnData {
     const values = new Int32Array(this.#rows);
     this.#each(0, (stored, row, at) => {
-      values[row] = daysOf(stampOf(stored, this.#kind, this.#where(at)))!;
+      const days = typeof stored === "string" ? daysOf(stored) : null;
+      values[row] = days ?? daysOf(stampOf(stored, this.#kind, this.#where(at)))!;
     });
     return { type: "date", values, nulls: null };
   }
@@ -118,7 +119,10 @@ class Cells {
 
   #seqs(index: number): ColumnData {
     const seqs = new Int64s(this.#rows);
-    this.#each(index, (stored, row, at) => seqs.set(row, wholeNumber(stored, this.#where(at))));
+    this.#each(index, (stored, row, at) => {
+      const isOwn = typeof stored === "number" && Number.isSafeInteger(stored);
+      seqs.set(row, isOwn ? stored : wholeNumber(stored, this.#where(at)));
+    });
     return { type: "int64", values: seqs.values, nulls: null };
   }
 
@@ -161,6 +165,7 @@ class Cells {
 
   #valueOf(column: string, stored: unknown, at: PageRow): string | number | null {
     if (stored === null) return null;
+    // What follows names the row, for its message.
     return storedValue(stored, this.#kind.values.find(({ name }) => name === column)!, this.#where(at));
   }
 

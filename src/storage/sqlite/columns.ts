@@ -136,7 +136,20 @@ interface SeriesStart {
   limit: number;
 }
 
-/** The statement of the walk: the stamp, the asked values and, where there is one, seq. */
+/** Where the rows of a series begin that a statement reads. */
+type Edge =
+  /** At the bounds of the walk. */
+  | "start"
+  /** Behind a stamp. */
+  | "stamp"
+  /** Behind a seq, of one stamp. */
+  | "seq";
+
+/**
+ * The statements of the walk: the stamp, the asked values and, where there is one, seq. A comparison
+ * of stamp and seq at once would be made for each row, which takes as long as to find it; so the
+ * rest of the stamp that a page ends in is a page of its own.
+ */
 class Pages {
   readonly #db: Database;
   readonly #kind: RowKind;
@@ -145,10 +158,9 @@ class Pages {
   readonly #isDescending: boolean;
   readonly #values: string[];
   readonly #counts: number[];
-  readonly #bounds: Bindings;
-  readonly #plain: Statement<unknown, Bindings>;
-  /** Counts that a double doesn't hold come as text. */
-  #exact: Statement<unknown, Bindings> | null = null;
+  readonly #from: string;
+  readonly #to: string;
+  readonly #statements = new Map<string, Statement<unknown, Bindings>>();
 
   constructor(
     db: Database,
@@ -165,8 +177,8 @@ class Pages {
     const asked = kind.values.filter((column) => columns.includes(column.name));
     this.#values = asked.map((column) => column.name);
     this.#counts = asked.flatMap(({ type }, index) => (type === "count" ? [index + 1] : []));
-    this.#bounds = [from === null ? FIRST : stampForms(from).at(-1)!, to ?? LAST];
-    this.#plain = this.#statement((column) => column);
+    this.#from = from === null ? FIRST : stampForms(from).at(-1)!;
+    this.#to = to ?? LAST;
   }
 
   /** Its place in a row of a page. */
@@ -185,24 +197,25 @@ class Pages {
     { behind, limit }: SeriesStart = { behind: null, limit: Number.POSITIVE_INFINITY },
   ): Generator<Piece> {
     const series = part === null ? [ticker] : [ticker, part];
-    let after = behind === null ? this.#start() : this.#keyOf(series, behind);
+    let key: Bindings = behind === null ? [] : this.#keyOf(series, behind);
+    let edge: Edge = behind === null ? "start" : this.#hasSeq ? "seq" : "stamp";
     for (let left = limit; left > 0; ) {
       const most = Math.min(left, PAGE_ROWS);
-      const page = this.#read([...series, ...after, ...this.#bounds, most]);
-      yield { ticker, part, page };
-      const last = page.at(-1);
-      if (last === undefined || page.length < most) return;
+      const page = this.#read(edge, [...series, ...this.#bounds(edge, key), most]);
+      if (page.length > 0 || edge !== "seq") yield { ticker, part, page };
       left -= page.length;
-      after = (this.#hasSeq ? [last[0], last.at(-1)] : [last[0]]) as Bindings;
+      const last = page.at(-1);
+      if (last !== undefined) key = [last[0], last.at(-1)] as Bindings;
+      const isWhole = page.length < most;
+      if (isWhole && edge !== "seq") return;
+      edge = this.#hasSeq && !isWhole ? "seq" : "stamp";
     }
   }
 
-  /** In front of all rows of a series. */
-  #start(): Bindings {
-    const [stamp, seq] = this.#isDescending
-      ? [LAST, Number.MAX_SAFE_INTEGER]
-      : [FIRST, Number.MIN_SAFE_INTEGER];
-    return this.#hasSeq ? [stamp, seq] : [stamp];
+  #bounds(edge: Edge, [stamp, seq]: Bindings): Bindings {
+    if (edge === "start") return [this.#from, this.#to];
+    if (edge === "seq") return [stamp!, seq!, this.#from, this.#to];
+    return this.#isDescending ? [this.#from, stamp!] : [stamp!, this.#to];
   }
 
   /** As the row is stored, which another program may have written in a shorter form. */
@@ -224,31 +237,43 @@ class Pages {
   }
 
   /** The connection reads integers as doubles: a page with one beyond them is read once more. */
-  #read(params: Bindings): Page {
-    const page = this.#plain.values(...params) as Page;
+  #read(edge: Edge, params: Bindings): Page {
+    const page = this.#statement(edge, false).values(...params) as Page;
     const isWide = (value: unknown): boolean =>
       typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER;
     if (!this.#counts.some((index) => page.some((row) => isWide(row[index])))) return page;
-    this.#exact ??= this.#statement(exactDigits);
-    return this.#exact.values(...params) as Page;
+    return this.#statement(edge, true).values(...params) as Page;
   }
 
-  /** @param countSql of a column of counts. */
-  #statement(countSql: (column: string) => string): Statement<unknown, Bindings> {
+  /** @param isExact counts that a double doesn't hold come as text. */
+  #statement(edge: Edge, isExact: boolean): Statement<unknown, Bindings> {
+    const name = `${edge} ${isExact}`;
+    const made = this.#statements.get(name) ?? this.#made(edge, isExact);
+    this.#statements.set(name, made);
+    return made;
+  }
+
+  #made(edge: Edge, isExact: boolean): Statement<unknown, Bindings> {
     const { table, stamp } = this.#kind;
     const counts = this.#counts.map((index) => this.#values[index - 1]);
-    const values = this.#values.map((name) =>
-      !this.#there.has(name) ? "NULL" : counts.includes(name) ? countSql(name) : name,
-    );
+    const values = this.#values.map((name) => {
+      if (!this.#there.has(name)) return "NULL";
+      return isExact && counts.includes(name) ? exactDigits(name) : name;
+    });
     const series = seriesColumns(this.#kind).map((column) => `${column} = ?`);
     const seq = this.#hasSeq ? ["seq"] : this.#kind.hasSeq ? ["0"] : [];
     const key = this.#hasSeq ? [stamp.name, "seq"] : [stamp.name];
-    const [isBehind, order] = this.#isDescending ? ["<", " DESC"] : [">", ""];
+    const isBehind = (edge: Edge, than: string): string => (edge === "stamp" ? than : `${than}=`);
+    const bounds = [
+      `${stamp.name} ${this.#isDescending ? ">=" : isBehind(edge, ">")} ?`,
+      `${stamp.name} ${this.#isDescending ? isBehind(edge, "<") : "<="} ?`,
+    ];
+    const rest = [`${stamp.name} = ?`, `seq ${this.#isDescending ? "<" : ">"} ?`];
+    const filters = [...series, ...(edge === "seq" ? rest : []), ...bounds];
     return this.#db.query<unknown, Bindings>(
       `SELECT ${[stamp.name, ...values, ...seq].join(", ")} FROM ${table}
-       WHERE ${series.join(" AND ")} AND (${key.join(", ")}) ${isBehind} (${key.map(() => "?").join(", ")})
-         AND ${stamp.name} >= ? AND ${stamp.name} <= ?
-       ORDER BY ${key.map((column) => `${column}${order}`).join(", ")} LIMIT ?`,
+       WHERE ${filters.join(" AND ")}
+       ORDER BY ${key.map((column) => `${column}${this.#isDescending ? " DESC" : ""}`).join(", ")} LIMIT ?`,
     );
   }
 }
