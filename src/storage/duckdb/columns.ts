@@ -4,14 +4,17 @@
  * Which series there are, and how many rows each has, is asked first. So tickers and parts never
  * leave DuckDB, and a stream that fails half way is found out, which ends as if it were complete.
  *
- * Sorting takes many times as long as reading. Rows of a feed are stored in order of their stamps:
- * so they are read as they are stored, see stored-order.ts, and sorted only where one is out of
- * order. A series too long for that is looked at first.
+ * Sorting takes many times as long as reading. Series that are stored in order of the walk, as an
+ * import of one after the other leaves them, are passed on as they come. Rows of a feed are stored
+ * in order of their stamps: so they are read as they are stored and counted out, see
+ * stored-order.ts, and sorted only where one is out of order. A series too long for that is looked
+ * at first.
  */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { TransferRowError } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/columns.ts";
 import { kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
+import { inByteOrder } from "../series-order.ts";
 import { seqOf, storedStamp } from "../transfer-rows.ts";
 import { BatchBuilder, type StoredSeries } from "./column-batch.ts";
 import { seriesSql } from "./distinct-values.ts";
@@ -26,13 +29,15 @@ import {
   stampSql,
   valueSql,
 } from "./stored-columns.ts";
-import { type StoredLayout, StoredOrder } from "./stored-order.ts";
+import { type StoredLayout, StoredOrder, WalkOrder } from "./stored-order.ts";
 import { readAllPlaces, readPlaces } from "./update-log.ts";
 
 /** Eight of DuckDB's vectors. */
 const BATCH_ROWS = 16_384;
 /** Rows that are held at once, some 50 MB of five columns. A longer series is read by itself. */
 const RUN_ROWS = 1_000_000;
+/** To search more names than these takes longer than to sort the rows. */
+const LISTED_MAX = 1_000;
 
 interface ColumnStatement {
   sql: string;
@@ -99,9 +104,13 @@ class Walk {
   /** The rows that are asked for, with a `seq`. */
   readonly #source: string;
   readonly #params: Param[];
+  /** Of the columns that are asked for, those that are read. */
+  readonly #read: string[];
   readonly #select: string;
   /** So many columns it has. */
   readonly #selected: number;
+  /** Rows of a run weren't stored in order of the walk, so those of others won't be. */
+  #isInterleaved = false;
 
   private constructor(snapshot: Snapshot, query: ColumnQuery, there: StoredColumns) {
     const kind = kindOf(query.kind);
@@ -119,16 +128,9 @@ class Walk {
       `${at.sql} >= $1::${at.type}`,
       `${at.sql} <= $2::${at.type}`,
     ];
-    if (query.tickers !== null) {
-      this.#params.push(JSON.stringify(query.tickers.map(storable)));
-      filters.push(`ticker IN (SELECT unnest(from_json($${this.#params.length}::VARCHAR, '["VARCHAR"]')))`);
-    }
-    if (query.parts !== null && kind.part !== null) {
-      this.#params.push(JSON.stringify(query.parts.map(storable)));
-      filters.push(
-        `"${kind.part}" IN (SELECT unnest(from_json($${this.#params.length}::VARCHAR, '["VARCHAR"]')))`,
-      );
-    }
+    if (query.tickers !== null) filters.push(amongSql("ticker", query.tickers, this.#params));
+    if (query.parts !== null && kind.part !== null)
+      filters.push(amongSql(`"${kind.part}"`, query.parts, this.#params));
     const rows = `${kind.table} WHERE ${filters.join(" AND ")}`;
     // Ticks that share a stamp become 0, 1, 2 … in the order stored, as an upgrade of the file
     // makes them.
@@ -144,6 +146,7 @@ class Walk {
       return valueSql(kind.values.find(({ name }) => name === column)!, there);
     };
     const read = query.columns.filter((column) => column !== "ticker" && column !== kind.part);
+    this.#read = read;
     this.#selected = Math.max(1, read.length);
     this.#select = read.length === 0 ? "true" : read.map(sqlOf).join(", ");
   }
@@ -174,16 +177,68 @@ class Walk {
 
   async *batches(): AsyncGenerator<ColumnBatch> {
     const series = firstOf(await this.#series(), this.#query.limit ?? null);
-    for (const run of runsOf(series)) {
-      const stored = isSorted(run) ? null : await this.#inStoredOrder(run);
-      yield* stored === null ? this.#sorted(run) : this.#slices(run, stored);
+    for (const run of runsOf(series)) yield* this.#run(run);
+  }
+
+  async *#run(run: StoredSeries[]): AsyncGenerator<ColumnBatch> {
+    // DuckDB finds the first rows of many without the others.
+    if (run.at(-1)!.isCut) {
+      yield* this.#sorted(run, 0);
+      return;
+    }
+    const rows = rowsOf(run);
+    if (rows > RUN_ROWS) {
+      yield* this.#sorted(run, 0);
+      return;
+    }
+    let given = 0;
+    if (!this.#isInterleaved && this.#query.order !== "descending")
+      for await (const batch of this.#asStored(run)) {
+        given += batch.rows;
+        yield batch;
+      }
+    if (given === rows) return;
+    this.#isInterleaved = true;
+    const stored = await this.#inStoredOrder(run);
+    yield* stored === null ? this.#sorted(run, given) : this.#slices(run, stored, given);
+  }
+
+  /** The first series of the run, as far as rows are stored in order of the walk. */
+  async *#asStored(run: StoredSeries[]): AsyncGenerator<ColumnBatch> {
+    const { statement, layout } = this.#placedStatement(run);
+    const order = new WalkOrder(run, layout);
+    const held: ColumnBatch[] = [];
+    let given = 0;
+    const rows = { rows: rowsOf(run), given: 0 };
+    for await (const batch of this.#batchesOf(statement, run, rows, (chunk) => order.isNext(chunk))) {
+      held.push(batch);
+      // A row that is still to come may belong before others of its series.
+      while (held.length > 0 && given + held[0]!.rows <= order.complete) {
+        given += held[0]!.rows;
+        yield held.shift()!;
+        await new Promise(setImmediate);
+        this.#query.signal?.throwIfAborted();
+      }
     }
   }
 
-  async *#sorted(run: StoredSeries[]): AsyncGenerator<ColumnBatch> {
+  /** @param given so many rows of the run have been read. */
+  async *#sorted(run: StoredSeries[], given: number): AsyncGenerator<ColumnBatch> {
+    const statement = await this.#sortedStatement(run, given);
+    yield* this.#batchesOf(statement, run, { rows: rowsOf(run) - given, given }, () => true);
+  }
+
+  async *#batchesOf(
+    statement: ColumnStatement,
+    run: StoredSeries[],
+    { rows, given }: { rows: number; given: number },
+    isNext: (chunk: DuckDBDataChunk) => boolean,
+  ): AsyncGenerator<ColumnBatch> {
     const spans = new Spans(run);
+    spans.next(given);
     let builder = new BatchBuilder(this.#query, BATCH_ROWS);
-    for await (const chunk of this.#chunksOf(await this.#statementOf(run), rowsOf(run))) {
+    for await (const chunk of this.#chunksOf(statement, rows)) {
+      if (!isNext(chunk)) break;
       if (builder.rows + chunk.rowCount > BATCH_ROWS) {
         yield builder.finish();
         builder = new BatchBuilder(this.#query, BATCH_ROWS);
@@ -206,10 +261,11 @@ class Walk {
     return stored;
   }
 
-  async *#slices(run: StoredSeries[], stored: StoredOrder): AsyncGenerator<ColumnBatch> {
+  async *#slices(run: StoredSeries[], stored: StoredOrder, given: number): AsyncGenerator<ColumnBatch> {
     const spans = new Spans(run);
+    spans.next(given);
     const rows = rowsOf(run);
-    for (let start = 0; start < rows; start += BATCH_ROWS) {
+    for (let start = given; start < rows; start += BATCH_ROWS) {
       const end = Math.min(rows, start + BATCH_ROWS);
       yield stored.batch(start, end, spans.next(end - start));
       await new Promise(setImmediate);
@@ -245,41 +301,57 @@ class Walk {
     }
   }
 
-  /** In order. */
-  async #statementOf(run: StoredSeries[]): Promise<ColumnStatement> {
+  /** @param given so many rows come before. */
+  async #sortedStatement(run: StoredSeries[], given: number): Promise<ColumnStatement> {
     const params = [...this.#params];
-    const isOne = run.length === 1;
     const rows = `${this.#source} AND ${this.#filterOf(run, params)}`;
     const stamps = this.#kind.hasSeq ? [this.#at, "seq"] : [this.#at];
-    const limit = run.at(-1)!.isCut ? ` LIMIT ${rowsOf(run)}` : "";
     const isDescending = this.#query.order === "descending";
-    const isInOrder = isOne && limit === "" && !isDescending && (await this.#isInOrder(rows, params));
     const ordered = [
-      ...(isOne ? [] : seriesSql(this.#kind)),
+      ...(run.length === 1 ? [] : seriesSql(this.#kind)),
       ...stamps.map((sql) => (isDescending ? `${sql} DESC` : sql)),
     ];
+    const limit = run.at(-1)!.isCut ? ` LIMIT ${rowsOf(run)}` : "";
+    const offset = given === 0 ? "" : ` OFFSET ${given}`;
+    const isLong = rowsOf(run) > RUN_ROWS && limit === "" && !isDescending;
+    const isInOrder = isLong && (await this.#isInOrder(rows, params));
     const order = isInOrder ? "" : ` ORDER BY ${ordered.join(", ")}`;
-    return { sql: `SELECT ${this.#select} FROM ${rows}${order}${limit}`, params };
+    return { sql: `SELECT ${this.#select} FROM ${rows}${order}${limit}${offset}`, params };
   }
 
-  /** In no order, with the place of each row's series in the run. */
+  /** A look at a long series, as it is stored. */
+  async #isInOrder(rows: string, params: Param[]): Promise<boolean> {
+    if (this.#kind.hasSeq && !this.#hasSeq) return false;
+    const seq = this.#hasSeq ? ", seq AS n, lag(seq) OVER () AS m" : "";
+    const found = await this.#rows(
+      `SELECT 1 FROM (SELECT ${this.#at} AS a, lag(${this.#at}) OVER () AS b${seq} FROM ${rows})
+       WHERE a < b${this.#hasSeq ? " OR (a = b AND n < m)" : ""} LIMIT 1`,
+      params,
+    );
+    return found.length === 0;
+  }
+
+  /** In no order, with the key of each row: its stamp, seq, and the names in which the run differs. */
   #placedStatement(run: StoredSeries[]): { statement: ColumnStatement; layout: StoredLayout } {
-    const { hasSeq, part } = this.#kind;
+    const { hasSeq, part, stamp } = this.#kind;
     const params = [...this.#params];
     const rows = `${this.#source} AND ${this.#filterOf(run, params)}`;
-    const list = (texts: string[]): string =>
-      `unnest(from_json($${params.push(JSON.stringify(texts))}::VARCHAR, '["VARCHAR"]'))`;
-    const names = [
-      `${list(run.map((series) => series.ticker))} AS run_ticker`,
-      ...(part === null ? [] : [`${list(run.map((series) => series.part))} AS run_part`]),
-    ];
-    const isOf = ["ticker = run_ticker", ...(part === null ? [] : [`"${part}" = run_part`])];
-    const key = [stampSql(this.#kind, { sql: this.#at }), ...(hasSeq ? ["seq::BIGINT"] : [])];
-    const sql = `SELECT ${[this.#select, ...key].join(", ")}, run_place::INTEGER FROM (SELECT * FROM ${rows})
-      JOIN (SELECT ${names.join(", ")}, unnest(range(${run.length})) AS run_place) ON ${isOf.join(" AND ")}`;
-    const stamp = this.#selected;
-    const seq = hasSeq ? stamp + 1 : null;
-    return { statement: { sql, params }, layout: { stamp, seq, place: (seq ?? stamp) + 1 } };
+    const select = [this.#select];
+    const placeOf = (column: string, sql: string): number => {
+      const asked = this.#read.indexOf(column);
+      return asked === -1 ? this.#selected + select.push(sql) - 2 : asked;
+    };
+    const [first, last] = [run[0]!, run.at(-1)!];
+    const isPartOne = part === null || run.every((series) => series.part === first.part);
+    const layout: StoredLayout = {
+      stamp: placeOf(stamp.name, stampSql(this.#kind, { sql: this.#at })),
+      seq: hasSeq ? placeOf("seq", "seq::BIGINT") : null,
+      names: {
+        ticker: first.ticker === last.ticker ? null : placeOf("ticker", "ticker::VARCHAR"),
+        part: isPartOne ? null : placeOf(part, `"${part}"::VARCHAR`),
+      },
+    };
+    return { statement: { sql: `SELECT ${select.join(", ")} FROM ${rows}`, params }, layout };
   }
 
   /** Adds to the parameters. */
@@ -293,18 +365,6 @@ class Walk {
     return run.length === 1
       ? series.map((column, index) => `${column} = ${first[index]}`).join(" AND ")
       : betweenSql(series, first, key(run.at(-1)!));
-  }
-
-  /** A walk over the rows as they are stored. */
-  async #isInOrder(rows: string, params: Param[]): Promise<boolean> {
-    if (this.#kind.hasSeq && !this.#hasSeq) return false;
-    const seq = this.#hasSeq ? ", seq AS n, lag(seq) OVER () AS m" : "";
-    const found = await this.#rows(
-      `SELECT 1 FROM (SELECT ${this.#at} AS a, lag(${this.#at}) OVER () AS b${seq} FROM ${rows})
-       WHERE a < b${this.#hasSeq ? " OR (a = b AND n < m)" : ""} LIMIT 1`,
-      params,
-    );
-    return found.length === 0;
   }
 
   #rows(sql: string, params: Param[]): Promise<unknown[][]> {
@@ -353,6 +413,21 @@ function firstOf(series: StoredSeries[], limit: number | null): StoredSeries[] {
   return first;
 }
 
+/**
+ * Adds to the parameters. A join with the names, as DuckDB makes of a long IN, loses the order in
+ * which rows are stored. A search in a list keeps it, and is made once for all equal names of a
+ * vector.
+ */
+function amongSql(column: string, names: readonly string[], params: Param[]): string {
+  const all = inByteOrder(names.map(storable));
+  const param = (text: string): string => `$${params.push(text)}::VARCHAR`;
+  if (all.length === 1) return `${column} = ${param(all[0]!)}`;
+  const list = `from_json(${param(JSON.stringify(all))}, '["VARCHAR"]')`;
+  if (all.length === 0 || all.length > LISTED_MAX) return `${column} IN (SELECT unnest(${list}))`;
+  return `${column} >= ${param(all[0]!)} AND ${column} <= ${param(all.at(-1)!)}
+    AND list_contains(${list}, ${column})`;
+}
+
 /** Of keys, inclusive. The bounds of the first column alone let DuckDB skip what lies beyond. */
 function betweenSql([ticker, part]: string[], first: string[], last: string[]): string {
   const tickers = `${ticker} >= ${first[0]} AND ${ticker} <= ${last[0]}`;
@@ -396,11 +471,4 @@ function runsOf(series: StoredSeries[]): StoredSeries[][] {
     rows += each.rows;
   }
   return runs;
-}
-
-/**
- * By DuckDB: it finds the first rows of many without the others; more rows than that aren't held.
- */
-function isSorted(run: StoredSeries[]): boolean {
-  return run.at(-1)!.isCut === true || rowsOf(run) > RUN_ROWS;
 }

@@ -8,19 +8,77 @@ import { Dictionary } from "../column-values.ts";
 import type { ColumnBatch, ColumnData, ColumnQuery } from "../model/columns.ts";
 import { kindOf } from "../model/kinds.ts";
 import { BatchBuilder, type StoredSeries } from "./column-batch.ts";
+import { type NameColumns, SeriesPlaces } from "./series-places.ts";
 import { type Items, memoryOf } from "./vectors.ts";
 
 export interface StoredLayout {
-  /** Where a chunk has the stamp, `seq` (null: the kind has none), and the place of the series. */
+  /** Where a chunk has the stamp, `seq` (null: the kind has none), and the names of the series. */
   stamp: number;
   seq: number | null;
-  place: number;
+  names: NameColumns;
+}
+
+/** Whether rows are stored in the very order of the walk, as an import of file after file stores them. */
+export class WalkOrder {
+  readonly #run: StoredSeries[];
+  readonly #layout: StoredLayout;
+  readonly #places: SeriesPlaces;
+  #place = 0;
+  /** So many rows are of the series before it. */
+  #before = 0;
+  #left: number;
+  /** The last stamp and seq, as halves. */
+  #last: readonly [number, number, number, number] = NOTHING;
+
+  constructor(run: StoredSeries[], layout: StoredLayout) {
+    this.#run = run;
+    this.#layout = layout;
+    this.#places = new SeriesPlaces(run, layout.names);
+    this.#left = run[0]!.rows;
+  }
+
+  /** So many rows are of series that have come whole. */
+  get complete(): number {
+    return this.#before + (this.#left === 0 ? this.#run[this.#place]!.rows : 0);
+  }
+
+  /** Whether the rows of the chunk are those that follow. After one that isn't, ask no more. */
+  isNext(chunk: DuckDBDataChunk): boolean {
+    const { stamp, seq } = this.#layout;
+    const { rowCount } = chunk;
+    const places = this.#places.of(chunk);
+    const stamps = halvesOf(chunk, stamp);
+    const seqs = seq === null ? NO_SEQS : halvesOf(chunk, seq);
+    let [high, low, seqHigh, seqLow] = this.#last;
+    for (let row = 0; row < rowCount; row++) {
+      if (this.#left === 0) {
+        this.#before += this.#run[this.#place]!.rows;
+        this.#left = this.#run[++this.#place]!.rows;
+        [high, low, seqHigh, seqLow] = NOTHING;
+      }
+      if (places[row] !== this.#place) return false;
+      this.#left--;
+      const nextHigh = stamps.high(row);
+      const nextLow = stamps.low(row);
+      const nextSeqHigh = seqs.high(row);
+      const nextSeqLow = seqs.low(row);
+      const later = nextHigh - high || nextLow - low || nextSeqHigh - seqHigh || nextSeqLow - seqLow;
+      if (later < 0) return false;
+      high = nextHigh;
+      low = nextLow;
+      seqHigh = nextSeqHigh;
+      seqLow = nextSeqLow;
+    }
+    this.#last = [high, low, seqHigh, seqLow];
+    return true;
+  }
 }
 
 export class StoredOrder {
   isInOrder = true;
   readonly #query: ColumnQuery;
   readonly #layout: StoredLayout;
+  readonly #places: SeriesPlaces;
   readonly #builder: BatchBuilder;
   readonly #label: StoredSeries;
   /** Of the rows as they came, in order of the walk. */
@@ -38,6 +96,7 @@ export class StoredOrder {
     const columns = query.columns.filter((column) => column !== "ticker" && column !== part);
     this.#query = query;
     this.#layout = layout;
+    this.#places = new SeriesPlaces(run, layout.names);
     this.#builder = new BatchBuilder({ kind: query.kind, columns }, rows);
     const [first, last] = [run[0]!, run.at(-1)!];
     this.#label = { ...first, ticker: run.length === 1 ? first.ticker : `${first.ticker} to ${last.ticker}` };
@@ -55,9 +114,9 @@ export class StoredOrder {
 
   /** @param chunk of rows that are all of the run. */
   add(chunk: DuckDBDataChunk): void {
-    const { stamp, seq, place } = this.#layout;
+    const { stamp, seq } = this.#layout;
     const rows = chunk.rowCount;
-    const places = memoryOf<Int32Array>(chunk.getColumnVector(place)).items;
+    const places = this.#places.of(chunk);
     this.#look(places, halvesOf(chunk, stamp), seq === null ? null : halvesOf(chunk, seq), rows);
     if (!this.isInOrder) return;
     const [order, next, step] = [this.#order, this.#next, this.#step];
@@ -104,18 +163,35 @@ export class StoredOrder {
   }
 }
 
-/** Numbers of 64 bits, or of 32 as if they were. */
-interface Halves {
-  high(row: number): number;
+/** Numbers of 64 bits, or of 32 as if they were: no BigInt for each. */
+class Halves {
+  readonly #words: Int32Array;
+  /** 0: there are none, and all are 0. */
+  readonly #width: 0 | 1 | 2;
+
+  constructor(words: Int32Array, width: 0 | 1 | 2) {
+    this.#words = words;
+    this.#width = width;
+  }
+
+  high(row: number): number {
+    return this.#width === 2 ? this.#words[2 * row + 1]! : this.#width === 1 ? this.#words[row]! : 0;
+  }
+
   /** From 0. */
-  low(row: number): number;
+  low(row: number): number {
+    return this.#width === 2 ? this.#words[2 * row]! >>> 0 : 0;
+  }
 }
+
+const NO_SEQS = new Halves(new Int32Array(0), 0);
+/** Before any. */
+const NOTHING = [-0x8000_0000, 0, -0x8000_0000, 0] as const;
 
 function halvesOf(chunk: DuckDBDataChunk, column: number): Halves {
   const { items } = memoryOf<Items>(chunk.getColumnVector(column));
-  if (items instanceof Int32Array) return { high: (row) => items[row]!, low: () => 0 };
-  const halves = new Int32Array(items.buffer, items.byteOffset, items.length * 2);
-  return { high: (row) => halves[2 * row + 1]!, low: (row) => halves[2 * row]! >>> 0 };
+  if (items instanceof Int32Array) return new Halves(items, 1);
+  return new Halves(new Int32Array(items.buffer, items.byteOffset, items.length * 2), 2);
 }
 
 function namesOf(column: string, spans: StoredSeries[], rows: number): ColumnData {

@@ -21,6 +21,32 @@ export function memoryOf<A extends Items>(vector: DuckDBVector): Memory<A> {
   return vector as unknown as Memory<A>;
 }
 
+/** Of 32 bits: a text's length, then its bytes up to 12, or the first 4 and the address of all. */
+export const WORDS = 4;
+const INLINE_BYTES_MAX = 12;
+const TWO_32 = 2 ** 32;
+
+interface Strings {
+  words: Int32Array;
+  /** Its words are all of it. */
+  isInline(row: number): boolean;
+  /** Of one that isn't inline. */
+  address(row: number): number;
+  text(row: number): string;
+}
+
+/** @param vector of VARCHAR, without nulls. */
+export function stringsOf(vector: DuckDBVector): Strings {
+  const { buffer, byteOffset, byteLength } = (vector as unknown as { dataView: DataView }).dataView;
+  const words = new Int32Array(buffer, byteOffset, byteLength / Int32Array.BYTES_PER_ELEMENT);
+  return {
+    words,
+    isInline: (row) => words[WORDS * row]! <= INLINE_BYTES_MAX,
+    address: (row) => (words[WORDS * row + 2]! >>> 0) + words[WORDS * row + 3]! * TWO_32,
+    text: (row) => String(vector.getItem(row)),
+  };
+}
+
 /** 32 rows to a word, 1 where there is a value; null: every row has one. */
 export function validBits(vector: DuckDBVector): Uint32Array | null {
   const { data, offset } = (vector as unknown as Memory<Items>).validity;
