@@ -101,14 +101,16 @@ function barsOf(
 
 /** Rows that the server has stored can be read; those of other programs, perhaps not. */
 function readAll(records: JsonRecord[], read: (record: JsonRecord) => ToldRow | null): ToldRow[] {
-  return records.flatMap((record) => {
+  const rows: ToldRow[] = [];
+  for (const record of records) {
     try {
-      return read(record) ?? [];
+      const row = read(record);
+      if (row !== null) rows.push(row);
     } catch (error) {
-      if (error instanceof RequestError || error instanceof TimestampError) return [];
-      throw error;
+      if (!(error instanceof RequestError || error instanceof TimestampError)) throw error;
     }
-  });
+  }
+  return rows;
 }
 
 /** Whoever saves may call the stamp as they please; the frame repeats that of the first record. */
