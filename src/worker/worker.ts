@@ -348,6 +348,7 @@ class RunningWorker implements Worker {
       quota: this.#quota,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
+      marketTimezone: settings.marketTimezone,
     });
   }
 
