@@ -7,7 +7,7 @@ import type { BarSpec } from "./bar-spec.ts";
  * A bar is told so long after its end: trades of its last moment are on their way. Those that come
  * later change it, and it is told again.
  */
-export const GRACE_MS = 1_000;
+const GRACE_MS = 1_000;
 /** Buckets that are told when many close at once, after the machine was suspended: the newest. */
 const CLOSED_MAX = 1_000;
 /** Buckets that are looked at for that. */

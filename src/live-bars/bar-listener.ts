@@ -9,14 +9,11 @@ import { barRecord } from "./read-bars.ts";
 /** The type of frames: closed bars, closed ones that changed, one that still runs. */
 export type BarFrameType = "bars" | "updated_bars" | "partial_bars";
 
-/** Why bars have to be asked for: clients are told it. */
-export type BarsGapReason =
-  | "too_many"
-  | "not_kept"
-  | "epoch_changed"
-  | "slow"
-  | "many_deleted"
-  | "unavailable";
+/**
+ * Why bars have to be asked for: clients are told it. `not_told`: an update changed rows, and not
+ * which ones, or of too many bars.
+ */
+export type BarsGapReason = "too_many" | "not_told" | "not_kept" | "epoch_changed" | "slow" | "unavailable";
 
 export interface BarFrame {
   ticker: string;
@@ -36,14 +33,14 @@ export interface BarListener extends Pick<BarsWish, "partialMs" | "emptyBars"> {
   take(frame: BarFrame): void;
 }
 
-export interface At {
+export interface BarsAt {
   ticker: string;
   spec: BarSpec;
   position: number;
   epoch: string;
 }
 
-export function barFrame(at: At, type: BarFrameType, bucket: Bucket, bar: BarValues | null): BarFrame {
+export function barFrame(at: BarsAt, type: BarFrameType, bucket: Bucket, bar: BarValues | null): BarFrame {
   const text = `${head(at, type)},"records":[${barRecord(bucket, bar)}]}`;
   return { ticker: at.ticker, spec: at.spec, type, position: at.position, bucket, bar, text };
 }
@@ -53,7 +50,7 @@ export function barFrame(at: At, type: BarFrameType, bucket: Bucket, bar: BarVal
  *
  * @param from and until in µs, from inclusive; infinite: unbounded.
  */
-export function barsGapFrame(at: At, from: number, until: number, reason: BarsGapReason): BarFrame {
+export function barsGapFrame(at: BarsAt, from: number, until: number, reason: BarsGapReason): BarFrame {
   const bound = (micros: number): string =>
     Number.isFinite(micros) ? `"${toWire(stampOfMicros(micros))}"` : "null";
   const text = `${head(at, "bars_gap")},"start":${bound(from)},"end":${bound(until)},"reason":"${reason}"}`;
@@ -61,7 +58,7 @@ export function barsGapFrame(at: At, from: number, until: number, reason: BarsGa
   return { ticker, spec, type: "bars_gap", position, bucket: null, bar: null, text };
 }
 
-function head({ ticker, spec, position, epoch }: At, type: string): string {
+function head({ ticker, spec, position, epoch }: BarsAt, type: string): string {
   const { timeframe, source, calendar, session } = spec;
   const others = [
     source === "trades" ? "" : `,"source":"${source}"`,

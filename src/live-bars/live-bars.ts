@@ -43,22 +43,23 @@ export interface ListeningToBars {
   leave(): void;
 }
 
-interface Entry {
+interface BarsEntry {
   bars: WatchedBars;
   users: number;
   ready: Promise<void>;
+  leaveTicks(): void;
 }
 
 interface ClockEntry {
   clock: BarClock;
-  entries: Set<Entry>;
+  entries: Set<BarsEntry>;
 }
 
 export class LiveBars {
   readonly #options: LiveBarsOptions;
   readonly #watches: Record<BarSource, TickWatch>;
   /** By ticker, then by the key of the spec. */
-  readonly #entries = new Map<string, Map<string, Entry>>();
+  readonly #entries = new Map<string, Map<string, BarsEntry>>();
   readonly #clocks = new Map<string, ClockEntry>();
   readonly #reads: BarReads;
   readonly #stop = new AbortController();
@@ -75,8 +76,8 @@ export class LiveBars {
         subscriptions,
         type: source === "trades" ? "trade" : "quote",
         touched: (ticker, touched) => this.#touched(ticker, source, touched),
-        // Clients have subscriptions of their own, and are told to connect again.
-        restarted: () => undefined,
+        // Clients are told to connect again; until then they have what is no more.
+        restarted: () => this.#entries.clear(),
       });
     this.#watches = { trades: watchOf("trades"), quotes: watchOf("quotes") };
   }
@@ -120,7 +121,7 @@ export class LiveBars {
     for (const { entries } of this.#clocks.values()) for (const { bars } of entries) bars.stop();
   }
 
-  async #begin(entry: Entry, listener: Listening, since: BarsSince | null): Promise<void> {
+  async #begin(entry: BarsEntry, listener: Listening, since: BarsSince | null): Promise<void> {
     await entry.ready;
     if (listener.hasEnded) return;
     entry.bars.add(listener);
@@ -151,8 +152,8 @@ export class LiveBars {
     }
   }
 
-  #entered(ticker: string, spec: BarSpec): Entry {
-    const ofTicker = this.#entries.get(ticker) ?? new Map<string, Entry>();
+  #entered(ticker: string, spec: BarSpec): BarsEntry {
+    const ofTicker = this.#entries.get(ticker) ?? new Map<string, BarsEntry>();
     let entry = ofTicker.get(spec.key);
     if (entry === undefined) {
       if (this.#size >= WATCHED_BARS_MAX)
@@ -166,7 +167,7 @@ export class LiveBars {
     return entry;
   }
 
-  #opened(ticker: string, spec: BarSpec): Entry {
+  #opened(ticker: string, spec: BarSpec): BarsEntry {
     const { subscriptions, reads } = this.#options;
     let ofClock = this.#clocks.get(spec.key);
     if (ofClock === undefined) {
@@ -182,21 +183,22 @@ export class LiveBars {
       untilDelivered: (position) => this.#untilDelivered(ticker, position),
       enqueue: (watched, isUrgent) => this.#reads.enqueue(watched, isUrgent),
     });
-    const ready = this.#watches[spec.source].enter(ticker).then(() => bars.begin());
+    const ticks = this.#watches[spec.source].enter(ticker);
+    const ready = ticks.ready.then(() => bars.begin());
     ready.catch(() => undefined);
-    const entry = { bars, users: 0, ready };
+    const entry: BarsEntry = { bars, users: 0, ready, leaveTicks: ticks.leave };
     ofClock.entries.add(entry);
     this.#plan();
     return entry;
   }
 
-  #left(ticker: string, spec: BarSpec, entry: Entry): void {
+  #left(ticker: string, spec: BarSpec, entry: BarsEntry): void {
     if (--entry.users > 0) return;
     entry.bars.stop();
     this.#reads.forget(entry.bars);
-    this.#watches[spec.source].leave(ticker);
+    entry.leaveTicks();
     const ofTicker = this.#entries.get(ticker);
-    ofTicker?.delete(spec.key);
+    if (ofTicker?.get(spec.key) === entry) ofTicker.delete(spec.key);
     if (ofTicker?.size === 0) this.#entries.delete(ticker);
     const ofClock = this.#clocks.get(spec.key);
     ofClock?.entries.delete(entry);
@@ -220,6 +222,7 @@ export class LiveBars {
 
   async #look(): Promise<void> {
     for (const ofClock of [...this.#clocks.values()]) {
+      for (const { bars } of ofClock.entries) bars.tellLate();
       let closes = 0;
       for (const close of this.#advance(ofClock)) {
         close();

@@ -10,6 +10,8 @@ import type { StockReader } from "../storage/contract.ts";
 import type { ColumnBatch, WalkPositions } from "../storage/model/columns.ts";
 import type { BarSource } from "./bar-spec.ts";
 
+/** The rest of a record. */
+const NO_TICKS = '"open":null,"high":null,"low":null,"close":null,"volume":0,"vwap":null,"trade_count":0';
 /** Beyond what any database stores. */
 const FIRST_MICROS = Date.parse("1700-01-01T00:00:00Z") * 1_000;
 const LAST_MICROS = Date.parse("2255-01-01T00:00:00Z") * 1_000;
@@ -22,7 +24,7 @@ export interface ReadBars {
   epoch: string;
 }
 
-interface Asked {
+interface BarsAsked {
   ticker: string;
   source: BarSource;
   grid: Grid;
@@ -33,7 +35,7 @@ interface Asked {
 }
 
 /** @throws RequestError 503 */
-export async function readBars(reader: Pick<StockReader, "columns">, asked: Asked): Promise<ReadBars> {
+export async function readBars(reader: Pick<StockReader, "columns">, asked: BarsAsked): Promise<ReadBars> {
   const { ticker, source, grid, signal } = asked;
   const from = Math.max(FIRST_MICROS, asked.from);
   const until = Math.min(LAST_MICROS, asked.until);
@@ -84,8 +86,7 @@ function addQuotes(builder: BarBuilder, { columns }: ColumnBatch): void {
 export function barRecord({ start, end }: { start: number; end: number }, bar: BarValues | null): string {
   const number = (value: number): string => (Number.isFinite(value) ? JSON.stringify(value) : "null");
   const stamps = `"timestamp":"${toWire(stampOfMicros(start))}","end":"${toWire(stampOfMicros(end))}"`;
-  if (bar === null)
-    return `{${stamps},"open":null,"high":null,"low":null,"close":null,"volume":0,"vwap":null,"trade_count":0}`;
+  if (bar === null) return `{${stamps},${NO_TICKS}}`;
   const { open, high, low, close, volume, vwap, count, exactVolume } = bar;
   return (
     `{${stamps},"open":${number(open)},"high":${number(high)},"low":${number(low)}` +

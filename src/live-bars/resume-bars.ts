@@ -26,7 +26,7 @@ export interface BarsSince {
   epoch: string | null;
 }
 
-interface Asked {
+interface ResumeAsked {
   updates: UpdateReader;
   since: BarsSince;
   emptyBars: boolean;
@@ -34,7 +34,7 @@ interface Asked {
 }
 
 /** @throws RequestError 503 */
-export async function resumeBars(bars: WatchedBars, asked: Asked): Promise<BarFrame[]> {
+export async function resumeBars(bars: WatchedBars, asked: ResumeAsked): Promise<BarFrame[]> {
   const { updates, since, emptyBars, signal } = asked;
   const everything = (reason: BarsGapReason): BarFrame[] => [
     bars.gapFrame(Number.NEGATIVE_INFINITY, bars.clock.closedUntil, reason),
@@ -90,7 +90,7 @@ async function changedBefore(
       if (isKept && !matches(filter, update.type)) continue;
       const touched: Touched = isKept ? touchedStamps(update.frame) : EVERYTHING;
       if (!("stamps" in touched)) {
-        if (touched.from < until) return lost(touched.from, isKept ? "many_deleted" : "not_kept");
+        if (touched.from < until) return lost(touched.from, isKept ? "not_told" : "not_kept");
         continue;
       }
       for (const micros of touched.stamps) {

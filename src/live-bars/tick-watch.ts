@@ -3,6 +3,8 @@
  * subscriber as a client is one, so no update is missed. It is always `slow`: updates are delivered
  * to it, and not to a topic.
  */
+
+import { RequestError } from "../protocol/errors.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { SENT } from "../stream/frame-form.ts";
 import type { Subscriber } from "../stream/subscriber.ts";
@@ -12,10 +14,21 @@ import { onlyTypes, type TypeFilter } from "../stream/type-filter.ts";
 import { turn } from "../time/pauses.ts";
 import { EVERYTHING, type Touched, touchedStamps } from "./touched-stamps.ts";
 
-interface WatchedTicker {
+const BEGIN_WAIT_MAX_MS = 10_000;
+const BEGIN_RETRY_MS = 250;
+
+interface WatchedTicks {
+  ticker: string;
   subscription: Subscription;
   users: number;
   ready: Promise<void>;
+}
+
+export interface EnteredTicks {
+  /** Resolves once every later update comes here. */
+  ready: Promise<void>;
+  /** Call it once, also where it has rejected. */
+  leave(): void;
 }
 
 export interface TickWatchOptions {
@@ -34,7 +47,7 @@ export class TickWatch implements Subscriber {
   readonly hearsAlone = true;
   readonly #options: TickWatchOptions;
   readonly #filter: TypeFilter;
-  readonly #tickers = new Map<string, WatchedTicker>();
+  readonly #tickers = new Map<string, WatchedTicks>();
 
   constructor(options: TickWatchOptions) {
     this.#options = options;
@@ -49,26 +62,45 @@ export class TickWatch implements Subscriber {
     return this.#tickers.get(ticker)?.subscription;
   }
 
-  /** Counts one user more, also where it rejects. Resolves once every later update comes here. */
-  enter(ticker: string): Promise<void> {
+  enter(ticker: string): EnteredTicks {
     let watched = this.#tickers.get(ticker);
     if (watched === undefined) {
-      const { subscriptions } = this.#options;
-      const subscription = subscriptions.open(this, ticker, this.#filter);
-      const ready = subscriptions.begin(subscription, { kind: "now" });
-      ready.catch(() => undefined);
-      watched = { subscription, users: 0, ready };
+      const subscription = this.#options.subscriptions.open(this, ticker, this.#filter);
+      watched = { ticker, subscription, users: 0, ready: Promise.resolve() };
       this.#tickers.set(ticker, watched);
+      watched.ready = this.#begin(watched);
+      watched.ready.catch(() => undefined);
     }
     watched.users++;
-    return watched.ready;
+    const entered = watched;
+    return { ready: entered.ready, leave: () => this.#leave(entered) };
   }
 
-  leave(ticker: string): void {
-    const watched = this.#tickers.get(ticker);
-    if (watched === undefined || --watched.users > 0) return;
-    this.#tickers.delete(ticker);
+  #leave(watched: WatchedTicks): void {
+    if (--watched.users > 0) return;
+    if (this.#isCurrent(watched)) this.#tickers.delete(watched.ticker);
     this.#options.subscriptions.leave(watched.subscription);
+  }
+
+  #isCurrent(watched: WatchedTicks): boolean {
+    return this.#tickers.get(watched.ticker) === watched;
+  }
+
+  /** Tries again while the hub or the database is away. */
+  async #begin(watched: WatchedTicks): Promise<void> {
+    const { subscriptions } = this.#options;
+    const deadline = performance.now() + BEGIN_WAIT_MAX_MS;
+    for (;;) {
+      try {
+        await subscriptions.begin(watched.subscription, { kind: "now" });
+        return;
+      } catch (error) {
+        if (!(error instanceof RequestError) || performance.now() > deadline) throw error;
+        await Bun.sleep(BEGIN_RETRY_MS);
+        if (!this.#isCurrent(watched)) return;
+        watched.subscription = subscriptions.open(this, watched.ticker, this.#filter);
+      }
+    }
   }
 
   deliver(ticker: string, { frame }: Update): void {
@@ -79,7 +111,11 @@ export class TickWatch implements Subscriber {
     this.#options.touched(ticker, EVERYTHING);
   }
 
-  recover(): void {}
+  /** Of the time in which it begins. */
+  recover(text: string): void {
+    const { symbol } = JSON.parse(text) as { symbol: string };
+    this.#options.touched(symbol, touchedStamps(text));
+  }
 
   async room(): Promise<void> {
     await turn();
@@ -89,7 +125,7 @@ export class TickWatch implements Subscriber {
     return undefined;
   }
 
-  // Heartbeats and the snapshot after a gap are nobody's here, and while it is slow it has no topic.
+  // Heartbeats and snapshots are nobody's here, and while it is slow it has no topic.
   send(): void {}
   deliverSnapshot(): void {}
   hear(): void {}
@@ -97,6 +133,7 @@ export class TickWatch implements Subscriber {
   unlisten(): void {}
 
   restart(): void {
+    this.#tickers.clear();
     this.#options.restarted();
   }
 }

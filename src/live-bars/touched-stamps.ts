@@ -12,7 +12,7 @@ export type Touched = { stamps: number[] } | { from: number; to: number };
 /** Every stamp that there may be. */
 export const EVERYTHING: Touched = { from: Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY };
 
-/** @param frame of an update of ticks in the log; what can't be understood may concern every stamp. */
+/** @param frame of an update of ticks. What can't be understood may concern every stamp. */
 export function touchedStamps(frame: string): Touched {
   try {
     const read = JSON.parse(frame) as JsonRecord;

@@ -8,21 +8,22 @@ import type { Bucket } from "../calendar/contract.ts";
 import type { StockReader } from "../storage/contract.ts";
 import type { BarClock } from "./bar-clock.ts";
 import {
-  type At,
   type BarFrame,
   type BarListener,
+  type BarsAt,
   type BarsGapReason,
   barFrame,
   barsGapFrame,
 } from "./bar-listener.ts";
 import type { BarSpec } from "./bar-spec.ts";
+import { DIRTY_MAX, DirtyBuckets } from "./dirty-buckets.ts";
 import { barRecord, type ReadBars, readBars } from "./read-bars.ts";
 import type { Touched } from "./touched-stamps.ts";
 
 /** Closed bars that are remembered, so that only those that really changed are told again. */
 const TOLD_MAX = 128;
-/** Closed buckets that wait to be read again. */
-const DIRTY_MAX = 256;
+/** Others are read before the next ones of the same ticker. */
+const READS_AT_A_TURN = 16;
 /** Buckets to come that are known to have ticks; with more, each is read when it closes. */
 const TOUCHED_MAX = 1_000;
 const UNIT_MICROS = { second: 1e6, day: 86_400e6, week: 7 * 86_400e6, month: 31 * 86_400e6 } as const;
@@ -31,7 +32,7 @@ const SKEW_MICROS = 60_000_000;
 /** A look at bounds that a removal names. */
 const RANGE_BUCKETS_MAX = 2_000;
 
-interface Told {
+interface RememberedBar {
   bucket: Bucket;
   record: string;
   isEmpty: boolean;
@@ -57,10 +58,10 @@ export class WatchedBars {
   readonly #begunAt: number;
   /** Buckets that have ended by then may have rows that no update has told. */
   #unknownUntil = Number.POSITIVE_INFINITY;
-  readonly #told = new Map<number, Told>();
+  readonly #told = new Map<number, RememberedBar>();
   /** All closed buckets from here on are in `#told`; of those before, some. */
   #rememberedFrom: number;
-  readonly #dirty = new Map<number, Bucket>();
+  readonly #dirty = new DirtyBuckets();
   /** Starts of buckets that still run, or are to come, with ticks. */
   readonly #touched = new Set<number>();
   /** Whether the bucket that runs may have changed since it was last read. */
@@ -130,8 +131,11 @@ export class WatchedBars {
   }
 
   touch(touched: Touched): void {
-    if ("stamps" in touched) for (const micros of touched.stamps) this.#touchStamp(micros);
-    else this.#touchRange(touched.from, touched.to);
+    const closed = new Map<number, Bucket>();
+    if ("stamps" in touched) for (const micros of touched.stamps) this.#touchStamp(micros, closed);
+    else this.#touchRange(touched.from, touched.to, closed);
+    const tooMany = this.#dirty.add(closed.values());
+    if (tooMany !== null) this.leaveOut(tooMany.from, tooMany.until, "too_many");
     if (this.#dirty.size > 0) this.#options.enqueue(this, false);
     if (this.#isChanged) this.#planPartial();
   }
@@ -141,7 +145,7 @@ export class WatchedBars {
     const isTouched = this.#touched.delete(bucket.start) || bucket.start < this.#unknownUntil;
     this.#isChanged = true;
     if (isTouched) {
-      this.#dirty.set(bucket.start, bucket);
+      this.#dirty.add([bucket]);
       this.#options.enqueue(this, true);
     } else this.#tell(bucket, null, this.#options.place());
   }
@@ -159,34 +163,34 @@ export class WatchedBars {
 
   /** What waits can't be read, now or later. */
   giveUp(): void {
-    const dirty = [...this.#dirty.values()];
-    this.#dirty.clear();
+    const span = this.#dirty.takeAll();
     this.#isChanged = false;
-    if (dirty.length === 0) return;
-    const [from, until] = [
-      Math.min(...dirty.map(({ start }) => start)),
-      Math.max(...dirty.map(({ end }) => end)),
-    ];
-    this.leaveOut(from, until, "unavailable");
+    if (span !== null) this.leaveOut(span.from, span.until, "unavailable");
+  }
+
+  /** Tells what could not be read for long. It is told all the same, once it can be. */
+  tellLate(): void {
+    const span = this.#dirty.late();
+    if (span !== null) this.leaveOut(span.from, span.until, "unavailable");
   }
 
   /** Reads what has to be told. @throws RequestError 503: the same is to be read later. */
   async work(signal: AbortSignal): Promise<void> {
-    for (const bucket of [...this.#dirty.values()].sort((a, b) => a.start - b.start)) {
-      if (signal.aborted) return;
-      this.#dirty.delete(bucket.start);
-      try {
+    const buckets = this.#dirty.takeNewest(READS_AT_A_TURN);
+    try {
+      for (let bucket = buckets.at(-1); bucket !== undefined && !signal.aborted; bucket = buckets.at(-1)) {
         const { found, bar } = await this.#read(bucket, signal);
         this.#tell(bucket, bar, found);
-      } catch (error) {
-        this.#dirty.set(bucket.start, bucket);
-        throw error;
+        buckets.pop();
       }
+    } finally {
+      this.#dirty.add(buckets);
     }
+    if (this.#dirty.size > 0) this.#options.enqueue(this, false);
     if (this.#isPartialDue()) await this.#tellPartial(signal);
   }
 
-  /** Bars that have closed since a time, for a listener that comes back. @throws RequestError 503 */
+  /** Bars that have closed since a time, for who comes back. @throws RequestError 503 */
   async closedSince(from: number, emptyBars: boolean, signal: AbortSignal): Promise<BarFrame[]> {
     const { ticker, spec, clock, reader, untilDelivered } = this.#options;
     const until = clock.closedUntil;
@@ -210,11 +214,12 @@ export class WatchedBars {
     });
   }
 
-  #touchStamp(micros: number): void {
+  /** @param closed gets the bucket if it is closed. */
+  #touchStamp(micros: number, closed: Map<number, Bucket>): void {
     const { clock } = this.#options;
     const bucket = clock.bucketOf(micros);
     if (bucket === null) return;
-    if (clock.isClosed(bucket)) this.#soil(bucket);
+    if (clock.isClosed(bucket)) closed.set(bucket.start, bucket);
     else {
       this.#isChanged = true;
       this.#touched.add(bucket.start);
@@ -224,34 +229,26 @@ export class WatchedBars {
     }
   }
 
-  #touchRange(from: number, to: number): void {
+  #touchRange(from: number, to: number, closed: Map<number, Bucket>): void {
     const { clock } = this.#options;
     this.#isChanged = true;
     // Whatever runs is read when it closes.
     this.#unknownUntil = Math.max(this.#unknownUntil, clock.next()?.end ?? 0);
     for (const { bucket } of this.#told.values())
-      if (bucket.end > from && bucket.start <= to) this.#soil(bucket);
-    if (from < this.#rememberedFrom) this.#touchUnknown(from, Math.min(to, this.#rememberedFrom - 1));
+      if (bucket.end > from && bucket.start <= to) closed.set(bucket.start, bucket);
+    if (from < this.#rememberedFrom) this.#touchUnknown(from, Math.min(to, this.#rememberedFrom - 1), closed);
   }
 
   /** Buckets that aren't remembered: a few are read, many are left to the clients. */
-  #touchUnknown(from: number, to: number): void {
+  #touchUnknown(from: number, to: number, closed: Map<number, Bucket>): void {
     const { clock } = this.#options;
     const isBounded = Number.isFinite(from) && Number.isFinite(to);
     const buckets = isBounded ? [...clock.buckets(from, to + 1, DIRTY_MAX + 1)] : null;
-    if (buckets === null || buckets.length > DIRTY_MAX) this.leaveOut(from, to + 1, "many_deleted");
+    if (buckets === null || buckets.length > DIRTY_MAX) this.leaveOut(from, to + 1, "not_told");
     else
       for (const bucket of buckets)
-        if (bucket.end > from && bucket.start <= to && clock.isClosed(bucket)) this.#soil(bucket);
-  }
-
-  #soil(bucket: Bucket): void {
-    this.#dirty.set(bucket.start, bucket);
-    if (this.#dirty.size <= DIRTY_MAX) return;
-    const starts = [...this.#dirty.keys()];
-    const until = Math.max(...[...this.#dirty.values()].map(({ end }) => end));
-    this.#dirty.clear();
-    this.leaveOut(Math.min(...starts), until, "too_many");
+        if (bucket.end > from && bucket.start <= to && clock.isClosed(bucket))
+          closed.set(bucket.start, bucket);
   }
 
   /** Also bars that have changed, of a listener that comes back. @throws RequestError 503 */
@@ -287,7 +284,7 @@ export class WatchedBars {
     const before = this.#told.get(bucket.start);
     if (before?.record === record) return;
     this.#remember({ bucket, record, isEmpty });
-    const at: At = { ticker, spec, position, epoch };
+    const at: BarsAt = { ticker, spec, position, epoch };
     const isOld = bucket.end <= this.#begunAt;
     for (const listener of this.listeners) {
       const hadOne = before !== undefined ? !before.isEmpty || listener.emptyBars : isOld;
@@ -296,7 +293,7 @@ export class WatchedBars {
     }
   }
 
-  #remember(told: Told): void {
+  #remember(told: RememberedBar): void {
     this.#told.set(told.bucket.start, told);
     if (this.#told.size <= TOLD_MAX) return;
     const oldest = Math.min(...this.#told.keys());

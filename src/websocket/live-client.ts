@@ -225,6 +225,7 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   ended(ticker: string): void {
     if (ticker === ALL_TICKERS) this.#waiting.clear();
     else this.#waiting.dropTicker(ticker);
+    this.#waitingBars.dropTicker(ticker);
   }
 
   narrowed(ticker: string, filter: TypeFilter): void {

@@ -78,6 +78,15 @@ export class WaitingBars {
     return undefined;
   }
 
+  dropTicker(ticker: string): void {
+    for (const [key, frame] of this.#waiting) {
+      if (frame.ticker !== ticker) continue;
+      this.#waiting.delete(key);
+      this.#bytes -= frame.text.length;
+    }
+    for (const [key, { frame }] of this.#dropped) if (frame.ticker === ticker) this.#dropped.delete(key);
+  }
+
   clear(): void {
     this.#waiting.clear();
     this.#dropped.clear();

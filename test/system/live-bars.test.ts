@@ -317,7 +317,7 @@ test("who comes back is told what closed and what changed meanwhile; what can't 
   // Nobody knows which bars a trade of an id was in, but for those that are remembered.
   await command(server.url, "delete_ticks", { ticker: "T", data_type: "trade", ids: ["x"] });
   await waitUntil("the bar is told again", () => live.ofType("updated_bars").length === 2);
-  expect(live.ofType("bars_gap")).toMatchObject([{ start: null, reason: "many_deleted", timeframe: "1s" }]);
+  expect(live.ofType("bars_gap")).toMatchObject([{ start: null, reason: "not_told", timeframe: "1s" }]);
   expect(told(live.frames, "1s").get(at(Math.floor(first / 1_000) * 1_000))).toMatchObject({ close: 2 });
 });
 
