@@ -102,17 +102,19 @@ const MEMBERS: Record<RestTable, (record: JsonRecord) => Members | null> = {
     if (typeof price !== "number") return null;
     const t = timeOf(record.timestamp);
     const text = id === null || id === undefined ? null : String(id);
-    return tradeMembers({ t, price, size: countOf(size), id: text, ...detailsOf(record) });
+    return tradeMembers({ t, price, size: countOf(size), id: text }, detailsOf(record));
   },
   quotes: (record) =>
-    quoteMembers({
-      t: timeOf(record.timestamp),
-      bidPrice: realOf(record.price),
-      bidSize: countOf(record.size),
-      askPrice: realOf(record.ask_price),
-      askSize: countOf(record.ask_size),
-      ...detailsOf(record),
-    }),
+    quoteMembers(
+      {
+        t: timeOf(record.timestamp),
+        bidPrice: realOf(record.price),
+        bidSize: countOf(record.size),
+        askPrice: realOf(record.ask_price),
+        askSize: countOf(record.ask_size),
+      },
+      detailsOf(record),
+    ),
   bars: (record) => barOf(record, timeOf(record.datetime)),
 };
 

@@ -26,7 +26,7 @@ import {
   stampSql,
   valueSql,
 } from "./stored-columns.ts";
-import { type Layout as StoredLayout, StoredOrder } from "./stored-order.ts";
+import { type StoredLayout, StoredOrder } from "./stored-order.ts";
 import { readAllPlaces, readPlaces } from "./update-log.ts";
 
 /** Eight of DuckDB's vectors. */
@@ -34,7 +34,7 @@ const BATCH_ROWS = 16_384;
 /** Rows that are held at once, some 50 MB of five columns. A longer series is read by itself. */
 const RUN_ROWS = 1_000_000;
 
-interface Statement {
+interface ColumnStatement {
   sql: string;
   params: Param[];
 }
@@ -70,6 +70,16 @@ async function positionsIn(session: Session, tickers: readonly string[] | null):
   const position = (ticker: string): [string, number] => [ticker, places.get(storable(ticker))?.seq ?? 0];
   const found = (tickers ?? [...places.keys()]).map(position);
   return { epoch: String(row?.[0]), positions: new Map(found.filter(([, seq]) => seq > 0)) };
+}
+
+/**
+ * Asked once more without a stream, DuckDB says what is wrong. The failure may have ended the
+ * transaction.
+ */
+async function findFailure(session: Session, sql: string, params: Param[]): Promise<void> {
+  await session.run("ROLLBACK").catch(() => null);
+  await session.run("BEGIN TRANSACTION READ ONLY");
+  await session.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`, params);
 }
 
 function refusalOf(error: unknown, { kind, tickers, parts }: ColumnQuery): unknown {
@@ -208,7 +218,7 @@ class Walk {
   }
 
   /** Each is asked for while the one before is taken apart. */
-  async *#chunksOf({ sql, params }: Statement, rows: number): AsyncGenerator<DuckDBDataChunk> {
+  async *#chunksOf({ sql, params }: ColumnStatement, rows: number): AsyncGenerator<DuckDBDataChunk> {
     const snapshot = this.#snapshot;
     let left = rows;
     const result = await snapshot.call((session) => session.stream(sql, params));
@@ -222,9 +232,8 @@ class Walk {
       while (left > 0) {
         const chunk = await ahead;
         if (chunk === null || chunk.rowCount === 0) {
-          // Asked once more without a stream, it says what is wrong.
           this.#query.signal?.throwIfAborted();
-          await snapshot.call((session) => session.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`, params));
+          await snapshot.call((session) => findFailure(session, sql, params));
           throw new Error(`DuckDB ended a result ${left} rows early`);
         }
         left -= chunk.rowCount;
@@ -237,7 +246,7 @@ class Walk {
   }
 
   /** In order. */
-  async #statementOf(run: StoredSeries[]): Promise<Statement> {
+  async #statementOf(run: StoredSeries[]): Promise<ColumnStatement> {
     const params = [...this.#params];
     const isOne = run.length === 1;
     const rows = `${this.#source} AND ${this.#filterOf(run, params)}`;
@@ -254,7 +263,7 @@ class Walk {
   }
 
   /** In no order, with the place of each row's series in the run. */
-  #placedStatement(run: StoredSeries[]): { statement: Statement; layout: StoredLayout } {
+  #placedStatement(run: StoredSeries[]): { statement: ColumnStatement; layout: StoredLayout } {
     const { hasSeq, part } = this.#kind;
     const params = [...this.#params];
     const rows = `${this.#source} AND ${this.#filterOf(run, params)}`;
@@ -389,7 +398,9 @@ function runsOf(series: StoredSeries[]): StoredSeries[][] {
   return runs;
 }
 
-/** By DuckDB: it finds the first rows of many without the others; more rows than that aren't held. */
+/**
+ * By DuckDB: it finds the first rows of many without the others; more rows than that aren't held.
+ */
 function isSorted(run: StoredSeries[]): boolean {
   return run.at(-1)!.isCut === true || rowsOf(run) > RUN_ROWS;
 }

@@ -10,7 +10,7 @@ import { kindOf } from "../model/kinds.ts";
 import { BatchBuilder, type StoredSeries } from "./column-batch.ts";
 import { type Items, memoryOf } from "./vectors.ts";
 
-export interface Layout {
+export interface StoredLayout {
   /** Where a chunk has the stamp, `seq` (null: the kind has none), and the place of the series. */
   stamp: number;
   seq: number | null;
@@ -20,7 +20,7 @@ export interface Layout {
 export class StoredOrder {
   isInOrder = true;
   readonly #query: ColumnQuery;
-  readonly #layout: Layout;
+  readonly #layout: StoredLayout;
   readonly #builder: BatchBuilder;
   readonly #label: StoredSeries;
   /** Of the rows as they came, in order of the walk. */
@@ -32,7 +32,7 @@ export class StoredOrder {
   #rows = 0;
   #whole: ColumnBatch | null = null;
 
-  constructor(query: ColumnQuery, run: StoredSeries[], layout: Layout) {
+  constructor(query: ColumnQuery, run: StoredSeries[], layout: StoredLayout) {
     const rows = run.reduce((sum, series) => sum + series.rows, 0);
     const { part } = kindOf(query.kind);
     const columns = query.columns.filter((column) => column !== "ticker" && column !== part);
