@@ -343,6 +343,7 @@ class RunningWorker implements Worker {
     const { settings } = this.#options;
     return new StreamDoor({
       subscriptions: this.#subscriptions,
+      liveBars: this.#liveBars,
       sockets: this.#sockets,
       addresses: this.#addresses,
       quota: this.#quota,
