@@ -201,6 +201,12 @@ export interface StockReader {
   /** As in TransferReader. */
   tickers(kind: KindName, after: string | null, limit: number): string[] | Promise<string[]>;
   parts(kind: KindName, ticker: string): string[] | Promise<string[]>;
+  /**
+   * Many rows, as in TransferReader: in order of ticker, part, stamp and `seq`. Few walks go on at
+   * once, and none for long: see column-walks.ts.
+   * @throws RequestError 503: too many walk, or the time is over. @throws TransferRowError
+   */
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch>;
   /** The first notes with names in the order of bytes from one up to another, inclusive. */
   notes(from: string, to: string, limit: number): Note[] | Promise<Note[]>;
   /** On disk; null where the database doesn't tell. */

@@ -68,7 +68,6 @@ export interface Driver extends Line {
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
  * - `sql`: other programs can change the database by statements.
- * - `columns`: rows can be read as columns.
  * - `columnSaves`: rows can be saved as columns.
  * - `notes`: it keeps notes, and so the roll-ups of a server.
  */
@@ -82,7 +81,6 @@ export type Capability =
   | "anyDay"
   | "knowsEmpty"
   | "sql"
-  | "columns"
   | "columnSaves"
   | "notes";
 
@@ -152,7 +150,6 @@ const LINES: Line[] = [
     lacks: {
       noticesOthers: "no other program reaches the memory of this one",
       sql: "it takes none",
-      columns: "its rows are lists in memory",
       columnSaves: "its rows are lists in memory",
     },
     place: () => (dir) => `memory:${basename(dir)}`,

@@ -2,6 +2,7 @@
 import type { NoteChange } from "../../src/storage/contract.ts";
 import type { KindName, SeriesRow } from "../../src/storage/model/kinds.ts";
 import type { LoggedSave } from "../../src/storage/save-counts.ts";
+import { compareTexts } from "../../src/storage/series-order.ts";
 import type { NewestUpdate, StoredUpdate } from "../../src/storage/update-contract.ts";
 
 export interface MemoryRow {
@@ -69,7 +70,7 @@ export class MemoryTables {
 
   /** Ascending by stamp, then by `seq`. */
   sorted({ rows }: MemorySeries): MemoryRow[] {
-    return [...rows.values()].sort((a, b) => compare(a.row[0], b.row[0]) || seqIn(a) - seqIn(b));
+    return [...rows.values()].sort((a, b) => compareTexts(a.row[0], b.row[0]) || seqIn(a) - seqIn(b));
   }
 }
 
@@ -80,9 +81,4 @@ export function seriesKey(kind: KindName, ticker: string, part: string | null): 
 
 function seqIn({ row }: MemoryRow): number {
   return Number(row.at(-1));
-}
-
-/** Texts in the order of their bytes, as every engine has them. */
-export function compare(a: string, b: string): number {
-  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

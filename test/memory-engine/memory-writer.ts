@@ -41,7 +41,7 @@ import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { StampTicks } from "../../src/storage/stamp-ticks.ts";
 import { placeTicks } from "../../src/storage/tick-placement.ts";
 import type { LogEntry } from "../../src/storage/update-contract.ts";
-import { type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
+import { type MemoryRow, type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
 
 export class MemoryWriter implements StockWriter {
   readonly #tables: MemoryTables;
@@ -193,8 +193,9 @@ export class MemoryWriter implements StockWriter {
   #saveTicks(save: SaveTicks): SaveOutcome {
     const series = this.#tables.seriesOf("ticks", save.ticker, save.part);
     const stamps = new Map<string, StampTicks>();
+    const stored = Map.groupBy(series.rows.values(), ({ row: [stamp] }) => stamp);
     const ticksOf = (stamp: string): StampTicks => {
-      const ticks = stamps.get(stamp) ?? this.#ticksAt(series, stamp);
+      const ticks = stamps.get(stamp) ?? this.#ticksOf(stored.get(stamp) ?? []);
       stamps.set(stamp, ticks);
       return ticks;
     };
@@ -212,10 +213,10 @@ export class MemoryWriter implements StockWriter {
     return outcome;
   }
 
-  #ticksAt(series: MemorySeries, stamp: string): StampTicks {
+  /** @param stored those of one stamp. */
+  #ticksOf(stored: MemoryRow[]): StampTicks {
     const ticks = new StampTicks();
-    for (const { row } of series.rows.values()) {
-      if (row[0] !== stamp) continue;
+    for (const { row } of stored) {
       const [, price, size, askPrice, askSize, id, extra, seq] = row as TickRow;
       const values = { price, size: countText(size), askPrice, askSize: countText(askSize), id, extra };
       ticks.addStored(seq!, values);

@@ -5,6 +5,7 @@
  */
 import type { DuckDBValue } from "@duckdb/node-api";
 import type { MarketDay } from "../../market/market-day.ts";
+import { RequestError } from "../../protocol/errors.ts";
 import type {
   JsonRows,
   NewestOfPartsQuery,
@@ -14,9 +15,11 @@ import type {
   RowRange,
   StockReader,
 } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf, NOTES_TABLE } from "../model/kinds.ts";
 import { type PiecesSource, RowPieces } from "../row-pieces.ts";
 import type { UpdateReader } from "../update-contract.ts";
+import { readColumns } from "./columns.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { columnsSql, partsSource, type RowSource, rowSource } from "./json-rows.ts";
@@ -73,7 +76,10 @@ export class DuckDbReader implements StockReader {
   readonly updates: UpdateReader;
   readonly #sessions: ReadSessions;
 
+  readonly #file: DuckDbFile;
+
   constructor(file: DuckDbFile, log: UpdateLog) {
+    this.#file = file;
     this.#sessions = new ReadSessions(file);
     this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
@@ -154,6 +160,12 @@ export class DuckDbReader implements StockReader {
 
   parts(kind: KindName, ticker: string): Promise<string[]> {
     return storedParts((sql, params) => this.#rows(sql, params), kind, ticker);
+  }
+
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
+    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
+      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
+    return readColumns(() => this.#file.connect(), query);
   }
 
   async sizeBytes(): Promise<number> {

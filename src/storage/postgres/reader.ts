@@ -1,5 +1,5 @@
 import type { MarketDay } from "../../market/market-day.ts";
-import { unavailable } from "../../protocol/errors.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { within } from "../../time/within.ts";
 import type {
   JsonRows,
@@ -12,6 +12,7 @@ import type {
   StockReader,
 } from "../contract.ts";
 import { rowWithExtra } from "../extra-json.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import {
   type AnswerForm,
   answerColumns,
@@ -26,6 +27,7 @@ import {
 } from "../model/kinds.ts";
 import { RowPieces } from "../row-pieces.ts";
 import { answerSql, rowToWire } from "./answer-columns.ts";
+import { ColumnReader } from "./columns.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { isUnknownToDatabase } from "./errors.ts";
@@ -92,8 +94,11 @@ export class PostgresReader implements StockReader {
   readonly #rangeTexts = new Map<string, string>();
   #probing: Promise<void> | null = null;
 
+  readonly #columns: ColumnReader;
+
   constructor(pool: PostgresPool) {
     this.#pool = pool;
+    this.#columns = new ColumnReader(pool);
     this.updates = new PostgresUpdates(pool);
   }
 
@@ -176,6 +181,12 @@ export class PostgresReader implements StockReader {
 
   parts(kind: KindName, ticker: string): Promise<string[]> {
     return storedParts((sql, params) => this.#run(sql, params), kind, ticker);
+  }
+
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
+    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
+      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
+    return this.#columns.read(query);
   }
 
   sizeBytes(): Promise<number | null> {

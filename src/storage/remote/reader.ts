@@ -1,5 +1,6 @@
 /** A worker's reads, asked of its upstream. */
 import type { MarketDay } from "../../market/market-day.ts";
+import { RequestError } from "../../protocol/errors.ts";
 import { isObject } from "../../protocol/json.ts";
 import type {
   JsonRows,
@@ -11,8 +12,10 @@ import type {
   RowRange,
   StockReader,
 } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { hasExtra, type KindName, kindOf, partName } from "../model/kinds.ts";
 import { readRows } from "./answers.ts";
+import { readColumns } from "./columns.ts";
 import {
   askNewer,
   isPrice,
@@ -114,6 +117,12 @@ export class RemoteReader implements StockReader {
   async tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
     const params = { kind, limit, ...(after === null ? {} : { after }) };
     return textsOf(await askNewer(this.#upstream, "get_tickers", params), "tickers", "get_tickers");
+  }
+
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
+    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
+      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
+    return readColumns(this, query);
   }
 
   async parts(kind: KindName, ticker: string): Promise<string[]> {

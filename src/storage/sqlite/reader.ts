@@ -15,6 +15,7 @@ import type {
   StockReader,
 } from "../contract.ts";
 import { rowWithExtra } from "../extra-json.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import {
   type AnswerForm,
   answerColumns,
@@ -31,6 +32,7 @@ import { OpenedFile } from "../opened-file.ts";
 import { type PiecesSource, RowPieces, type RowsPiece } from "../row-pieces.ts";
 import { WaitingLine } from "../waiting-line.ts";
 import { answerSql, rowToWire } from "./answer-columns.ts";
+import { readColumns } from "./columns.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
@@ -231,6 +233,16 @@ export class SqliteReader implements StockReader {
 
   parts(kind: KindName, ticker: string): string[] {
     return this.#connection.read(() => storedParts(this.#connection.db, kind, ticker));
+  }
+
+  /** On a connection of its own, whose snapshot ends with the walk. */
+  async *columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    const look = (): void => this.file.checkForRead();
+    try {
+      yield* readColumns({ open: () => openReaderConnection(this.#path), look }, query);
+    } catch (error) {
+      throw asUnavailable(error);
+    }
   }
 
   sizeBytes(): number {
