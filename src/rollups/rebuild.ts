@@ -31,6 +31,8 @@ export interface Rebuilt {
   bars: BarsOfTrades;
   /** Where the span was longer than one step may be. */
   rest: Span | null;
+  /** The trades of these times were read. */
+  read: Span;
   /** The ticker's position in the snapshot of the trades; null: not known. */
   position: number | null;
 }
@@ -70,7 +72,8 @@ export async function rebuild(db: RollupDatabase, options: RebuildOptions): Prom
     else changes.push({ series: each, rows, gone: [[gone[0]![0], gone.at(-1)![1]]] });
   }
   const rest = end < hull.until ? { from: end, until: span.until } : null;
-  return { changes, bars, rest, position: walk.position() };
+  const read = { from: hull.from, until: end };
+  return { changes, bars, rest, read, position: walk.position() };
 }
 
 /** @param span `from` inclusive, `until` exclusive. */
@@ -79,19 +82,19 @@ export function tradesIn(
   ticker: string,
   span: Span,
 ): { batches: AsyncIterable<ColumnBatch>; position(): number | null } {
+  let position: number | null = null;
   const query: ColumnQuery = {
     kind: "ticks",
     tickers: [ticker],
-    part: TRADE,
-    from: stampAt(Math.max(span.from, FIRST_MICROS)),
-    to: stampAt(Math.min(span.until - 1, LAST_MICROS)),
+    parts: [TRADE],
+    from: stampOfMicros(Math.max(span.from, FIRST_MICROS)),
+    to: stampOfMicros(Math.min(span.until - 1, LAST_MICROS)),
     columns: TRADE_COLUMNS,
+    onPositions({ positions }) {
+      position = positions.get(ticker) ?? null;
+    },
   };
-  return { batches: db.columns(query), position: () => null };
-}
-
-function stampAt(micros: number): string {
-  return stampOfMicros(micros);
+  return { batches: db.columns(query), position: () => position };
 }
 
 /** In µs: where a bucket of every length ends. All of them divide a day. */
@@ -115,7 +118,7 @@ async function goneIn(
   const batches = db.columns({
     kind: series.kind,
     tickers: [ticker],
-    part: series.part,
+    parts: series.part === null ? null : [series.part],
     from: secondAt(Math.max(span.from, FIRST_MICROS)),
     to: secondAt(Math.min(span.until - MICROS, LAST_MICROS)),
     columns: ["datetime", "extra"],

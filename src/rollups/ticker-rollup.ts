@@ -6,7 +6,7 @@
 import type { Update } from "../storage/update-contract.ts";
 import { type BarsOfTrades, tradesOf } from "./bars-of-trades.ts";
 import { changedSpans, TRADE } from "./changed-spans.ts";
-import { rebuild, type SeriesChange, tradesIn } from "./rebuild.ts";
+import { type Rebuilt, rebuild, type SeriesChange, tradesIn } from "./rebuild.ts";
 import type { RollupDatabase } from "./rollup-database.ts";
 import type { RollupSeries } from "./rules.ts";
 import { ALL_TIME, joinSpans, type Span } from "./spans.ts";
@@ -22,6 +22,15 @@ const FRESH_TRADES_MAX = 200_000;
 /** How long the note may lag where only other updates than trades came. */
 const NOTE_LAG_MS = 30_000;
 
+/** Of a ticker, apart from each other; more are joined. */
+const FRESH_MAX = 256;
+
+interface Change {
+  span: Span;
+  /** Of the newest update that made it. */
+  position: number;
+}
+
 export class TickerRollup {
   readonly ticker: string;
   readonly series: readonly RollupSeries[];
@@ -29,7 +38,9 @@ export class TickerRollup {
   #kept: KeptNote | null = null;
   /** Changes up to this position are in `#fresh`, in the note's todo, or made. */
   #through = 0;
-  #fresh: Span[] = [];
+  #fresh: Change[] = [];
+  /** What the open bars were made of last. */
+  #read: { span: Span; position: number } | null = null;
   /** The newest position that was heard of. */
   #heardTo = 0;
   /** Updates before it haven't come. */
@@ -84,6 +95,7 @@ export class TickerRollup {
   forget(): void {
     this.#kept = null;
     this.#tail = null;
+    this.#read = null;
     this.#fresh = [];
     this.#isMissing = true;
   }
@@ -104,11 +116,26 @@ export class TickerRollup {
     this.#through = update.position;
     if (update.type === TRADE) this.#hasTrades = true;
     const names = this.series.map(({ name }) => name);
-    this.#addSpans(changedSpans(update, names, savedAtMs));
+    this.#addSpans(changedSpans(update, names, savedAtMs), update.position);
   }
 
-  #addSpans(spans: readonly Span[]): void {
-    if (spans.length > 0) this.#fresh = joinSpans([...this.#fresh, ...spans]);
+  #addSpans(spans: readonly Span[], position: number): void {
+    for (const span of spans) this.#fresh.push({ span, position });
+    if (this.#fresh.length <= FRESH_MAX) return;
+    this.#fresh = joinSpans(this.#fresh.map((each) => each.span)).map((span) => ({ span, position }));
+  }
+
+  /** The spans of changes that no step has seen. */
+  #takeFresh(): Span[] {
+    const read = this.#read;
+    const isSeen = ({ span, position }: Change): boolean =>
+      read !== null &&
+      position <= read.position &&
+      span.from >= read.span.from &&
+      span.until <= read.span.until;
+    const fresh = this.#fresh.filter((change) => !isSeen(change));
+    this.#fresh = [];
+    return joinSpans(fresh.map(({ span }) => span));
   }
 
   /**
@@ -119,8 +146,7 @@ export class TickerRollup {
   async step(db: RollupDatabase, saveId: () => string): Promise<void> {
     if (this.#kept === null) await this.#load(db);
     await this.#catchUp(db);
-    const fresh = this.#fresh;
-    this.#fresh = [];
+    const fresh = this.#takeFresh();
     const to = this.#through;
     const { todo } = this.#kept!.note;
     if (fresh.length > 0) await this.#makeFresh(db, { fresh, to, saveId });
@@ -159,14 +185,14 @@ export class TickerRollup {
         // The log no longer has them.
         this.#through = position;
         this.#hasTrades = true;
-        this.#addSpans([ALL_TIME]);
+        this.#addSpans([ALL_TIME], position);
       }
       for (const update of found) {
         // It was heard meanwhile.
         if (update.position <= this.#through) continue;
         if (update.position !== this.#through + 1) {
           this.#hasTrades = true;
-          this.#addSpans([ALL_TIME]);
+          this.#addSpans([ALL_TIME], update.position);
         }
         this.#add(update, update.savedAtMs);
       }
@@ -191,7 +217,8 @@ export class TickerRollup {
       this.#tail = tail;
       return;
     }
-    let newest: BarsOfTrades | null = null;
+    this.#read = null;
+    let newest: Rebuilt | null = null;
     for (const [index, span] of bounded.entries()) {
       const isLast = index === bounded.length - 1;
       const options = { ticker: this.ticker, series: this.series, span, tradesMax: FRESH_TRADES_MAX };
@@ -200,7 +227,7 @@ export class TickerRollup {
       // The position counts once all are made; until then the note says what it said.
       const now = isLast ? { to, todo: joinSpans([...todo, ...rest]) } : { to: this.#kept!.note.to, todo };
       await this.#write(db, { changes: made.changes, ...now, saveId });
-      if (isLast && made.rest === null) newest = made.bars;
+      if (isLast && made.rest === null) newest = made;
     }
     if (bounded.length === 0)
       await this.#write(db, {
@@ -209,15 +236,19 @@ export class TickerRollup {
         todo: joinSpans([...todo, ...rest]),
         saveId,
       });
-    if (newest === null || rest.length > 0 || newest.last === Number.NEGATIVE_INFINITY) return;
-    newest.openEnd();
-    this.#tail = newest;
+    if (newest === null || rest.length > 0 || newest.bars.last === Number.NEGATIVE_INFINITY) return;
+    newest.bars.openEnd();
+    this.#tail = newest.bars;
+    if (newest.position !== null) this.#read = { span: newest.read, position: newest.position };
   }
 
   /** Trades that are later than all of the open bars. */
   async #goOn(db: RollupDatabase, tail: BarsOfTrades, span: Span): Promise<SeriesChange[]> {
-    const walk = tradesIn(db, this.ticker, { from: tail.last + 1, until: tail.endOf(span) });
+    const read = { from: tail.last + 1, until: tail.endOf(span) };
+    const walk = tradesIn(db, this.ticker, read);
     for await (const batch of walk.batches) tail.add(tradesOf(batch));
+    const position = walk.position();
+    this.#read = position === null ? null : { span: read, position };
     return tail.take().map(({ series, rows }) => ({ series, rows, gone: [] }));
   }
 

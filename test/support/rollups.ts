@@ -32,7 +32,14 @@ async function expectedBars(reader: StockReader, ticker: string, interval: strin
 }
 
 function shown(row: Row, interval: string): unknown[] {
-  const names = ["open", "high", "low", "close", "volume", ...(interval === "1hour" ? [] : ["vwap", "trade_count"])];
+  const names = [
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    ...(interval === "1hour" ? [] : ["vwap", "trade_count"]),
+  ];
   const stamp = String(row.datetime).replace("T", " ").slice(0, 19);
   return [stamp, ...names.map((name) => row[name] ?? null)];
 }
