@@ -6,6 +6,7 @@
  * connected. It is always `slow`, so updates are delivered to it and not to a topic.
  */
 import type { Update } from "../storage/update-contract.ts";
+import { SENT } from "../stream/frame-form.ts";
 import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
@@ -60,6 +61,8 @@ export interface SharedWatchOptions {
 export class SharedWatch implements Subscriber, Beginner {
   readonly open = true;
   readonly slow = true;
+  readonly form = SENT;
+  readonly hearsAlone = true;
   readonly #options: SharedWatchOptions;
   readonly #start: Beginning["start"];
   readonly #watched = new Map<string, WatchedTicker>();
@@ -73,6 +76,10 @@ export class SharedWatch implements Subscriber, Beginner {
 
   get subscriptions(): Iterable<Subscription> {
     return [...this.#watched.values()].map(({ subscription }) => subscription);
+  }
+
+  subscriptionTo(ticker: string): Subscription | undefined {
+    return this.#watched.get(ticker)?.subscription;
   }
 
   /**

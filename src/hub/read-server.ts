@@ -190,7 +190,7 @@ export class ReadServer {
   /** @param also what the first piece tells beside. */
   async #sendNext(
     id: number,
-    also: () => Pick<Piece, "rows" | "changed" | "positions"> = () => ({}),
+    also: () => Pick<PieceMessage, "rows" | "changed" | "positions"> = () => ({}),
   ): Promise<void> {
     const unfinished = this.#unfinished.get(id);
     const next = await nextOf(unfinished);
@@ -217,7 +217,7 @@ export class ReadServer {
   }
 }
 
-type Piece = ReadToWorker & { type: "piece" };
+type PieceMessage = ReadToWorker & { type: "piece" };
 
 /** Null at the end; undefined: there is no answer any more. */
 async function nextOf(

@@ -7,7 +7,10 @@ import type { UpdateReader } from "../storage/update-contract.ts";
 
 export const OF_UPDATES = "updates.";
 
-/** How an answer is sent: rows and columns in pieces, updates with their frames attached, a map as entries. */
+/**
+ * How an answer is sent: rows and columns in pieces, updates with their frames attached, a map as
+ * entries.
+ */
 type Crossing = "rows" | "columns" | "value" | "map" | "updates";
 
 /** A method of the reader, or one of `reader.updates`, some of which have the same names. */

@@ -3,7 +3,7 @@
  * their arrays behind it. The widest values come first and nulls last, so that each array begins
  * where its type may.
  */
-import type { ColumnBatch, ColumnData } from "../storage/model/columns.ts";
+import type { ColumnArray, ColumnBatch, ColumnData } from "../storage/model/columns.ts";
 
 export interface SentColumn {
   name: string;
@@ -22,13 +22,11 @@ const ARRAYS = {
   text: Int32Array,
 } as const satisfies Record<ColumnData["type"], unknown>;
 
-type Values = Float64Array | BigInt64Array | Int32Array;
-
 const WIDTHS = [8, 4] as const;
 
 export function sentColumns({ rows, columns }: ColumnBatch): { told: SentColumn[]; bytes: Uint8Array[] } {
   const told: SentColumn[] = [];
-  const values: Values[] = [];
+  const values: ColumnArray[] = [];
   const masks: Uint8Array[] = [];
   for (const [name, data] of columns) {
     values.push(data.type === "text" ? data.codes : data.values);
@@ -36,7 +34,7 @@ export function sentColumns({ rows, columns }: ColumnBatch): { told: SentColumn[
     const shared = { name, type: data.type, rows, hasNulls: data.nulls !== null };
     told.push(data.type === "text" ? { ...shared, dictionary: data.dictionary } : shared);
   }
-  const ofWidth = (width: number): Values[] =>
+  const ofWidth = (width: number): ColumnArray[] =>
     values.filter(({ BYTES_PER_ELEMENT }) => BYTES_PER_ELEMENT === width);
   const bytes = WIDTHS.flatMap(ofWidth).map(
     ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
@@ -64,7 +62,7 @@ export function receivedColumns(told: readonly SentColumn[], bytes: Uint8Array<A
     at += size;
     return at - size;
   };
-  const values = new Map<SentColumn, Values>();
+  const values = new Map<SentColumn, ColumnArray>();
   for (const width of WIDTHS)
     for (const column of told) {
       const { type, rows } = column;
