@@ -9,7 +9,7 @@ import { stampOfMicros } from "../market/stamp-micros.ts";
 import type { ColumnBatch } from "../storage/model/columns.ts";
 import type { SeriesRow } from "../storage/model/kinds.ts";
 import type { RollupSeries } from "./rules.ts";
-import { alignedTo, type Span } from "./spans.ts";
+import { alignedTo, type TimeSpan } from "./spans.ts";
 
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 /** What bars are made of. */
@@ -21,13 +21,13 @@ const COUNT_END = 2n ** 63n;
 class OpenSeries {
   readonly series: RollupSeries;
   /** Trades outside of it are of buckets that aren't made. */
-  span: Span;
+  span: TimeSpan;
   readonly #bar = new RunningBar();
   #rows: SeriesRow[] = [];
   /** The open bar has trades that no row shows. */
   #isChanged = false;
 
-  constructor(series: RollupSeries, span: Span) {
+  constructor(series: RollupSeries, span: TimeSpan) {
     this.series = series;
     this.span = span;
   }
@@ -70,16 +70,25 @@ export class BarsOfTrades {
   last = Number.NEGATIVE_INFINITY;
 
   /** @param span every bucket that has something of it is made. */
-  constructor(series: readonly RollupSeries[], span: Span) {
+  constructor(series: readonly RollupSeries[], span: TimeSpan) {
     this.#series = series.map((each) => new OpenSeries(each, alignedTo(each.micros, span)));
   }
 
   /** What trades it needs. */
-  get hull(): Span {
+  get hull(): TimeSpan {
     return {
       from: Math.min(...this.#series.map(({ span }) => span.from)),
       until: Math.max(...this.#series.map(({ span }) => span.until)),
     };
+  }
+
+  /** From here to `madeUntil`, the buckets of every length are made. */
+  get madeFrom(): number {
+    return Math.max(...this.#series.map(({ span }) => span.from));
+  }
+
+  get madeUntil(): number {
+    return Math.min(...this.#series.map(({ span }) => span.until));
   }
 
   add(trades: TradeRows): void {
@@ -87,7 +96,7 @@ export class BarsOfTrades {
     this.last = trades.micros.at(-1) ?? this.last;
   }
 
-  take(): { series: RollupSeries; span: Span; rows: SeriesRow[] }[] {
+  take(): { series: RollupSeries; span: TimeSpan; rows: SeriesRow[] }[] {
     return this.#series.map((each) => ({ series: each.series, span: each.span, rows: each.take() }));
   }
 
@@ -97,7 +106,7 @@ export class BarsOfTrades {
   }
 
   /** The end of the buckets that a span ends in. */
-  endOf(span: Span): number {
+  endOf(span: TimeSpan): number {
     return Math.max(...this.#series.map(({ series }) => alignedTo(series.micros, span).until));
   }
 }

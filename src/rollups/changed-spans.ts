@@ -8,11 +8,11 @@ import { BAR_DELETE, TICKER_RENAME, tickDeleteType } from "../protocol/frames.ts
 import { foldNames, isObject, type JsonRecord } from "../protocol/json.ts";
 import { ALL_PARTS } from "../storage/edits.ts";
 import type { Update } from "../storage/update-contract.ts";
-import { ALL_TIME, type Span } from "./spans.ts";
+import { ALL_TIME, type TimeSpan } from "./spans.ts";
 
 export const TRADE = "trade";
-const NONE: readonly Span[] = [];
-const EVERYTHING: readonly Span[] = [ALL_TIME];
+const NONE: readonly TimeSpan[] = [];
+const EVERYTHING: readonly TimeSpan[] = [ALL_TIME];
 
 /** What a record may have instead of a stamp. */
 const NOW = ["now", "today"];
@@ -27,7 +27,7 @@ export function changedSpans(
   { type, frame }: Pick<Update, "type" | "frame">,
   intervals: readonly string[],
   savedAtMs: number,
-): readonly Span[] {
+): readonly TimeSpan[] {
   switch (type) {
     case TRADE:
       return spanOfTrades(dataOf(frame), savedAtMs);
@@ -62,7 +62,7 @@ function dataOf(frame: string): JsonRecord | null {
  * The frame doesn't always name the member that holds the stamps. It is one of those that hold the
  * stamp of the first record, which the frame tells; the span is that of all of them together.
  */
-function spanOfTrades(data: JsonRecord | null, savedAtMs: number): readonly Span[] {
+function spanOfTrades(data: JsonRecord | null, savedAtMs: number): readonly TimeSpan[] {
   if (data === null || !Array.isArray(data.payload)) return EVERYTHING;
   const records = data.payload as JsonRecord[];
   if (records.length === 0 || !records.every(isObject)) return EVERYTHING;
@@ -80,7 +80,7 @@ function spanOfTrades(data: JsonRecord | null, savedAtMs: number): readonly Span
 }
 
 /** Null: some record has no stamp there, so it isn't the member that was stored. */
-function spanOfMember(records: readonly JsonRecord[], name: string, savedAtMs: number): Span | null {
+function spanOfMember(records: readonly JsonRecord[], name: string, savedAtMs: number): TimeSpan | null {
   let from = Number.POSITIVE_INFINITY;
   let until = Number.NEGATIVE_INFINITY;
   for (const record of records) {
@@ -106,7 +106,7 @@ function microsOf(value: unknown): number {
   }
 }
 
-function spanOfRemoval(data: JsonRecord | null): readonly Span[] {
+function spanOfRemoval(data: JsonRecord | null): readonly TimeSpan[] {
   if (data === null) return EVERYTHING;
   const from = data.start === null ? Number.NEGATIVE_INFINITY : microsOfStamp(String(data.start));
   const last = data.end === null ? Number.POSITIVE_INFINITY : microsOfStamp(String(data.end));

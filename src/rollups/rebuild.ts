@@ -1,4 +1,7 @@
-/** Makes the bars of a span anew from stored trades, and finds which stored ones have none any more. */
+/**
+ * Makes the bars of a span anew from stored trades, and finds which stored ones have no trades any
+ * more.
+ */
 import { microsOf } from "../analysis/numbers.ts";
 import { isMadeByRollup } from "../market/rollup-mark.ts";
 import { microsOfStamp, stampOfMicros } from "../market/stamp-micros.ts";
@@ -8,7 +11,7 @@ import { BarsOfTrades, TRADE_COLUMNS, tradesBefore, tradesOf } from "./bars-of-t
 import { TRADE } from "./changed-spans.ts";
 import type { RollupDatabase } from "./rollup-database.ts";
 import type { RollupSeries } from "./rules.ts";
-import type { Span } from "./spans.ts";
+import { alignedTo, type TimeSpan } from "./spans.ts";
 
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 const MICROS = 1e6;
@@ -30,9 +33,9 @@ export interface Rebuilt {
   changes: SeriesChange[];
   bars: BarsOfTrades;
   /** Where the span was longer than one step may be. */
-  rest: Span | null;
-  /** The trades of these times were read. */
-  read: Span;
+  rest: TimeSpan | null;
+  /** Of these times, every bar of every length was made of the trades that were read. */
+  made: TimeSpan;
   /** The ticker's position in the snapshot of the trades; null: not known. */
   position: number | null;
 }
@@ -40,16 +43,19 @@ export interface Rebuilt {
 export interface RebuildOptions {
   ticker: string;
   series: readonly RollupSeries[];
-  span: Span;
+  span: TimeSpan;
   /** After so many trades it ends with the bucket, if that isn't the last. */
   tradesMax: number;
+  /** Later trades are to go on from the bars: all lengths are made up to the same end. */
+  isNewest?: boolean;
 }
 
 export async function rebuild(db: RollupDatabase, options: RebuildOptions): Promise<Rebuilt> {
-  const { ticker, series, span, tradesMax } = options;
-  const bars = new BarsOfTrades(series, span);
-  const { hull } = bars;
+  const { ticker, series, span, tradesMax, isNewest = false } = options;
   const step = commonStep(series);
+  const until = isNewest ? alignedTo(step, span).until : span.until;
+  const bars = new BarsOfTrades(series, { from: span.from, until });
+  const { hull } = bars;
   const walk = tradesIn(db, ticker, hull);
   let end = hull.until;
   let count = 0;
@@ -66,21 +72,23 @@ export async function rebuild(db: RollupDatabase, options: RebuildOptions): Prom
   }
   const changes: SeriesChange[] = [];
   for (const { series: each, span: own, rows } of bars.take()) {
-    const made = { from: own.from, until: Math.min(own.until, end) };
-    const gone = isFull(each, made, rows) ? [] : await goneIn(db, ticker, { series: each, span: made, rows });
+    const whole = { from: own.from, until: Math.min(own.until, end) };
+    const gone = isFull(each, whole, rows)
+      ? []
+      : await goneIn(db, ticker, { series: each, span: whole, rows });
     if (gone.length <= GONE_MAX) changes.push({ series: each, rows, gone });
     else changes.push({ series: each, rows, gone: [[gone[0]![0], gone.at(-1)![1]]] });
   }
   const rest = end < hull.until ? { from: end, until: span.until } : null;
-  const read = { from: hull.from, until: end };
-  return { changes, bars, rest, read, position: walk.position() };
+  const made = { from: bars.madeFrom, until: Math.min(end, bars.madeUntil) };
+  return { changes, bars, rest, made, position: walk.position() };
 }
 
 /** @param span `from` inclusive, `until` exclusive. */
 export function tradesIn(
   db: RollupDatabase,
   ticker: string,
-  span: Span,
+  span: TimeSpan,
 ): { batches: AsyncIterable<ColumnBatch>; position(): number | null } {
   let position: number | null = null;
   const query: ColumnQuery = {
@@ -105,7 +113,7 @@ function commonStep(series: readonly RollupSeries[]): number {
 }
 
 /** Every bucket has a bar, so none is gone. */
-function isFull({ micros }: RollupSeries, { from, until }: Span, rows: readonly SeriesRow[]): boolean {
+function isFull({ micros }: RollupSeries, { from, until }: TimeSpan, rows: readonly SeriesRow[]): boolean {
   return (until - from) / micros === rows.length;
 }
 
@@ -113,7 +121,7 @@ function isFull({ micros }: RollupSeries, { from, until }: Span, rows: readonly 
 async function goneIn(
   db: RollupDatabase,
   ticker: string,
-  { series, span, rows }: { series: RollupSeries; span: Span; rows: readonly SeriesRow[] },
+  { series, span, rows }: { series: RollupSeries; span: TimeSpan; rows: readonly SeriesRow[] },
 ): Promise<[string, string][]> {
   const batches = db.columns({
     kind: series.kind,

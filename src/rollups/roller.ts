@@ -26,7 +26,7 @@ const LOOK_MS = 1_000;
 /** Comparing the positions of all tickers takes at most one in so much of the time. */
 const LOOK_SHARE = 20;
 /** Tickers with roll-ups; of further ones there are none. */
-export const ROLLUP_TICKERS_MAX = 100_000;
+const ROLLUP_TICKERS_MAX = 100_000;
 /** Tickers whose newest bars are kept open in memory, some kB each. */
 const TAILS_MAX = 10_000;
 /** A ticker is forgotten when it has been done for so long. */
@@ -326,7 +326,7 @@ export class Roller {
         if (name === from) continue;
         const ticker = tickerOfNote(name);
         const note = readNote(text);
-        const intervals = this.#rules.of(ticker).map((series) => series.name);
+        const intervals = this.#rules.of(ticker).map((series) => series.label);
         const isKnown = note?.epoch === epoch && intervals.every((each) => note.intervals.includes(each));
         if (isKnown && note.todo.length === 0 && this.#done.size < ROLLUP_TICKERS_MAX)
           this.#done.set(ticker, note.to);

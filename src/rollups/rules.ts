@@ -2,7 +2,7 @@
  * Which bars are rolled up: those of `--rollup` for every ticker, and those of rules that the
  * database keeps, each for the tickers of a pattern.
  */
-import { parseRollupLength } from "../calendar/rollup-interval.ts";
+import { parseRollupLength } from "../calendar/rollup-length.ts";
 import { isCheckTicker } from "../market/check-ticker.ts";
 import { isObject } from "../protocol/json.ts";
 
@@ -18,6 +18,8 @@ export interface RollupRule {
   tickers: string;
   /** Names of lengths, the shortest first. */
   intervals: string[];
+  /** How often its bars were to be made anew; absent: never. */
+  remade?: number | undefined;
 }
 
 /** A series of bars that a ticker gets. */
@@ -26,15 +28,18 @@ export interface RollupSeries {
   kind: "hourly" | "interval";
   part: string | null;
   micros: number;
+  /** Of what the bars of a ticker have been made by: another one means to make them anew. */
+  label: string;
+  remade: number;
 }
 
 export class RollupRules {
   readonly #rules: { isOf(ticker: string): boolean; series: RollupSeries[] }[];
 
   constructor(rules: readonly RollupRule[]) {
-    this.#rules = rules.map(({ tickers, intervals }) => ({
+    this.#rules = rules.map(({ tickers, intervals, remade }) => ({
       isOf: matcherOf(tickers),
-      series: intervals.map(seriesOf),
+      series: intervals.map((interval) => seriesOf(interval, remade)),
     }));
   }
 
@@ -47,15 +52,23 @@ export class RollupRules {
     const found = new Map<string, RollupSeries>();
     if (!ticker.isWellFormed() || isCheckTicker(ticker)) return [];
     for (const { isOf, series } of this.#rules)
-      if (isOf(ticker)) for (const each of series) found.set(each.name, each);
+      if (isOf(ticker))
+        for (const each of series) found.set(each.name, laterMade(each, found.get(each.name)));
     return [...found.values()].sort((a, b) => a.micros - b.micros);
   }
 }
 
-export function seriesOf(interval: string): RollupSeries {
-  const { name, seconds } = parseRollupLength(interval, "interval");
+/** @throws CalendarError */
+export function seriesOf(interval: string, remade = 0): RollupSeries {
+  const { name, seconds } = parseRollupLength(interval, "intervals");
   const kind = name === "hourly" ? "hourly" : "interval";
-  return { name, kind, part: kind === "hourly" ? null : name, micros: seconds * 1e6 };
+  const label = remade === 0 ? name : `${name} ${remade}`;
+  return { name, kind, part: kind === "hourly" ? null : name, micros: seconds * 1e6, label, remade };
+}
+
+/** Several rules may name a length. */
+function laterMade(series: RollupSeries, other: RollupSeries | undefined): RollupSeries {
+  return other !== undefined && other.remade > series.remade ? other : series;
 }
 
 /** @param note null: there is none. Rules that can't be read are left out. */

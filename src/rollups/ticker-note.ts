@@ -3,7 +3,7 @@
  * it, and is refused where it isn't as it was read: so of two that write at once, one is undone.
  */
 import { isObject } from "../protocol/json.ts";
-import type { Span } from "./spans.ts";
+import type { TimeSpan } from "./spans.ts";
 
 const PREFIX = "rollup/";
 /** No name of a note of a ticker comes after it. */
@@ -16,10 +16,10 @@ export interface TickerNote {
   epoch: string;
   /** The bars have what the updates up to this position have changed, but for `todo`. */
   to: number;
-  /** The lengths that were rolled up. */
+  /** Labels of the series that were made. */
   intervals: string[];
   /** What has to be made yet. */
-  todo: Span[];
+  todo: TimeSpan[];
 }
 
 export function noteName(ticker: string): string {

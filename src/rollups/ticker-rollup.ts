@@ -9,7 +9,7 @@ import { changedSpans, TRADE } from "./changed-spans.ts";
 import { type Rebuilt, rebuild, type SeriesChange, tradesIn } from "./rebuild.ts";
 import type { RollupDatabase } from "./rollup-database.ts";
 import type { RollupSeries } from "./rules.ts";
-import { ALL_TIME, joinSpans, type Span } from "./spans.ts";
+import { ALL_TIME, joinSpans, type TimeSpan } from "./spans.ts";
 import { noteName, readNote } from "./ticker-note.ts";
 import { type KeptNote, writeChanges } from "./write-changes.ts";
 
@@ -25,8 +25,8 @@ const NOTE_LAG_MS = 30_000;
 /** Of a ticker, apart from each other; more are joined. */
 const FRESH_MAX = 256;
 
-interface Change {
-  span: Span;
+interface TradeChange {
+  span: TimeSpan;
   /** Of the newest update that made it. */
   position: number;
 }
@@ -38,9 +38,9 @@ export class TickerRollup {
   #kept: KeptNote | null = null;
   /** Changes up to this position are in `#fresh`, in the note's todo, or made. */
   #through = 0;
-  #fresh: Change[] = [];
+  #fresh: TradeChange[] = [];
   /** What the open bars were made of last. */
-  #read: { span: Span; position: number } | null = null;
+  #read: { span: TimeSpan; position: number } | null = null;
   /** The newest position that was heard of. */
   #heardTo = 0;
   /** Updates before it haven't come. */
@@ -119,16 +119,16 @@ export class TickerRollup {
     this.#addSpans(changedSpans(update, names, savedAtMs), update.position);
   }
 
-  #addSpans(spans: readonly Span[], position: number): void {
+  #addSpans(spans: readonly TimeSpan[], position: number): void {
     for (const span of spans) this.#fresh.push({ span, position });
     if (this.#fresh.length <= FRESH_MAX) return;
     this.#fresh = joinSpans(this.#fresh.map((each) => each.span)).map((span) => ({ span, position }));
   }
 
   /** The spans of changes that no step has seen. */
-  #takeFresh(): Span[] {
+  #takeFresh(): TimeSpan[] {
     const read = this.#read;
-    const isSeen = ({ span, position }: Change): boolean =>
+    const isSeen = ({ span, position }: TradeChange): boolean =>
       read !== null &&
       position <= read.position &&
       span.from >= read.span.from &&
@@ -160,7 +160,7 @@ export class TickerRollup {
     const [epoch, notes] = await Promise.all([updates.epoch(), db.reader.notes(name, name, 1)]);
     const text = notes[0]?.[1] ?? null;
     const stored = readNote(text);
-    const intervals = this.series.map((each) => each.name);
+    const intervals = this.series.map(({ label }) => label);
     const isKnown = stored?.epoch === epoch && intervals.every((each) => stored.intervals.includes(each));
     // The position first: the trades that are read after it have all that it has.
     const { position } = await updates.newest(this.ticker);
@@ -203,7 +203,7 @@ export class TickerRollup {
 
   async #makeFresh(
     db: RollupDatabase,
-    { fresh, to, saveId }: { fresh: Span[]; to: number; saveId(): string },
+    { fresh, to, saveId }: { fresh: TimeSpan[]; to: number; saveId(): string },
   ): Promise<void> {
     const { todo } = this.#kept!.note;
     // What has no bounds comes after what has.
@@ -221,7 +221,13 @@ export class TickerRollup {
     let newest: Rebuilt | null = null;
     for (const [index, span] of bounded.entries()) {
       const isLast = index === bounded.length - 1;
-      const options = { ticker: this.ticker, series: this.series, span, tradesMax: FRESH_TRADES_MAX };
+      const options = {
+        ticker: this.ticker,
+        series: this.series,
+        span,
+        tradesMax: FRESH_TRADES_MAX,
+        isNewest: isLast,
+      };
       const made = await rebuild(db, options);
       if (made.rest !== null) rest.push(made.rest);
       // The position counts once all are made; until then the note says what it said.
@@ -239,11 +245,11 @@ export class TickerRollup {
     if (newest === null || rest.length > 0 || newest.bars.last === Number.NEGATIVE_INFINITY) return;
     newest.bars.openEnd();
     this.#tail = newest.bars;
-    if (newest.position !== null) this.#read = { span: newest.read, position: newest.position };
+    if (newest.position !== null) this.#read = { span: newest.made, position: newest.position };
   }
 
   /** Trades that are later than all of the open bars. */
-  async #goOn(db: RollupDatabase, tail: BarsOfTrades, span: Span): Promise<SeriesChange[]> {
+  async #goOn(db: RollupDatabase, tail: BarsOfTrades, span: TimeSpan): Promise<SeriesChange[]> {
     const read = { from: tail.last + 1, until: tail.endOf(span) };
     const walk = tradesIn(db, this.ticker, read);
     for await (const batch of walk.batches) tail.add(tradesOf(batch));
@@ -263,9 +269,14 @@ export class TickerRollup {
 
   async #write(
     db: RollupDatabase,
-    { changes, to, todo, saveId }: { changes: SeriesChange[]; to: number; todo: Span[]; saveId(): string },
+    {
+      changes,
+      to,
+      todo,
+      saveId,
+    }: { changes: SeriesChange[]; to: number; todo: TimeSpan[]; saveId(): string },
   ): Promise<void> {
-    const intervals = this.series.map(({ name }) => name);
+    const intervals = this.series.map(({ label }) => label);
     this.#kept = await writeChanges(db, {
       ticker: this.ticker,
       changes,

@@ -1,4 +1,4 @@
-/** Roll-ups over a database without a server, and what they must be. */
+/** What roll-ups must be: that of the stored trades. */
 import { expect } from "bun:test";
 import { BarBuilder } from "../../src/analysis/bar-builder.ts";
 import { openGrid } from "../../src/calendar/open-grid.ts";
@@ -7,13 +7,45 @@ import { microsOfStamp, stampOfMicros } from "../../src/market/stamp-micros.ts";
 import { seriesOf } from "../../src/rollups/rules.ts";
 import type { StockReader } from "../../src/storage/contract.ts";
 import { type Row, rowsOf } from "./answered.ts";
+import type { RunningServer } from "./server.ts";
+
+const WAIT_MAX_MS = 60_000;
+
+/** Where stored rows are read. */
+export interface StoredRows {
+  trades(ticker: string): Promise<Row[]>;
+  bars(ticker: string, interval: string): Promise<Row[]>;
+}
+
+export function rowsOfReader(reader: StockReader): StoredRows {
+  const all = { from: null, to: null };
+  return {
+    trades: (ticker) => rowsOf(reader.rows({ kind: "ticks", ticker, part: "trade", ...all })),
+    bars: (ticker, interval) => storedBars(reader, ticker, interval),
+  };
+}
+
+export function rowsOfServer(server: Pick<RunningServer, "command">): StoredRows {
+  const ask = async (command: string, params: Record<string, unknown>): Promise<Row[]> => {
+    const { status, body } = await server.command<{ data: Row[] }>(command, params);
+    if (status === 404) return [];
+    expect({ command, status, body: status === 200 ? null : body }).toEqual({
+      command,
+      status: 200,
+      body: null,
+    });
+    return body.data;
+  };
+  return {
+    trades: (ticker) => ask("get_realtime_data", { ticker, data_type: "trade" }),
+    bars: (ticker, interval) => ask("get_stock_data", { ticker, interval }),
+  };
+}
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
 /** The bars of a ticker, made at once of its stored trades. */
-async function expectedBars(reader: StockReader, ticker: string, interval: string): Promise<unknown[]> {
-  const range = { kind: "ticks", ticker, part: "trade", from: null, to: null } as const;
-  const trades = await rowsOf(reader.rows(range));
+function barsOf(trades: Row[], interval: string): unknown[] {
   const builder = new BarBuilder(openGrid({ timeframe: parseTimeframe(interval) }));
   for (const { timestamp, price, size } of trades)
     builder.addTrade(
@@ -50,16 +82,32 @@ export async function storedBars(reader: StockReader, ticker: string, interval: 
   return rowsOf(reader.rows({ kind, part, ticker, from: null, to: null, withExtra: true }));
 }
 
-/** Of each ticker and length: the stored bars that a roll-up made, and those that it should have. */
-export async function expectRollups(
-  reader: StockReader,
+/** Of each ticker and length: the stored bars are those of its trades, or become so. */
+export async function becomeRight(
+  rows: StoredRows,
+  tickers: readonly string[],
+  intervals: readonly string[],
+): Promise<void> {
+  const deadline = performance.now() + WAIT_MAX_MS;
+  for (;;) {
+    try {
+      return await expectRollups(rows, tickers, intervals);
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await Bun.sleep(100);
+    }
+  }
+}
+
+async function expectRollups(
+  rows: StoredRows,
   tickers: readonly string[],
   intervals: readonly string[],
 ): Promise<void> {
   for (const ticker of tickers) {
     for (const interval of intervals) {
-      const stored = await storedBars(reader, ticker, interval);
-      const expected = await expectedBars(reader, ticker, interval);
+      const stored = await rows.bars(ticker, interval);
+      const expected = barsOf(await rows.trades(ticker), interval);
       expect({ ticker, interval, bars: stored.map((row) => shown(row, interval)) }).toEqual({
         ticker,
         interval,
