@@ -26,6 +26,7 @@ const ORDER = [
   "replay",
   "rollups",
   "commands",
+  "live-bars",
   "websocket",
   "alpaca",
   "http",

@@ -1,7 +1,7 @@
 /**
- * Durable saves of one trade each, by a server that keeps roll-ups and one that keeps none. Bars are
- * made beside the saves: what they cost is the work of their worker, and their commits. How late
- * they are is told by the time from the end of the load until all are made.
+ * Durable saves of one trade each, by a server that keeps roll-ups and one that keeps none. Bars
+ * are made beside the saves: what they cost is the work of their worker, and their commits. How
+ * late they are is told by the time from the end of the load until all are made.
  */
 import {
   type BenchContext,

@@ -3,6 +3,7 @@ import { STREAM_PATHS } from "../alpaca/stream-door.ts";
 import { sqlOverGet } from "../commands/execute-sql.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
+import { ALPACA_ROUTE } from "./alpaca-routes.ts";
 import type { Call } from "./call.ts";
 import { runCommand } from "./command-request.ts";
 import { eventStream } from "./event-stream.ts";
@@ -43,6 +44,7 @@ export const ROUTES: readonly Route[] = [
     answer: sql,
   },
   ...V1_ROUTES,
+  ALPACA_ROUTE,
 ];
 
 async function command(call: Call): Promise<Response> {
