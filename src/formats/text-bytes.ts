@@ -1,4 +1,4 @@
-/** Text that is written as bytes: a string for each cell, and one of all of them, takes twice as long. */
+/** Text that is written as bytes: as a string for each cell it takes twice as long. */
 
 const FIRST_BYTES = 64 * 1024;
 const ZERO = 48;

@@ -82,13 +82,13 @@ function valueWriter(
   }
 }
 
-interface StampForm {
+interface StampStyle {
   inMicros: boolean;
   quote: string;
 }
 
 /** `2024-01-02T14:30:00.123456Z`. Rows next to each other mostly share a second. */
-function utcWriter(values: BigInt64Array, { inMicros, quote }: StampForm, out: TextBytes): CellWriter {
+function utcWriter(values: BigInt64Array, { inMicros, quote }: StampStyle, out: TextBytes): CellWriter {
   const affixes = { before: quote, between: "T", after: "" };
   const texts = new StampTexts(values, false, affixes);
   const reader = new Int64Reader(values);
@@ -111,7 +111,7 @@ function utcWriter(values: BigInt64Array, { inMicros, quote }: StampForm, out: T
 /** The same with the offset of a zone. */
 function zonedWriter(
   values: BigInt64Array,
-  { inMicros, quote, zone }: StampForm & { zone: string },
+  { inMicros, quote, zone }: StampStyle & { zone: string },
   out: TextBytes,
 ): CellWriter {
   const found: Zone | null = zoneOf(zone);
