@@ -26,7 +26,12 @@ import { type Encoder, FormatError } from "./contract.ts";
 import type { FormatColumn, FormatType } from "./format-columns.ts";
 import { typedData } from "./typed-columns.ts";
 
-type ArrowOptions = { isFile: boolean; names: ReadonlyMap<string, readonly string[]> };
+interface ArrowOptions {
+  isFile: boolean;
+  names: ReadonlyMap<string, readonly string[]>;
+  /** Of the schema. */
+  metadata?: ReadonlyMap<string, string>;
+}
 
 const UTC = "UTC";
 
@@ -38,12 +43,15 @@ export class ArrowEncoder implements Encoder {
   readonly #pieces: Uint8Array[] = [];
   #isBegun = false;
 
-  constructor(columns: readonly FormatColumn[], { isFile, names }: ArrowOptions) {
+  constructor(columns: readonly FormatColumn[], { isFile, names, metadata }: ArrowOptions) {
     const named = columns.filter(({ type }) => type === "name");
     this.#columns = columns;
     this.#names = new Map(named.map(({ name }) => [name, new NameDictionary(names.get(name) ?? [])]));
     this.#schema = new Schema(
-      columns.map(({ name, type }) => new Field(name, this.#names.get(name)?.type ?? typeOf(type), true)),
+      columns.map(
+        ({ name, type, zone }) => new Field(name, this.#names.get(name)?.type ?? typeOf(type, zone), true),
+      ),
+      new Map(metadata),
     );
     this.#writer = new (isFile ? CollectingFile : CollectingStream)(this.#pieces);
   }
@@ -138,7 +146,9 @@ class NameDictionary {
       return place;
     });
     if (added.length > 0) this.#add(added);
-    const data = Int32Array.from(codes, (code) => places[code] ?? 0);
+    const data = new Int32Array(rows);
+    // A loop takes a tenth of the time that `from` takes.
+    for (let row = 0; row < rows; row++) data[row] = places[codes[row]!] ?? 0;
     return makeData({ type: this.type, length: rows, ...validity(nulls), data, dictionary: this.#vector });
   }
 
@@ -148,7 +158,7 @@ class NameDictionary {
   }
 }
 
-function typeOf(type: FormatType): DataType {
+function typeOf(type: FormatType, zone = UTC): DataType {
   switch (type) {
     case "double":
       return new Float64();
@@ -158,34 +168,61 @@ function typeOf(type: FormatType): DataType {
       return new DateDay();
     case "second":
     case "instant":
-      return new TimestampMicrosecond(UTC);
+      return new TimestampMicrosecond(zone);
     default:
       return new Utf8();
   }
 }
 
-function dataOf({ name, type }: FormatColumn, data: ColumnData, length: number): Data {
+function dataOf({ name, type, zone }: FormatColumn, data: ColumnData, length: number): Data {
   if (data.type === "text") {
-    const { codes, dictionary, nulls } = data;
-    return utf8Data(
-      Array.from(codes, (code, row) => (nulls?.[row] === 1 ? "" : dictionary[code]!)),
-      nulls,
-    );
+    return textData(data, length);
   }
-  const arrow = typeOf(type);
+  const arrow = typeOf(type, zone);
   if (DataType.isUtf8(arrow)) throw new FormatError(`${name} has values of ${data.type} for ${type}`);
   return makeData({ type: arrow, length, ...validity(data.nulls), data: data.values } as never);
 }
 
 /** @throws FormatError */
-function utf8Data(texts: readonly string[], nulls: Uint8Array | null = null): Data<Utf8> {
+function utf8Data(texts: readonly string[]): Data<Utf8> {
+  const { valueOffsets, data } = encodeTexts(texts);
+  return makeData({ type: new Utf8(), length: texts.length, nullCount: 0, valueOffsets, data });
+}
+
+/** @throws FormatError */
+function encodeTexts(texts: readonly string[]): { valueOffsets: Int32Array; data: Buffer } {
   const wrong = texts.find((text) => !text.isWellFormed());
   if (wrong !== undefined) throw new FormatError(`${JSON.stringify(wrong)} can't be written in UTF-8`);
-  const valueOffsets = new Int32Array(texts.length + 1);
-  for (const [index, text] of texts.entries())
-    valueOffsets[index + 1] = valueOffsets[index]! + Buffer.byteLength(text);
   const data = Buffer.from(texts.join(""));
-  return makeData({ type: new Utf8(), length: texts.length, ...validity(nulls), valueOffsets, data });
+  const valueOffsets = new Int32Array(texts.length + 1);
+  for (let at = 0; at < texts.length; at++)
+    valueOffsets[at + 1] = valueOffsets[at]! + Buffer.byteLength(texts[at]!);
+  return { valueOffsets, data };
+}
+
+/** Each text of the dictionary is encoded once. @throws FormatError */
+function textData({ codes, dictionary, nulls }: TextColumn, rows: number): Data<Utf8> {
+  const ofDictionary = encodeTexts(dictionary);
+  const starts = ofDictionary.valueOffsets;
+  const valueOffsets = new Int32Array(rows + 1);
+  // Ids are all different: the bytes of the dictionary are those of the rows then.
+  let isDictionary = rows === dictionary.length;
+  for (let row = 0; row < rows; row++) {
+    const isNull = nulls?.[row] === 1;
+    const code = codes[row]!;
+    isDictionary &&= !isNull && code === row;
+    valueOffsets[row + 1] = valueOffsets[row]! + (isNull ? 0 : starts[code + 1]! - starts[code]!);
+  }
+  const data = isDictionary ? ofDictionary.data : Buffer.allocUnsafe(valueOffsets[rows]!);
+  if (!isDictionary) {
+    for (let row = 0; row < rows; row++) {
+      let to = valueOffsets[row]!;
+      const end = valueOffsets[row + 1]!;
+      if (to === end) continue;
+      for (let from = starts[codes[row]!]!; to < end; ) data[to++] = ofDictionary.data[from++]!;
+    }
+  }
+  return makeData({ type: new Utf8(), length: rows, ...validity(nulls), valueOffsets, data });
 }
 
 /** A bit is set where there is a value. */

@@ -8,6 +8,13 @@ export interface Encoder {
   end(): Uint8Array;
 }
 
+export interface EncoderOptions {
+  /** Of the schema of Arrow and of the file of Parquet. */
+  metadata?: ReadonlyMap<string, string>;
+  /** Of Parquet: smaller ones take less of a turn. */
+  rowGroupRows?: number;
+}
+
 /** A value for which the format, or the type of its column, has no place. */
 export class FormatError extends Error {
   override name = "FormatError";

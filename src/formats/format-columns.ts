@@ -19,6 +19,8 @@ export type CountType = "int64" | "double" | "digits";
 export interface FormatColumn {
   name: string;
   type: FormatType;
+  /** Of stamps: the IANA name of the zone in which they are shown. Absent: UTC. */
+  zone?: string;
 }
 
 /** Types of the counts of a kind; those that it doesn't name are integers. */

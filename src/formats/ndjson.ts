@@ -2,9 +2,7 @@
 import type { ColumnBatch } from "../storage/model/columns.ts";
 import type { Encoder } from "./contract.ts";
 import type { FormatColumn } from "./format-columns.ts";
-import { type TextForm, textCells } from "./text-cells.ts";
-
-const FORM: TextForm = { null: "null", text: JSON.stringify, json: jsonOnOneLine, stampQuote: '"' };
+import { jsonCells } from "./json-cells.ts";
 
 export class NdjsonEncoder implements Encoder {
   readonly #columns: readonly FormatColumn[];
@@ -17,7 +15,7 @@ export class NdjsonEncoder implements Encoder {
   }
 
   encode({ rows, columns }: ColumnBatch): Uint8Array {
-    const cells = this.#columns.map((column) => textCells(column, columns.get(column.name)!, FORM));
+    const cells = this.#columns.map((column) => jsonCells(column, columns.get(column.name)!));
     const keys = this.#keys;
     let text = "";
     for (let row = 0; row < rows; row++) {
@@ -30,15 +28,4 @@ export class NdjsonEncoder implements Encoder {
   end(): Uint8Array {
     return new Uint8Array(0);
   }
-}
-
-/** The value as it was saved. What another program has stored and isn't JSON is a text. */
-function jsonOnOneLine(text: string): string {
-  try {
-    JSON.parse(text);
-  } catch {
-    return JSON.stringify(text);
-  }
-  // In JSON, a line can only end between values.
-  return text.isWellFormed() ? text.replaceAll(/[\r\n]/g, " ") : JSON.stringify(JSON.parse(text));
 }

@@ -1,5 +1,5 @@
 /** The formats in which rows leave; each is loaded where it is used. */
-import type { Encoder } from "./contract.ts";
+import type { Encoder, EncoderOptions } from "./contract.ts";
 import type { FormatColumn } from "./format-columns.ts";
 
 /** `arrows` is Arrow's stream, for a reader that can't look back; `arrow` is its file. */
@@ -15,6 +15,7 @@ export async function openEncoder(
   format: Format,
   columns: readonly FormatColumn[],
   names: ReadonlyMap<string, readonly string[]> = new Map(),
+  options: EncoderOptions = {},
 ): Promise<Encoder> {
   switch (format) {
     case "csv":
@@ -23,8 +24,12 @@ export async function openEncoder(
       return new (await import("./ndjson.ts")).NdjsonEncoder(columns);
     case "arrow":
     case "arrows":
-      return new (await import("./arrow.ts")).ArrowEncoder(columns, { isFile: format === "arrow", names });
+      return new (await import("./arrow.ts")).ArrowEncoder(columns, {
+        isFile: format === "arrow",
+        names,
+        ...options,
+      });
     case "parquet":
-      return new (await import("./parquet.ts")).ParquetEncoder(columns);
+      return new (await import("./parquet.ts")).ParquetEncoder(columns, options);
   }
 }

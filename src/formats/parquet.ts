@@ -1,7 +1,7 @@
 /** Parquet, compressed with zstd. Rows are gathered until there are enough for a row group. */
 import { ByteWriter, type ColumnSource, ParquetWriter } from "hyparquet-writer";
 import type { ColumnBatch, ColumnData } from "../storage/model/columns.ts";
-import { type Encoder, FormatError } from "./contract.ts";
+import { type Encoder, type EncoderOptions, FormatError } from "./contract.ts";
 import type { FormatColumn, FormatType } from "./format-columns.ts";
 import { typedData } from "./typed-columns.ts";
 
@@ -19,16 +19,19 @@ export class ParquetEncoder implements Encoder {
   readonly #bytes = new ByteWriter();
   readonly #writer: ParquetWriter;
   #gathered: ColumnBatch[] = [];
+  readonly #rowGroupRows: number;
   #rows = 0;
 
-  constructor(columns: readonly FormatColumn[]) {
+  constructor(columns: readonly FormatColumn[], { metadata, rowGroupRows }: EncoderOptions) {
     this.#columns = columns;
+    this.#rowGroupRows = rowGroupRows ?? ROW_GROUP_ROWS;
     this.#writer = new ParquetWriter({
       writer: this.#bytes,
       schema: [{ name: "schema", num_children: columns.length }, ...columns.map(elementOf)] as Schema,
       codec: "ZSTD",
       compressors: { ZSTD: (bytes) => Bun.zstdCompressSync(bytes, { level: ZSTD_LEVEL }) },
       createdBy: "stock-db-server",
+      kvMetadata: [...(metadata ?? [])].map(([key, value]) => ({ key, value })),
     });
   }
 
@@ -40,7 +43,7 @@ export class ParquetEncoder implements Encoder {
       ]);
       this.#gathered.push({ rows, columns: new Map(typed) });
       this.#rows += rows;
-      if (this.#rows >= ROW_GROUP_ROWS) this.#writeGroup();
+      if (this.#rows >= this.#rowGroupRows) this.#writeGroup();
     }
     return this.#taken();
   }

@@ -21,12 +21,15 @@ export function measured(response: Response, body: Answer): Response {
   return response;
 }
 
-/** @param isClosing The worker drains: the client should use another connection. */
-export function answer(
-  body: Answer,
-  { isClosing, coding }: { isClosing: boolean; coding: Coding | null },
-): Response {
-  const headers = isClosing ? CLOSING_HEADERS : JSON_HEADERS;
+interface AnswerOptions {
+  /** The worker drains: the client should use another connection. */
+  isClosing: boolean;
+  coding: Coding | null;
+  headers: Record<string, string>;
+}
+
+export function answer(body: Answer, { isClosing, coding, headers: own }: AnswerOptions): Response {
+  const headers = { ...(isClosing ? CLOSING_HEADERS : JSON_HEADERS), ...own };
   if (coding === null) return new Response(body as string, { headers });
   const packed = { ...headers, "Content-Encoding": coding, Vary: "Accept-Encoding" };
   return new Response(body as Uint8Array<ArrayBuffer>, { headers: packed });

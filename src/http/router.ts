@@ -9,8 +9,9 @@ import { Turns } from "../websocket/turns.ts";
 import { Call } from "./call.ts";
 import type { HostGuard } from "./host-guard.ts";
 import { bodyBytes, errorResponse, jsonResponse } from "./responses.ts";
+import type { Route } from "./route.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
-import { ROUTES, type Route } from "./routes.ts";
+import { ROUTES } from "./routes.ts";
 
 /** A look at every round of the event loop would take 4 % of the time. */
 const REQUESTS_PER_LOOK = 64;

@@ -1,28 +1,16 @@
 /** All routes. Answers to wrong methods and unknown paths follow from this table. */
-import type { Answer } from "../commands/context.ts";
 import { sqlOverGet } from "../commands/execute-sql.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
 import type { Call } from "./call.ts";
 import { runCommand } from "./command-request.ts";
-import { codingOf, isWorthPacking, packStream, packWhole } from "./content-coding.ts";
 import { checkHealth } from "./health.ts";
-import { answer, jsonResponse, measured } from "./responses.ts";
+import { respond } from "./respond.ts";
+import { jsonResponse } from "./responses.ts";
+import type { Route } from "./route.ts";
 import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
 import { upgrade } from "./upgrade.ts";
-import { LARGE_BYTES } from "./whole-answers.ts";
-
-export interface Route {
-  /** Clients are told the first one. */
-  paths: readonly string[];
-  methods: readonly string[];
-  /** For the list of endpoints; without it the route is not in it. */
-  shown?: string | undefined;
-  /** Any page can make a browser send it: such a page must be one that is allowed. */
-  isReachableByPages?: boolean;
-  /** undefined: it became a WebSocket. */
-  answer(call: Call): Promise<Response | undefined>;
-}
+import { V1_ROUTES } from "./v1/v1-routes.ts";
 
 const READ = ["GET", "HEAD"];
 const PROBE = ["GET", "HEAD", "POST"];
@@ -44,24 +32,8 @@ export const ROUTES: readonly Route[] = [
     isReachableByPages: true,
     answer: sql,
   },
+  ...V1_ROUTES,
 ];
-
-/** Large answers go through the spool: a slow client then delays no others. */
-async function respond(body: Answer, call: Call): Promise<Response> {
-  const { options, request, path } = call;
-  const { spool, wholeAnswers, accessLog, isDraining } = options;
-  const isLarge = !(body instanceof ReadableStream) && body.length > LARGE_BYTES;
-  let sent = isLarge ? wholeAnswers.inPieces(body) : body;
-  const coding =
-    sent instanceof ReadableStream || isWorthPacking(sent)
-      ? codingOf(request.headers.get("accept-encoding"))
-      : null;
-  if (coding !== null)
-    sent = sent instanceof ReadableStream ? packStream(sent, coding) : await packWhole(sent, coding);
-  if (sent instanceof ReadableStream) sent = spool.through(sent, call.address);
-  const response = answer(sent, { isClosing: isDraining(), coding });
-  return accessLog.wants(200, path) ? measured(response, coding === null ? body : sent) : response;
-}
 
 async function command(call: Call): Promise<Response> {
   return respond(await runCommand(call), call);

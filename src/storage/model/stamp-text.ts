@@ -32,6 +32,8 @@ interface StampAffixes {
   before: string;
   between: string;
   after: string;
+  /** Of a zone: seconds east of UTC, at seconds since 1970. Absent: 0. */
+  offsetAt?: ((second: number) => number) | undefined;
 }
 
 const NO_AFFIXES: StampAffixes = { before: "", between: " ", after: "" };
@@ -45,12 +47,14 @@ export class StampTexts {
   #secondText = "";
   #day = Number.NaN;
   #dayText = "";
+  #after: string;
 
   /** @param inMicros `YYYY-MM-DD HH:MM:SS.ffffff`, else without the fraction. */
   constructor(micros: BigInt64Array, inMicros: boolean, affixes: StampAffixes = NO_AFFIXES) {
     this.#micros = new Int64Reader(micros);
     this.#inMicros = inMicros;
     this.#affixes = affixes;
+    this.#after = affixes.after;
   }
 
   at(row: number): string {
@@ -65,24 +69,34 @@ export class StampTexts {
       second = Number((micros - BigInt(fraction)) / BigInt(MICROS));
     }
     if (second !== this.#second) this.#turnTo(second);
-    const { after } = this.#affixes;
-    if (!this.#inMicros) return this.#secondText + after;
-    return `${this.#secondText}.${THREE[Math.floor(fraction / 1_000)]}${THREE[fraction % 1_000]}${after}`;
+    if (!this.#inMicros) return this.#secondText + this.#after;
+    return `${this.#secondText}.${THREE[Math.floor(fraction / 1_000)]}${THREE[fraction % 1_000]}${this.#after}`;
   }
 
-  #turnTo(second: number): void {
+  #turnTo(moment: number): void {
+    const { before, between, after, offsetAt } = this.#affixes;
+    const offset = offsetAt?.(moment) ?? 0;
+    const second = moment + offset;
     const day = Math.floor(second / DAY_S);
     if (day !== this.#day) {
       this.#day = day;
       this.#dayText = dayText(day);
     }
-    this.#second = second;
+    this.#second = moment;
+    this.#after = offsetAt === undefined ? after : offsetText(offset) + after;
     const inDay = second - day * DAY_S;
     const minutes = Math.floor(inDay / 60);
     const time = [Math.floor(minutes / 60), minutes % 60, inDay % 60];
-    const { before, between } = this.#affixes;
     this.#secondText = `${before}${this.#dayText}${between}${time.map((part) => TWO[part]).join(":")}`;
   }
+}
+
+/** `-05:00`; with seconds where a zone of long ago had them. @param seconds east of UTC. */
+function offsetText(seconds: number): string {
+  const distance = Math.abs(seconds);
+  const parts = [Math.floor(distance / 3_600), Math.floor(distance / 60) % 60, distance % 60];
+  const shown = parts[2] === 0 ? parts.slice(0, 2) : parts;
+  return `${seconds < 0 ? "-" : "+"}${shown.map((part) => TWO[part]).join(":")}`;
 }
 
 /** @param days since 1970. */

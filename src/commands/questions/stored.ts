@@ -1,0 +1,177 @@
+/** Questions of stored bars, trades and quotes: their parameters, and the answers to them. */
+import { z } from "zod";
+import { CalendarError } from "../../calendar/contract.ts";
+import { parseTimeframe } from "../../calendar/timeframe.ts";
+import { TimestampError } from "../../market/timestamp.ts";
+import { parseZonedBound } from "../../market/zoned-bound.ts";
+import { columnNamed, columnsOf, type TableName, usualColumns } from "../../market-data/answer-columns.ts";
+import type { AnswerTable } from "../../market-data/contract.ts";
+import { readPageToken } from "../../market-data/page-token.ts";
+import type { BarSeries, BarsQuestion, MarketSource, TicksQuestion } from "../../market-data/questions.ts";
+import { storedBars, storedTicks } from "../../market-data/stored-rows.ts";
+import { findTickers, type WantedSymbols } from "../../market-data/symbols.ts";
+import { UnknownSymbols } from "../../market-data/unknown-symbols.ts";
+import { badRequest } from "../../protocol/errors.ts";
+import { kindOf } from "../../storage/model/kinds.ts";
+import * as p from "./parameters.ts";
+
+const RANGE = {
+  symbols: p.symbols.optional(),
+  symbol: p.symbol.optional(),
+  start: p.start.optional(),
+  end: p.end.optional(),
+  limit: p.limit.optional(),
+  page_token: p.pageToken.optional(),
+  sort: p.sort.optional(),
+  tz: p.tz.optional(),
+  columns: p.columns.optional(),
+  with_position: p.withPosition.optional(),
+};
+
+export const BARS_PARAMETERS = z.object({
+  timeframe: p.text({
+    description:
+      "The length of the bars: 1Min, 5Min, 1Hour, 1Day, 1Week, 90s, or as stored bars are named (5min, hourly, daily).",
+    expected: "a length of bars such as 1Min, 1Hour or 1Day",
+    example: "1Day",
+  }),
+  ...RANGE,
+});
+
+export const TICKS_PARAMETERS = z.object(RANGE);
+
+type RangeParameters = z.output<typeof TICKS_PARAMETERS>;
+type BarsParameters = z.output<typeof BARS_PARAMETERS>;
+
+/** An answer that a door can encode. */
+export interface OpenedQuestion {
+  /** The member of JSON, and the names of its columns. */
+  table: TableName;
+  answer: AnswerTable;
+  /** All rows are gathered before the first byte. */
+  isPage: boolean;
+  unknown: UnknownSymbols;
+}
+
+export async function openBars(
+  asked: BarsParameters,
+  source: MarketSource,
+  signal: AbortSignal,
+): Promise<OpenedQuestion> {
+  const series = readSeries(asked.timeframe);
+  const { question, named } = await readRange(asked, { table: "bars", kind: series.kind }, source);
+  const bars: BarsQuestion = { ...question, series, adjustment: null, signal };
+  const label = `bars of ${asked.timeframe}`;
+  const unknown = new UnknownSymbols(named, { ...series, label }, source);
+  return opened("bars", bars, unknown, await storedBars(bars, source));
+}
+
+export async function openTicks(
+  type: "trade" | "quote",
+  asked: RangeParameters,
+  source: MarketSource,
+  signal: AbortSignal,
+): Promise<OpenedQuestion> {
+  const table = type === "trade" ? "trades" : "quotes";
+  const { question, named } = await readRange(asked, { table, kind: "ticks" }, source);
+  const ticks: TicksQuestion = { ...question, type, signal };
+  const unknown = new UnknownSymbols(named, { kind: "ticks", part: type, label: table }, source);
+  return opened(table, ticks, unknown, await storedTicks(ticks, source));
+}
+
+function opened(
+  table: TableName,
+  { limit }: { limit: number | null },
+  unknown: UnknownSymbols,
+  answer: AnswerTable,
+): OpenedQuestion {
+  return { table, answer: unknown.watching(answer), isPage: limit !== null, unknown };
+}
+
+/** @throws RequestError 400 */
+function readSeries(timeframe: string): BarSeries {
+  let name: string;
+  try {
+    name = parseTimeframe(timeframe).name;
+  } catch (error) {
+    if (error instanceof CalendarError) throw badRequest(error.message);
+    throw error;
+  }
+  return name === "daily" || name === "hourly"
+    ? { kind: name, part: null }
+    : { kind: "interval", part: name };
+}
+
+async function readRange(
+  asked: RangeParameters,
+  { table, kind }: { table: TableName; kind: BarSeries["kind"] | "ticks" },
+  source: MarketSource,
+) {
+  const zone = asked.tz ?? "UTC";
+  const { type } = kindOf(kind).stamp;
+  const { tickers, isAll, named } = await findTickers(readSymbols(asked), kind, source);
+  const { limit, page_token: token, ...others } = asked;
+  const identity = JSON.stringify([table, Object.entries(others).sort()]);
+  const question = {
+    ...{ tickers, isAll, identity },
+    from: readBound("start", asked.start, type, zone),
+    to: readBound("end", asked.end, type, zone),
+    order: asked.sort === "desc" ? ("descending" as const) : ("ascending" as const),
+    limit: limit ?? null,
+    columns: readColumns(table, asked.columns),
+    zone,
+    withPositions: asked.with_position ?? false,
+  };
+  if (question.from !== null && question.to !== null && question.from > question.to)
+    throw badRequest(`end: got ${JSON.stringify(asked.end)}, expected no earlier than start`);
+  const after = token === undefined ? null : readPageToken(identity, token);
+  return { question: { ...question, after }, named };
+}
+
+/** @throws RequestError 400 */
+export function readSymbols({
+  symbol,
+  symbols,
+}: {
+  symbol?: string | undefined;
+  symbols?: string[] | undefined;
+}): WantedSymbols {
+  if (symbol !== undefined && symbols !== undefined)
+    throw badRequest("symbol: got it beside symbols, expected one of them");
+  if (symbol !== undefined) return { names: [symbol], prefixes: [] };
+  if (symbols === undefined)
+    throw badRequest("symbols: it is missing, expected tickers such as AAPL,SPY, or *");
+  const wrong = symbols.find((name) => name.slice(0, -1).includes("*"));
+  if (wrong !== undefined)
+    throw badRequest(`symbols: got ${JSON.stringify(wrong)}, expected a star only at the end, as in AA*`);
+  const prefixes = symbols.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1));
+  return { names: symbols.filter((name) => !name.endsWith("*")), prefixes };
+}
+
+function readBound(
+  name: "start" | "end",
+  value: string | number | undefined,
+  form: "date" | "second" | "instant",
+  zone: string,
+): string | null {
+  try {
+    return parseZonedBound(value, name, form, zone);
+  } catch (error) {
+    if (error instanceof TimestampError) throw badRequest(`${name}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Rows always say whose they are, and of when. */
+function readColumns(table: TableName, names: readonly string[] | undefined): string[] {
+  if (names === undefined) return usualColumns(table);
+  const columns = names.map((name) => {
+    const column = columnNamed(table, name);
+    if (column !== null) return column.name;
+    const known = columnsOf(table).map((each) => each.name);
+    throw badRequest(
+      `columns: got ${JSON.stringify(name.slice(0, 100))}, expected some of ${known.join(", ")}`,
+    );
+  });
+  return [...new Set(["symbol", "timestamp", ...columns])];
+}

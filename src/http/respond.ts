@@ -1,0 +1,30 @@
+/** The way of an answer of 200 to its client. */
+import type { Answer } from "../commands/context.ts";
+import type { Call } from "./call.ts";
+import { codingOf, isWorthPacking, packStream, packWhole } from "./content-coding.ts";
+import { answer, measured } from "./responses.ts";
+import { LARGE_BYTES } from "./whole-answers.ts";
+
+/**
+ * Large answers go through the spool: a slow client then delays no others.
+ * @param headers beside those of every answer; Content-Type where it isn't JSON.
+ */
+export async function respond(
+  body: Answer,
+  call: Call,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  const { options, request, path } = call;
+  const { spool, wholeAnswers, accessLog, isDraining } = options;
+  const isLarge = !(body instanceof ReadableStream) && body.length > LARGE_BYTES;
+  let sent = isLarge ? wholeAnswers.inPieces(body) : body;
+  const coding =
+    sent instanceof ReadableStream || isWorthPacking(sent)
+      ? codingOf(request.headers.get("accept-encoding"))
+      : null;
+  if (coding !== null)
+    sent = sent instanceof ReadableStream ? packStream(sent, coding) : await packWhole(sent, coding);
+  if (sent instanceof ReadableStream) sent = spool.through(sent, call.address);
+  const response = answer(sent, { isClosing: isDraining(), coding, headers });
+  return accessLog.wants(200, path) ? measured(response, coding === null ? body : sent) : response;
+}

@@ -1,0 +1,13 @@
+import type { Call } from "./call.ts";
+
+export interface Route {
+  /** Clients are told the first one. */
+  paths: readonly string[];
+  methods: readonly string[];
+  /** For the list of endpoints; without it the route is not in it. */
+  shown?: string | undefined;
+  /** Any page can make a browser send it: such a page must be one that is allowed. */
+  isReachableByPages?: boolean;
+  /** undefined: it became a WebSocket. */
+  answer(call: Call): Promise<Response | undefined>;
+}

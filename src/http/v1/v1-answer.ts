@@ -1,0 +1,79 @@
+/** A table as the answer to a request. */
+import type { OpenedQuestion } from "../../commands/questions/stored.ts";
+import {
+  CountTypeMemory,
+  type EncodedTable,
+  encodeTable,
+  type TableFormat,
+} from "../../market-data/encode-table.ts";
+import { jsonForm } from "../../market-data/json-forms.ts";
+import { atClientsPace } from "../../protocol/clients-pace.ts";
+import { badRequest } from "../../protocol/errors.ts";
+import { messageOf } from "../../protocol/message-of.ts";
+import type { Call } from "../call.ts";
+import { respond } from "../respond.ts";
+import { typeOfFormat } from "./format-types.ts";
+import { acceptedFormat } from "./v1-request.ts";
+
+/** Of this worker. */
+const counts = new CountTypeMemory();
+/** Characters of a header; clients take 8 KB and more for all of them. */
+const HEADER_LENGTH_MAX = 4_096;
+
+/** @throws RequestError 400, 503 */
+export async function answerTable(
+  { table, answer, isPage, unknown }: OpenedQuestion,
+  wanted: TableFormat | undefined,
+  call: Call,
+): Promise<Response> {
+  const { log, memory } = call.options;
+  const format = wanted ?? acceptedFormat(call.request.headers.get("accept"));
+  const encoded = await encodeTable(answer, {
+    ...{ format, isPage, table, counts },
+    json: (columns, end) => jsonForm(table, columns, end),
+    warnings: async () => [...answer.warnings(), ...(await unknown.warnings())],
+    onBroken: (error) =>
+      log.error(`${call.path}: an answer was broken off after its first byte: ${messageOf(error)}`),
+  });
+  try {
+    // The size of a read is known once it has begun.
+    if (!encoded.isWhole) memory.admit(call.path);
+    const headers = {
+      "Content-Type": typeOfFormat(format),
+      ...notesAsHeaders(encoded, answer.positions, format),
+    };
+    return await respond(encoded.bytes ?? atClientsPace(encoded.pieces), call, headers);
+  } catch (error) {
+    await encoded.pieces.cancel?.(error);
+    throw error;
+  }
+}
+
+/** What JSON has behind its rows. */
+function notesAsHeaders(
+  { notes }: EncodedTable,
+  positions: OpenedQuestion["answer"]["positions"],
+  format: TableFormat,
+): Record<string, string> {
+  const headers: Record<string, string> = { Vary: "Accept, Accept-Encoding" };
+  if (notes.nextPage !== null) headers["Next-Page-Token"] = notes.nextPage;
+  if (notes.warnings.length > 0) headers.Warnings = inAscii(notes.warnings);
+  if (positions !== null && (format === "csv" || format === "ndjson")) {
+    headers.Epoch = positions.epoch;
+    headers.Positions = inAscii(Object.fromEntries(positions.byTicker));
+  }
+  const long = Object.entries(headers).find(([, value]) => value.length > HEADER_LENGTH_MAX);
+  if (long?.[0] === "Positions")
+    throw badRequest(
+      `with_position: the positions of ${positions!.byTicker.size} tickers don't fit into a header, expected format json, columns, arrow or parquet`,
+    );
+  return headers;
+}
+
+/** JSON whose other characters are escaped, as a header has none. */
+function inAscii(value: unknown): string {
+  return JSON.stringify(value).replaceAll(
+    /[\u007f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

@@ -1,0 +1,107 @@
+/** What the columns of answers are called, and which of the stored values they hold. */
+import type { FormatType } from "../formats/format-columns.ts";
+import { type KindName, kindOf } from "../storage/model/kinds.ts";
+
+export interface AnswerColumn {
+  name: string;
+  /** As Alpaca's market data API calls it in JSON. */
+  short: string;
+  type: FormatType;
+  /** The stored column. */
+  stored: string;
+  /** Where there is no stored column, or it has no value: members of `extra`, the first one found. */
+  extra?: readonly string[];
+  /** Only in an answer that names it. */
+  onRequest?: true;
+}
+
+export type TableName = "bars" | "trades" | "quotes";
+
+const SYMBOL: AnswerColumn = { name: "symbol", short: "S", type: "name", stored: "ticker" };
+const STAMP = "stamp";
+
+/** `conditions`: a list, or what else the feed has sent. */
+function ofExtra(name: string, short: string, type: FormatType = "text"): AnswerColumn {
+  return { name, short, type, stored: "extra", extra: [name, short] };
+}
+
+const EXTRA: AnswerColumn = {
+  name: "extra",
+  short: "extra",
+  type: "json",
+  stored: "extra",
+  onRequest: true,
+};
+const SEQ: AnswerColumn = { name: "seq", short: "seq", type: "int64", stored: "seq", onRequest: true };
+
+function double(name: string, short: string, stored = name): AnswerColumn {
+  return { name, short, type: "double", stored };
+}
+
+function count(name: string, short: string, stored = name): AnswerColumn {
+  return { name, short, type: "int64", stored };
+}
+
+const COLUMNS: Record<TableName, readonly AnswerColumn[]> = {
+  bars: [
+    SYMBOL,
+    { name: "timestamp", short: "t", type: "second", stored: STAMP },
+    double("open", "o"),
+    double("high", "h"),
+    double("low", "l"),
+    double("close", "c"),
+    count("volume", "v"),
+    { ...count("trade_count", "n"), extra: ["trade_count", "n"] },
+    { ...double("vwap", "vw"), extra: ["vwap", "vw"] },
+    EXTRA,
+  ],
+  trades: [
+    SYMBOL,
+    { name: "timestamp", short: "t", type: "instant", stored: STAMP },
+    double("price", "p"),
+    count("size", "s"),
+    { name: "id", short: "i", type: "text", stored: "id" },
+    ofExtra("exchange", "x"),
+    ofExtra("conditions", "c", "json"),
+    ofExtra("tape", "z"),
+    SEQ,
+    EXTRA,
+  ],
+  quotes: [
+    SYMBOL,
+    { name: "timestamp", short: "t", type: "instant", stored: STAMP },
+    double("bid_price", "bp", "price"),
+    count("bid_size", "bs", "size"),
+    ofExtra("bid_exchange", "bx"),
+    double("ask_price", "ap"),
+    count("ask_size", "as"),
+    ofExtra("ask_exchange", "ax"),
+    ofExtra("conditions", "c", "json"),
+    ofExtra("tape", "z"),
+    { name: "id", short: "i", type: "text", stored: "id", onRequest: true },
+    SEQ,
+    EXTRA,
+  ],
+};
+
+export function columnsOf(table: TableName): readonly AnswerColumn[] {
+  return COLUMNS[table];
+}
+
+/** Those of an answer that names none. */
+export function usualColumns(table: TableName): string[] {
+  return COLUMNS[table].filter(({ onRequest }) => onRequest !== true).map(({ name }) => name);
+}
+
+/** @param name long or short; null: the table has none of that name. */
+export function columnNamed(table: TableName, name: string): AnswerColumn | null {
+  return COLUMNS[table].find((column) => column.name === name || column.short === name) ?? null;
+}
+
+/** The column of the kind that the answer's column is read from; null: rows of the kind lack it. */
+export function storedName({ stored }: AnswerColumn, kind: KindName): string | null {
+  const { stamp, values, hasSeq } = kindOf(kind);
+  if (stored === STAMP) return stamp.name;
+  if (stored === "ticker" || (stored === "seq" && hasSeq)) return stored;
+  return values.some(({ name }) => name === stored) ? stored : null;
+}
