@@ -14,6 +14,7 @@ import { formatReport, toJson } from "./report.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
 import { columns } from "./scenarios/columns.ts";
+import { disk } from "./scenarios/disk.ts";
 import { duckdbBulk } from "./scenarios/duckdb-bulk.ts";
 import { engineImports } from "./scenarios/engine-import.ts";
 import { engines } from "./scenarios/engines.ts";
@@ -49,6 +50,7 @@ const SCENARIOS: Scenario[] = [
   duckdbBulk,
   columns,
   exportFormats,
+  disk,
 ];
 
 const PLOTS_FOLDER = join(import.meta.dir, "..", "docs", "plots");

@@ -153,7 +153,7 @@ async function longestTurn(work: () => Promise<unknown>): Promise<number> {
 
 /** @returns the rows it read. */
 async function walk(reader: TransferReader, tickers: string[] | null): Promise<number> {
-  const query: ColumnQuery = { kind: "ticks", tickers, part: null, from: null, to: null, columns: READ };
+  const query: ColumnQuery = { kind: "ticks", tickers, parts: null, from: null, to: null, columns: READ };
   let rows = 0;
   for await (const batch of reader.columns!(query)) rows += batch.rows;
   return rows;

@@ -113,7 +113,7 @@ function sampleOf(begun: NodeJS.CpuUsage, rows: number): Sample {
 
 async function walked(file: string): Promise<Sample> {
   const source = (await openToRead(file))!;
-  const query = { kind: "ticks", tickers: null, part: null, from: null, to: null } as const;
+  const query = { kind: "ticks", tickers: null, parts: null, from: null, to: null } as const;
   const begun = process.cpuUsage();
   let rows = 0;
   for await (const batch of source.columns!({ ...query, columns: readColumnNames("ticks") }))

@@ -20,6 +20,7 @@ import {
   getOptionsData,
 } from "./option-chains.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
+import { getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
 import { removeCheck } from "./remove-check.ts";
 import { renameTicker } from "./rename-ticker.ts";
 import { saveCorporateActions } from "./save-corporate-actions.ts";
@@ -66,5 +67,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     deleteTicks,
     deleteBars,
     renameTicker,
+    getBars,
+    getTrades,
+    getQuotes,
   ].map((command) => [command.name, command]),
 );

@@ -209,6 +209,13 @@ export const DECLARATIONS = {
     default: false,
     sentence: "Refuse every save and every raw statement of clients with 403.",
   }),
+  readTimeoutMs: setting({
+    flag: "--read-timeout",
+    type: seconds({ min: 0.1, max: 3600 }),
+    default: 300,
+    unit: "s",
+    sentence: "Longest read of many rows as columns; then it is stopped.",
+  }),
   sqlTimeoutMs: setting({
     flag: "--sql-timeout",
     type: seconds({ min: 0.1, max: 3600 }),

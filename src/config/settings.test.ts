@@ -42,6 +42,7 @@ describe("defaults", () => {
       sql: "raw",
       sqlGet: true,
       readOnly: false,
+      readTimeoutMs: 300_000,
       sqlTimeoutMs: 30_000,
       sqlMaxRows: 1_000_000,
       memoryBytes: defaultMemoryMb() * UNITS.MB,

@@ -2,12 +2,15 @@
  * Checks the shape of messages on the hub's socket. Only the server's own processes send there, but
  * one that is faulty, or of another version after an upgrade, must not end the hub for all.
  */
-import type { Edit } from "../storage/contract.ts";
+import type { Edit, NoteChange } from "../storage/contract.ts";
 import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
 
-const ON_DUPLICATE = ["replace", "keep", "merge", "complete", "error", "match", "request", "append"];
+const ON_DUPLICATE = [
+  ...["replace", "keep", "merge", "complete", "rollup", "error"],
+  ...["match", "request", "append"],
+];
 
 /** The sender can't be trusted any more: its connection is closed. */
 export class BadMessageError extends Error {
@@ -78,10 +81,19 @@ function checkSave(entry: SaveEntry): void {
     throw new BadMessageError("a save with an unknown onDuplicate");
   if (columns === undefined) checkRows(save);
   else expect(columns, "list", "a save's columns");
+  if (save.kind !== "ticks") checkNote(save.note);
   if (save.update === undefined) return;
   expect(save.update, "object", "a save's update");
   expect(save.update.saveId, "text", "a save's saveId");
   if (save.update.request !== undefined) expect(save.update.request.key, "text", "a request's key");
+}
+
+function checkNote(note: NoteChange | undefined): void {
+  if (note === undefined) return;
+  expect(note, "object", "a note");
+  expect(note.name, "text", "a note's name");
+  expect(note.to, "text", "a note's text");
+  if (note.from !== null) expect(note.from, "text", "a note's text before");
 }
 
 function checkRows(save: SaveEntry[1]): void {
@@ -100,6 +112,7 @@ function checkEdit(edit: Edit): void {
   expect(edit.ticker, "text", "an edit's ticker");
   expect(edit.identity, "object", "an edit's identity");
   expect(edit.identity.saveId, "text", "an edit's saveId");
+  checkNote(edit.note);
   if (edit.what === "renaming") expect(edit.newTicker, "text", "a renaming's new ticker");
   else if (edit.what !== "removal" || !isKindName(edit.kind))
     throw new BadMessageError("an edit that is no renaming, and no removal of a known kind");

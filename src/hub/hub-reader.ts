@@ -1,6 +1,6 @@
 /** The reads of a worker whose database is in the hub. */
 import { iterate, type Pieces } from "../protocol/clients-pace.ts";
-import { unavailable } from "../protocol/errors.ts";
+import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
 import { within } from "../time/within.ts";
@@ -27,8 +27,11 @@ export function hubReader(hub: HubAccess): StockReader {
     else reads[name] = method;
   }
   return {
-    ...(reads as unknown as Omit<StockReader, "updates" | "close">),
+    ...(reads as unknown as Omit<StockReader, "updates" | "columns" | "close">),
     updates: updates as unknown as UpdateReader,
+    columns() {
+      throw new RequestError(501, "columns through the hub: not yet");
+    },
     probe: () => probe(hub),
     close() {},
   };

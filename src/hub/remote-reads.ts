@@ -12,7 +12,7 @@ type Crossing = "rows" | "value" | "map" | "updates";
 
 /** A method of the reader, or one of `reader.updates`, some of which have the same names. */
 export type ReadName =
-  | Exclude<keyof StockReader, "updates" | "prices" | "close">
+  | Exclude<keyof StockReader, "updates" | "prices" | "columns" | "close">
   | `${typeof OF_UPDATES}${keyof UpdateReader}`;
 
 /** Omits `prices`, which only remote databases have, and `close`. */
@@ -26,6 +26,7 @@ const READS: Record<ReadName, Crossing> = {
   dailyVolume: "value",
   tickers: "value",
   parts: "value",
+  notes: "value",
   sizeBytes: "value",
   probe: "value",
   pool: "value",

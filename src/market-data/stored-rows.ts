@@ -1,13 +1,18 @@
 /** Stored bars, trades and quotes as the table of an answer, from one snapshot. */
+import { secondsOfInterval } from "../market/interval.ts";
 
-import type { ColumnBatch, ColumnQuery, RowKey, TextColumn } from "../storage/model/columns.ts";
-import { type KindName, kindOf } from "../storage/model/kinds.ts";
+import type { ColumnBatch, ColumnQuery, RowKey, TextColumn, WalkPositions } from "../storage/model/columns.ts";
+import { type KindName, kindOf, partName } from "../storage/model/kinds.ts";
 import { dayText, StampTexts } from "../storage/model/stamp-text.ts";
+import { AdjustedBatches } from "./adjusted-batches.ts";
 import { AnswerBatches, sliceBatch } from "./answer-batches.ts";
 import type { TableName } from "./answer-columns.ts";
 import type { AnswerTable, TablePositions } from "./contract.ts";
+import { openAdjusted } from "./open-adjusted.ts";
 import { pageToken } from "./page-token.ts";
 import type { BarsQuestion, MarketSource, TicksQuestion } from "./questions.ts";
+
+const DAY_SECONDS = 86_400;
 
 /** Trades or quotes, in order of ticker and stamp. */
 export function storedTicks(question: TicksQuestion, source: MarketSource): Promise<AnswerTable> {
@@ -15,10 +20,21 @@ export function storedTicks(question: TicksQuestion, source: MarketSource): Prom
   return openTable({ table, kind: "ticks", parts: [question.type], question, source });
 }
 
-/** Bars of one stored length, in order of ticker and stamp, as stored. */
-export function storedBars(question: BarsQuestion, source: MarketSource): Promise<AnswerTable> {
+/** Bars of one stored length, in order of ticker and stamp, as stored or adjusted. */
+export async function storedBars(question: BarsQuestion, source: MarketSource): Promise<AnswerTable> {
   const { kind, part } = question.series;
-  return openTable({ table: "bars", kind, parts: part === null ? null : [part], question, source });
+  const read = { table: "bars", kind, parts: part === null ? null : [part], question, source } as const;
+  if (question.adjustment === null) return openTable(read);
+  const { adjustment } = question;
+  return openAdjusted({ ...question, wanted: adjustment }, source, (adjustments, onPositions) => {
+    const batches = new AdjustedBatches({
+      adjustments,
+      stampName: kindOf(kind).stamp.name,
+      hasDates: secondsOfInterval(partName(kind, part)) >= DAY_SECONDS,
+      timeZone: adjustment.timeZone,
+    });
+    return openTable({ ...read, change: (batch) => batches.of(batch), onPositions });
+  });
 }
 
 interface TableRead {
@@ -27,10 +43,14 @@ interface TableRead {
   parts: readonly string[] | null;
   question: BarsQuestion | TicksQuestion;
   source: MarketSource;
+  /** Of a batch as it is stored. */
+  change?: (batch: ColumnBatch) => ColumnBatch;
+  onPositions?: (found: WalkPositions) => void;
 }
 
 /** Resolves once the first rows are there, and with them the positions. */
-async function openTable({ table, kind, parts, question, source }: TableRead): Promise<AnswerTable> {
+async function openTable(read: TableRead): Promise<AnswerTable> {
+  const { table, kind, parts, question, source, change = (batch) => batch, onPositions } = read;
   const { tickers, isAll, identity, from, to, order, limit, after, columns, zone, signal } = question;
   const shaped = new AnswerBatches({ table, kind, columns, zone });
   const keys = limit === null ? [] : keyColumns(kind);
@@ -41,10 +61,11 @@ async function openTable({ table, kind, parts, question, source }: TableRead): P
     // One more tells whether there is another page.
     limit: limit === null ? null : limit + 1,
     columns: [...new Set([...shaped.stored, ...keys])],
-    ...(question.withPositions
+    ...(question.withPositions || onPositions !== undefined
       ? {
           onPositions: (found) => {
-            positions = { epoch: found.epoch, byTicker: found.positions };
+            onPositions?.(found);
+            if (question.withPositions) positions = { epoch: found.epoch, byTicker: found.positions };
           },
         }
       : {}),
@@ -55,7 +76,7 @@ async function openTable({ table, kind, parts, question, source }: TableRead): P
   return {
     columns: shaped.columns,
     names: new Map([["symbol", tickers]]),
-    batches: batchesOf(first, walk, (batch) => shaped.of(page.take(batch))),
+    batches: batchesOf(first, walk, (batch) => shaped.of(page.take(change(batch)))),
     nextPage: () => (page.last === null ? null : pageToken(identity, page.last)),
     positions,
     warnings: () => [],

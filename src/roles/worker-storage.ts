@@ -12,6 +12,7 @@ import { createRunnerPool } from "../sql/runner-pool.ts";
 import { sqlReplyOf } from "../sql/sql-reply.ts";
 import { CachedReader } from "../storage/cached-reader.ts";
 import { bytesOfSave } from "../storage/column-saves.ts";
+import { withBoundedColumns } from "../storage/column-walks.ts";
 import type { Save } from "../storage/contract.ts";
 import type { Placement, SentRequest, WorkerContext, WorkerParts } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
@@ -32,7 +33,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
   const { engine } = describeDatabase(settings.dbFile);
   const parts = await engine.openWorker({ ...options, lostInHub: () => hub.databaseLost });
   const { look = () => {} } = parts;
-  const history = parts.reader ?? hubReader(hub);
+  const history = withBoundedColumns(parts.reader ?? hubReader(hub), settings.readTimeoutMs);
   const kept = engine.keepsAnswers ? new CachedReader(history, board, look) : null;
   const saves = SAVES[engine.placement.saves](parts, hub);
   const sql = SQL[engine.placement.sql](parts, options);

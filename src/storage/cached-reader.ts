@@ -38,6 +38,9 @@ export class CachedReader implements StockReader {
   readonly dailyVolume: StockReader["dailyVolume"] = (...of) => this.#reader.dailyVolume(...of);
   readonly tickers: StockReader["tickers"] = (...of) => this.#reader.tickers(...of);
   readonly parts: StockReader["parts"] = (...of) => this.#reader.parts(...of);
+  /** Not cached: answers of many rows are seldom asked for again. */
+  readonly columns: StockReader["columns"] = (query) => this.#reader.columns(query);
+  readonly notes: StockReader["notes"] = (...of) => this.#reader.notes(...of);
   readonly sizeBytes: StockReader["sizeBytes"] = () => this.#reader.sizeBytes();
   readonly probe: StockReader["probe"] = () => this.#reader.probe();
   readonly pool: StockReader["pool"] = () => this.#reader.pool();

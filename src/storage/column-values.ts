@@ -167,9 +167,3 @@ function twoDigits(text: string, at: number): number {
   const ones = text.charCodeAt(at + 1) - ZERO;
   return tens >>> 0 < 10 && ones >>> 0 < 10 ? tens * 10 + ones : Number.NaN;
 }
-
-/** Each once, in the order of the walk: by their bytes in UTF-8. The order of UTF-16 is another. */
-export function inByteOrder(texts: readonly string[]): string[] {
-  const bytes = new Map(texts.map((text) => [text, Buffer.from(text)]));
-  return [...bytes].sort(([, a], [, b]) => Buffer.compare(a, b)).map(([text]) => text);
-}

@@ -57,12 +57,24 @@ export type TickRow = [
 ];
 
 /**
-/**
  * What a save does to a stored row of the same key. `merge`: what the save doesn't bring stays.
  * `complete`: where the one row of the save has null, it takes what is stored of that key, else
- * what the newest earlier row has.
+ * what the newest earlier row has. `rollup`: it replaces what a roll-up has made, where that is not
+ * the same, and keeps every other row.
  */
-export type OnDuplicate = "replace" | "keep" | "merge" | "complete" | "error";
+export type OnDuplicate = "replace" | "keep" | "merge" | "complete" | "rollup" | "error";
+
+/**
+ * A text that the server keeps in the database under a name. It changes in the transaction of the
+ * save, or edit, that brings the change. Where it isn't `from` any more, that is refused as
+ * `noteMoved` and changes nothing; so of two that rely on the same text, one is made.
+ */
+export interface NoteChange {
+  name: string;
+  /** Null: there is none. */
+  from: string | null;
+  to: string;
+}
 
 /** A save of a kind without `seq`. */
 export interface SaveRows {
@@ -79,6 +91,8 @@ export interface SaveRows {
   onDuplicate: OnDuplicate;
   /** Of a "merge": for each row, the values that it doesn't bring, by their place in the row. */
   missing?: readonly (readonly number[])[] | undefined;
+  /** The save may have no rows then. */
+  note?: NoteChange | undefined;
   /** Absent for rows of a copy or import: the position goes on, but the log has no content. */
   update?: SaveUpdate | undefined;
 }
@@ -152,6 +166,9 @@ export interface NewestOfPartsQuery {
   columns: readonly string[] | null;
 }
 
+/** See `NoteChange`. */
+export type Note = [name: string, value: string];
+
 /** One request asks these for many tickers. */
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
 
@@ -184,6 +201,14 @@ export interface StockReader {
   /** As in TransferReader. */
   tickers(kind: KindName, after: string | null, limit: number): string[] | Promise<string[]>;
   parts(kind: KindName, ticker: string): string[] | Promise<string[]>;
+  /**
+   * Many rows, as in TransferReader: in order of ticker, part, stamp and `seq`. Few walks go on at
+   * once, and none for long: see column-walks.ts.
+   * @throws RequestError 503: too many walk, or the time is over. @throws TransferRowError
+   */
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch>;
+  /** The first notes with names in the order of bytes from one up to another, inclusive. */
+  notes(from: string, to: string, limit: number): Note[] | Promise<Note[]>;
   /** On disk; null where the database doesn't tell. */
   sizeBytes(): number | Promise<number | null>;
   /**
@@ -244,6 +269,7 @@ export interface SaveRefusal {
   status: number;
   error: string;
   details?: string | undefined;
+  noteMoved?: true | undefined;
 }
 
 /** Rows of one ticker and kind that are within all of these. */
@@ -258,6 +284,8 @@ export interface Removal {
   to: string | null;
   /** Those that the rows have brought; null: whatever they are. */
   ids: readonly string[] | null;
+  /** Only rows with exactly this `extra`. */
+  extra?: string | undefined;
 }
 
 /** All rows of a ticker, of every kind. */
@@ -272,6 +300,7 @@ export type Edit = (Removal | Renaming) & {
   /** The rows are counted, and nothing changes. */
   dryRun: boolean;
   identity: Omit<SaveUpdate, "frame">;
+  note?: NoteChange | undefined;
 };
 
 interface EditedTicker {

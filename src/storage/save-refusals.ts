@@ -1,6 +1,6 @@
 /** Outcomes of refused saves, in the words of every engine. */
 import { STATUS } from "../protocol/codes.ts";
-import type { Save, SaveOutcome, SaveRefusal } from "./contract.ts";
+import type { NoteChange, Save, SaveOutcome, SaveRefusal } from "./contract.ts";
 
 /** In a 409; more are counted. */
 const CONFLICTS_NAMED_MAX = 10;
@@ -24,6 +24,16 @@ function conflict(what: string, reason: string, keys: string[]): SaveRefusal {
     status: STATUS.conflict,
     error: `${what}: ${reason} and on_duplicate is "error"; nothing was saved`,
     details: `${named}${more}`,
+  };
+}
+
+/** Somebody else has changed a note that a save or an edit relies on. */
+export function noteMoved({ name }: NoteChange): SaveRefusal {
+  return {
+    ok: false,
+    status: STATUS.conflict,
+    error: `the note ${name} has changed meanwhile; nothing was saved`,
+    noteMoved: true,
   };
 }
 

@@ -1,13 +1,19 @@
 /** Applies `onDuplicate` to the rows of one transaction. */
-import type { SaveOutcome, SaveRows, Stored } from "./contract.ts";
+import { isMadeByRollup } from "../market/rollup-mark.ts";
+import type { OnDuplicate, SaveOutcome, SaveRows, Stored } from "./contract.ts";
 import { keyText, kindOf, partName, type SeriesRow } from "./model/kinds.ts";
 import { keysTaken } from "./save-refusals.ts";
 
 /** The stored rows of a series that have the key of a row. */
 export interface StoredKeys {
   has(row: SeriesRow): boolean;
-  /** Asked only for a "merge". */
+  /** Asked only where `asksForRows`. */
   row(row: SeriesRow): SeriesRow | null;
+}
+
+/** Whether what the rows of the key hold decides what is stored. */
+export function asksForRows({ onDuplicate }: { onDuplicate: OnDuplicate }): boolean {
+  return onDuplicate === "merge" || onDuplicate === "rollup";
 }
 
 /** Of each key, the row that the saves leave in their order. */
@@ -55,8 +61,35 @@ export function chooseRows(save: SaveRows, keys: StoredKeys): { rows: SeriesRow[
     outcome.skipped = taken.length;
     return { rows: rows.filter((row) => !known.has(row)), outcome };
   }
+  if (onDuplicate === "rollup") return rolledUp(save, new Set(taken), { keys, outcome });
   outcome.replaced = taken.length;
   return { rows: onDuplicate === "merge" ? merged(save, keys) : rows, outcome };
+}
+
+/** @param outcome with the number of new rows. */
+function rolledUp(
+  { kind: name, rows }: SaveRows,
+  taken: ReadonlySet<SeriesRow>,
+  { keys, outcome }: { keys: StoredKeys; outcome: Stored },
+): { rows: SeriesRow[]; outcome: Stored } {
+  const { values } = kindOf(name);
+  const extraAt = 1 + values.findIndex((column) => column.name === "extra");
+  let repeated = 0;
+  let skipped = 0;
+  const changed = rows.filter((row) => {
+    const stored = taken.has(row) ? keys.row(row) : null;
+    if (stored === null) return true;
+    const isOwn = isMadeByRollup(stored[extraAt] ?? null);
+    const isSame =
+      isOwn && values.every((_, index) => (row[index + 1] ?? null) === (stored[index + 1] ?? null));
+    if (isSame) repeated++;
+    else if (!isOwn) skipped++;
+    return isOwn && !isSame;
+  });
+  return {
+    rows: changed,
+    outcome: { ...outcome, replaced: changed.length - outcome.stored, repeated, skipped },
+  };
 }
 
 function merged({ rows, missing = [] }: SaveRows, keys: StoredKeys): SeriesRow[] {

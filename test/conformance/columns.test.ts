@@ -57,7 +57,7 @@ const ACTIONS_OF_DAY = [
   { type: "dividend", place: 5 },
 ] as const;
 
-const everything = { tickers: null, part: null, from: null, to: null };
+const everything = { tickers: null, parts: null, from: null, to: null };
 const isoOf = (ms: number): string => new Date(ms).toISOString().replace("T", " ");
 const stampOf = (n: number): string =>
   `${isoOf(Date.UTC(2024, 0, 2, 10) + Math.floor(n / 1_000)).slice(
@@ -97,6 +97,8 @@ function int64sOf(data: ColumnData): bigint[] {
   return [...data.values];
 }
 
+type ColumnSource = Pick<TransferReader, "columns" | "tickers">;
+
 /** As a text each, so that rows of any kind can be compared: its series, and its cells. */
 function linesOf(kind: KindName, batch: ColumnBatch): string[] {
   const { part } = kindOf(kind);
@@ -122,13 +124,13 @@ function exactText(count: number | string): number | string {
   return String(number) === String(count) ? number : String(count);
 }
 
-async function collect(reader: TransferReader, query: ColumnQuery): Promise<ColumnBatch[]> {
+async function collect(reader: ColumnSource, query: ColumnQuery): Promise<ColumnBatch[]> {
   const batches: ColumnBatch[] = [];
   for await (const batch of reader.columns!(query)) batches.push(batch);
   return batches;
 }
 
-async function readLines(reader: TransferReader, query: Omit<ColumnQuery, "columns">): Promise<string[]> {
+async function readLines(reader: ColumnSource, query: Omit<ColumnQuery, "columns">): Promise<string[]> {
   const batches = await collect(reader, { ...query, columns: namedColumns(query.kind) });
   return batches.flatMap((batch) => linesOf(query.kind, batch));
 }
@@ -241,7 +243,7 @@ function meetingSaves(seed: number): Save[] {
   });
 }
 
-withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, testOf }) => {
+withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
   for (const seed of [1, 2, 3]) {
     const same = `saved as columns or as rows, outcomes and what is stored are the same (${seed})`;
     testOf("columnSaves", same, (name) =>
@@ -322,11 +324,12 @@ withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, te
     }),
   );
 
+  /** By both readers: that of a copy, and that of a worker. */
   const withReader = (
     name: string,
-    body: (db: OpenDatabase, reader: TransferReader) => Promise<void>,
-  ): void =>
-    withDatabase(name, async (db) => {
+    body: (db: OpenDatabase, reader: ColumnSource) => Promise<void>,
+  ): void => {
+    withDatabase(`${name} (copy)`, async (db) => {
       const reader = await db.openTransfer();
       try {
         await body(db, reader);
@@ -334,6 +337,8 @@ withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, te
         await reader.close();
       }
     });
+    withDatabase(`${name} (worker)`, (db) => body(db, db.reader));
+  };
 
   withReader("rows of all kinds come back exactly, in order, whatever is asked for", async (db, reader) => {
     const { saves, stored } = randomSaves(1);
@@ -356,7 +361,7 @@ withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, te
       const partColumn = kindOf(kind).part;
       if (partColumn === null) continue;
       const part = PARTS[partColumn]![1]!;
-      const ofPart = await readLines(reader, { kind, ...everything, part });
+      const ofPart = await readLines(reader, { kind, ...everything, parts: [part] });
       expect(ofPart).toEqual(expectedLines(stored, kind, (row) => row.part === part));
     }
   });
@@ -509,17 +514,19 @@ withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, te
     expect(await readLines(reader, { kind: "ticks", ...everything, to: stampOf(0) })).toHaveLength(1);
   });
 
-  withReader("a row that no save could have stored is told", async (db, reader) => {
-    const hour = isoOf(Date.UTC(2024, 0, 2, 10)).slice(0, 19);
-    await save(db, [
-      { kind: "hourly", ticker: "A", part: null, rows: [[hour, 1, 2, 3, 4, 5]], onDuplicate: "replace" },
-    ]);
-    await db.execute(`UPDATE hourly_prices SET datetime = '${hour}.500000'`);
-    const query: ColumnQuery = { kind: "hourly", ...everything, columns: ["datetime"] };
-    const told = await collect(reader, query).catch((error: unknown) => error);
-    expect(told).toBeInstanceOf(TransferRowError);
-    expect(String(told)).toContain("A hourly");
-  });
+  testOf("sql", "a row that no save could have stored is told", (name) =>
+    withReader(name, async (db, reader) => {
+      const hour = isoOf(Date.UTC(2024, 0, 2, 10)).slice(0, 19);
+      await save(db, [
+        { kind: "hourly", ticker: "A", part: null, rows: [[hour, 1, 2, 3, 4, 5]], onDuplicate: "replace" },
+      ]);
+      await db.execute(`UPDATE hourly_prices SET datetime = '${hour}.500000'`);
+      const query: ColumnQuery = { kind: "hourly", ...everything, columns: ["datetime"] };
+      const told = await collect(reader, query).catch((error: unknown) => error);
+      expect(told).toBeInstanceOf(TransferRowError);
+      expect(String(told)).toContain("A hourly");
+    }),
+  );
 
   withReader("the event loop turns meanwhile", async (db, reader) => {
     await saveMany(db, "A", manyTicks(1));

@@ -68,8 +68,8 @@ export interface Driver extends Line {
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
  * - `sql`: other programs can change the database by statements.
- * - `columns`: rows can be read as columns.
  * - `columnSaves`: rows can be saved as columns.
+ * - `notes`: it keeps notes, and so the roll-ups of a server.
  */
 export type Capability =
   | "noticesOthers"
@@ -81,8 +81,8 @@ export type Capability =
   | "anyDay"
   | "knowsEmpty"
   | "sql"
-  | "columns"
-  | "columnSaves";
+  | "columnSaves"
+  | "notes";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -136,6 +136,7 @@ const LINES: Line[] = [
       columnSaves: "its commands take rows",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",
+      notes: "they are the upstream's own",
       ownFrames: "the upstream makes the frames, from the rows, and bounds its own log",
       smallLog: "the bound is the upstream's",
     },
@@ -149,7 +150,6 @@ const LINES: Line[] = [
     lacks: {
       noticesOthers: "no other program reaches the memory of this one",
       sql: "it takes none",
-      columns: "its rows are lists in memory",
       columnSaves: "its rows are lists in memory",
     },
     place: () => (dir) => `memory:${basename(dir)}`,

@@ -33,7 +33,7 @@ const open = (dbFile: string, dbPoolSize = 4): Promise<PostgresDatabase> =>
 const everything = (kind: KindName): ColumnQuery => ({
   kind,
   tickers: null,
-  part: null,
+  parts: null,
   from: null,
   to: null,
   columns: [...seriesColumns(kindOf(kind)), ...rowColumnNames(kind)],
@@ -93,7 +93,7 @@ async function expectSame(db: PostgresDatabase): Promise<void> {
     const some: ColumnQuery = {
       ...everything(kind),
       tickers: ["株", "A", "nobody", "A\0", "o'\\"],
-      part: part === null ? null : "trade",
+      parts: part === null ? null : ["trade"],
       from: from!,
       to: to!,
     };

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test
 import { join } from "node:path";
 import type { SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import { openTarget } from "../../src/storage/engines.ts";
-import { KIND_NAMES, KINDS } from "../../src/storage/model/kinds.ts";
+import { KIND_NAMES, KINDS, NOTES_TABLE } from "../../src/storage/model/kinds.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { at, daily } from "../support/saves.ts";
@@ -23,6 +23,7 @@ const BARS = [KINDS.daily, KINDS.hourly, KINDS.interval].map(({ table }) => tabl
 /** What takes the columns away again, and the tables of kinds that came later. */
 const WITHOUT = [
   ...KIND_NAMES.slice(KIND_NAMES.indexOf("interval") + 1).map((kind) => `DROP TABLE ${KINDS[kind].table}`),
+  `DROP TABLE ${NOTES_TABLE}`,
   "DROP INDEX IF EXISTS update_log_requests",
   ...["id", "extra"].map((column) => `ALTER TABLE realtime_data DROP COLUMN ${column}`),
   ...BARS.map((table) => `ALTER TABLE ${table} DROP COLUMN extra`),

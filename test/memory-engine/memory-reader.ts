@@ -1,4 +1,5 @@
 /** Reads of a database in memory. */
+
 import type { MarketDay } from "../../src/market/market-day.ts";
 import { toWire } from "../../src/market/timestamp.ts";
 import { type JsonRecord, rawNumber } from "../../src/protocol/json.ts";
@@ -6,12 +7,14 @@ import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RowRange,
   StockReader,
   TransferReader,
 } from "../../src/storage/contract.ts";
 import { rowWithExtra } from "../../src/storage/extra-json.ts";
+import type { ColumnBatch, ColumnQuery } from "../../src/storage/model/columns.ts";
 import {
   answerColumns,
   hasExtra,
@@ -22,13 +25,15 @@ import {
   snapshotParts,
   withoutSeq,
 } from "../../src/storage/model/kinds.ts";
+import { compareTexts } from "../../src/storage/series-order.ts";
 import type {
   StoredUpdate,
   TickerSnapshot,
   UpdateLimit,
   UpdateReader,
 } from "../../src/storage/update-contract.ts";
-import { compare, type MemoryRow, type MemoryTables } from "./memory-tables.ts";
+import { readColumns } from "./memory-columns.ts";
+import type { MemoryRow, MemoryTables } from "./memory-tables.ts";
 
 const CHUNK_ROWS = 1_000;
 const CONNECTIONS = 5;
@@ -68,7 +73,7 @@ export class MemoryReader implements StockReader {
       .flatMap((part) => {
         const range = { kind, ticker, part, from: query.from, to: query.to };
         const rows = within(this.#tables, range);
-        if (query.by === "written") rows.sort((a, b) => compare(a.written, b.written));
+        if (query.by === "written") rows.sort((a, b) => compareTexts(a.written, b.written));
         const row = rows.at(-1);
         return row === undefined ? [] : [{ row, range }];
       })
@@ -131,6 +136,17 @@ export class MemoryReader implements StockReader {
     return partsOf(this.#tables, kind, ticker);
   }
 
+  columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    return readColumns(this.#tables, query);
+  }
+
+  notes(from: string, to: string, limit: number): Note[] {
+    return [...this.#tables.notes]
+      .filter(([name]) => compareTexts(name, from) >= 0 && compareTexts(name, to) <= 0)
+      .sort(([a], [b]) => compareTexts(a, b))
+      .slice(0, limit);
+  }
+
   async sizeBytes(): Promise<null> {
     return null;
   }
@@ -172,6 +188,10 @@ export class MemoryTransfer implements TransferReader {
   async *rows(range: RowRange): AsyncGenerator<SeriesRow[]> {
     const found = within(this.#tables, range).map(({ row }): SeriesRow => [...row]);
     for (let at = 0; at < found.length; at += CHUNK_ROWS) yield found.slice(at, at + CHUNK_ROWS);
+  }
+
+  columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    return readColumns(this.#tables, query);
   }
 
   close(): void {}
@@ -241,8 +261,8 @@ function tickersOf(tables: MemoryTables, kind: KindName, after: string | null, l
   const all = new Set(
     [...tables.series.values()].filter((series) => series.kind === kind).map((s) => s.ticker),
   );
-  const sorted = [...all].sort(compare);
-  return sorted.filter((ticker) => after === null || compare(ticker, after) > 0).slice(0, limit);
+  const sorted = [...all].sort(compareTexts);
+  return sorted.filter((ticker) => after === null || compareTexts(ticker, after) > 0).slice(0, limit);
 }
 
 function partsOf(tables: MemoryTables, kind: KindName, ticker: string): string[] {
@@ -250,7 +270,7 @@ function partsOf(tables: MemoryTables, kind: KindName, ticker: string): string[]
     .filter((series) => series.kind === kind && series.ticker === ticker.toWellFormed())
     .filter(({ part }) => part !== null)
     .map(({ part }) => part!)
-    .sort(compare);
+    .sort(compareTexts);
 }
 
 /** A quote that offers nothing. */

@@ -1,6 +1,8 @@
 /** The rows of a database in memory, by kind and series, and its updates. */
+import type { NoteChange } from "../../src/storage/contract.ts";
 import type { KindName, SeriesRow } from "../../src/storage/model/kinds.ts";
 import type { LoggedSave } from "../../src/storage/save-counts.ts";
+import { compareTexts } from "../../src/storage/series-order.ts";
 import type { NewestUpdate, StoredUpdate } from "../../src/storage/update-contract.ts";
 
 export interface MemoryRow {
@@ -34,6 +36,7 @@ export class MemoryTables {
   readonly logs = new Map<string, TickerLog>();
   /** Saves and edits of which the client said what request they are, by its key. */
   readonly requests = new Map<string, LoggedSave>();
+  readonly notes = new Map<string, string>();
 
   find(kind: KindName, ticker: string, part: string | null): MemorySeries | undefined {
     return this.series.get(seriesKey(kind, ticker, part));
@@ -58,9 +61,16 @@ export class MemoryTables {
     return log;
   }
 
+  /** @returns false: the note isn't what the change relies on. */
+  changeNote({ name, from, to }: NoteChange): boolean {
+    if ((this.notes.get(name) ?? null) !== from) return false;
+    this.notes.set(name, to);
+    return true;
+  }
+
   /** Ascending by stamp, then by `seq`. */
   sorted({ rows }: MemorySeries): MemoryRow[] {
-    return [...rows.values()].sort((a, b) => compare(a.row[0], b.row[0]) || seqIn(a) - seqIn(b));
+    return [...rows.values()].sort((a, b) => compareTexts(a.row[0], b.row[0]) || seqIn(a) - seqIn(b));
   }
 }
 
@@ -71,9 +81,4 @@ export function seriesKey(kind: KindName, ticker: string, part: string | null): 
 
 function seqIn({ row }: MemoryRow): number {
   return Number(row.at(-1));
-}
-
-/** Texts in the order of their bytes, as every engine has them. */
-export function compare(a: string, b: string): number {
-  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

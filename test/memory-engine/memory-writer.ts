@@ -35,13 +35,13 @@ import {
   updateTypeOf,
 } from "../../src/storage/model/kinds.ts";
 import { countsText, type LoggedSave, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
-import { tickerTaken } from "../../src/storage/save-refusals.ts";
+import { noteMoved, tickerTaken } from "../../src/storage/save-refusals.ts";
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { StampTicks } from "../../src/storage/stamp-ticks.ts";
 import { placeTicks } from "../../src/storage/tick-placement.ts";
 import type { LogEntry } from "../../src/storage/update-contract.ts";
-import { type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
+import { type MemoryRow, type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
 
 export class MemoryWriter implements StockWriter {
   readonly #tables: MemoryTables;
@@ -74,6 +74,7 @@ export class MemoryWriter implements StockWriter {
     const identified = logEntriesOf(edit, 0).at(-1)!;
     const known = mayBeLogged(identified) ? this.#savesOf(identified).get(identityOf(identified)) : undefined;
     if (known !== undefined) return editedBefore(repeatedOutcome(identified, known, epoch));
+    if (edit.note !== undefined && !this.#tables.changeNote(edit.note)) return noteMoved(edit.note);
     const rows = edit.what === "removal" ? this.#remove(edit) : this.#rename(edit);
     if (typeof rows !== "number" || rows === 0 || edit.dryRun) return foundOutcome(rows, epoch);
     const entries = logEntriesOf(edit, rows);
@@ -99,6 +100,8 @@ export class MemoryWriter implements StockWriter {
     const { epoch } = this.#tables;
     const known = mayBeLogged(save) ? this.#savesOf(save).get(identityOf(save)) : undefined;
     if (known !== undefined) return repeatedOutcome(save, known, epoch);
+    const note = save.kind === "ticks" ? undefined : save.note;
+    if (note !== undefined && !this.#tables.changeNote(note)) return noteMoved(note);
     const outcome = save.kind === "ticks" ? this.#saveTicks(save) : this.#saveRows(save);
     if (!outcome.ok) return outcome;
     if (!hasChanged(outcome)) return Object.assign(outcome, { epoch });
@@ -125,15 +128,17 @@ export class MemoryWriter implements StockWriter {
     return position;
   }
 
-  #remove({ kind, ticker, part, from, to, ids, dryRun }: Removal & { dryRun: boolean }): number {
+  #remove({ kind, ticker, part, from, to, ids, extra, dryRun }: Removal & { dryRun: boolean }): number {
     let removed = 0;
-    const idAt = 1 + kindOf(kind).values.findIndex(({ name }) => name === "id");
+    const placeOf = (column: string) => 1 + kindOf(kind).values.findIndex(({ name }) => name === column);
+    const [idAt, extraAt] = [placeOf("id"), placeOf("extra")];
     for (const series of [...this.#tables.series.values()]) {
       const isOf = series.kind === kind && series.ticker === ticker.toWellFormed();
       if (!isOf || (part !== null && series.part !== part.toWellFormed())) continue;
       for (const [key, { row }] of [...series.rows]) {
         const isWithin = (from === null || row[0] >= from) && (to === null || row[0] <= to);
         if (!isWithin || (ids !== null && !ids.includes(String(row[idAt])))) continue;
+        if (extra !== undefined && row[extraAt] !== extra) continue;
         removed++;
         if (!dryRun) series.rows.delete(key);
       }
@@ -188,8 +193,9 @@ export class MemoryWriter implements StockWriter {
   #saveTicks(save: SaveTicks): SaveOutcome {
     const series = this.#tables.seriesOf("ticks", save.ticker, save.part);
     const stamps = new Map<string, StampTicks>();
+    const stored = Map.groupBy(series.rows.values(), ({ row: [stamp] }) => stamp);
     const ticksOf = (stamp: string): StampTicks => {
-      const ticks = stamps.get(stamp) ?? this.#ticksAt(series, stamp);
+      const ticks = stamps.get(stamp) ?? this.#ticksOf(stored.get(stamp) ?? []);
       stamps.set(stamp, ticks);
       return ticks;
     };
@@ -207,10 +213,10 @@ export class MemoryWriter implements StockWriter {
     return outcome;
   }
 
-  #ticksAt(series: MemorySeries, stamp: string): StampTicks {
+  /** @param stored those of one stamp. */
+  #ticksOf(stored: MemoryRow[]): StampTicks {
     const ticks = new StampTicks();
-    for (const { row } of series.rows.values()) {
-      if (row[0] !== stamp) continue;
+    for (const { row } of stored) {
       const [, price, size, askPrice, askSize, id, extra, seq] = row as TickRow;
       const values = { price, size: countText(size), askPrice, askSize: countText(askSize), id, extra };
       ticks.addStored(seq!, values);

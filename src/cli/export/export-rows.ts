@@ -120,8 +120,17 @@ class ExportRun {
     const { source, signal } = this.#request;
     if (source.columns === undefined) throw new Error("the database doesn't give its rows as columns");
     const columns = readColumnNames(kind);
+    // Each part is a walk of its own: a file has the rows of one part after those of another.
     for (const part of parts ?? [null]) {
-      const query: ColumnQuery = { kind, tickers, part, from, to, columns, signal };
+      const query: ColumnQuery = {
+        kind,
+        tickers,
+        parts: part === null ? null : [part],
+        from,
+        to,
+        columns,
+        signal,
+      };
       yield* source.columns(query);
     }
   }

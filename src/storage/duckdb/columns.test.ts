@@ -8,7 +8,7 @@ import { openReadOnly } from "./read-only-file.ts";
 import { DuckDbTransfer } from "./transfer.ts";
 
 const ROWS = 100_000;
-const everything = { kind: "ticks", tickers: null, part: null, from: null, to: null } as const;
+const everything = { kind: "ticks", tickers: null, parts: null, from: null, to: null } as const;
 
 /** A table as the Python server may have made it. */
 async function withTable(

@@ -57,10 +57,12 @@ export async function* readColumns(
   }
 }
 
-function refusalOf(error: unknown, { kind, tickers, part }: ColumnQuery): unknown {
+function refusalOf(error: unknown, { kind, tickers, parts }: ColumnQuery): unknown {
   if (!(error instanceof Error) || !/^(Conversion|Binder) Error:/.test(error.message)) return error;
   const whose = tickers?.length === 1 ? `${tickers[0]} ` : "";
-  return new TransferRowError(`${whose}${seriesLabel(kind, part)}: ${error.message.split("\n")[0]}`);
+  return new TransferRowError(
+    `${whose}${seriesLabel(kind, parts?.length === 1 ? parts[0]! : null)}: ${error.message.split("\n")[0]}`,
+  );
 }
 
 class Walk {
@@ -94,9 +96,11 @@ class Walk {
       this.#params.push(JSON.stringify(query.tickers.map(storable)));
       filters.push(`ticker IN (SELECT unnest(from_json($${this.#params.length}::VARCHAR, '["VARCHAR"]')))`);
     }
-    if (query.part !== null && kind.part !== null) {
-      this.#params.push(storable(query.part));
-      filters.push(`"${kind.part}" = $${this.#params.length}`);
+    if (query.parts !== null && kind.part !== null) {
+      this.#params.push(JSON.stringify(query.parts.map(storable)));
+      filters.push(
+        `"${kind.part}" IN (SELECT unnest(from_json($${this.#params.length}::VARCHAR, '["VARCHAR"]')))`,
+      );
     }
     const rows = `${kind.table} WHERE ${filters.join(" AND ")}`;
     // Ticks that share a stamp become 0, 1, 2 … in the order stored, as an upgrade of the file

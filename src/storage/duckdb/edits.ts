@@ -35,7 +35,10 @@ async function remove(removal: Removal & { dryRun: boolean }, options: EditConte
 }
 
 /** Stamps, as texts, compare by the type of their column. */
-function rowsOf({ kind: name, ticker, part, from, to, ids }: Removal): { where: string; params: string[] } {
+function rowsOf({ kind: name, ticker, part, from, to, ids, extra }: Removal): {
+  where: string;
+  params: string[];
+} {
   const kind = kindOf(name);
   const type = kind.stamp.type === "date" ? "DATE" : "TIMESTAMP";
   const conditions: [string, string | null][] = [
@@ -47,6 +50,7 @@ function rowsOf({ kind: name, ticker, part, from, to, ids }: Removal): { where: 
       `id IN (SELECT unnest(from_json(?::VARCHAR, '["VARCHAR"]')))`,
       ids === null ? null : JSON.stringify(ids.map((id) => storable(id))),
     ],
+    ["extra = ?", extra ?? null],
   ];
   const used = conditions.filter(([, param]) => param !== null);
   return {

@@ -11,7 +11,7 @@ import {
   type SeriesRow,
   type SeriesValue,
 } from "../model/kinds.ts";
-import { chooseRows } from "../staged-rows.ts";
+import { asksForRows, chooseRows } from "../staged-rows.ts";
 import { countOf } from "../transfer-rows.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { countAsText } from "./json-rows.ts";
@@ -171,7 +171,7 @@ function fieldOf(type: ColumnType, value: SeriesValue): Field {
 }
 
 /**
- * The stored rows that a save goes on from, by the id of its line and stamp. Only a "merge" asks.
+ * The stored rows that a save goes on from, by the id of its line and stamp. See `asksForRows`.
  */
 export async function readMerging(
   kind: RowKind,
@@ -179,12 +179,10 @@ export async function readMerging(
   session: Session,
   lines: SeriesLines,
 ): Promise<Map<string, SeriesRow>> {
-  const asked = saves
-    .filter(({ onDuplicate }) => onDuplicate === "merge")
-    .flatMap(({ ticker, part, rows }) => {
-      const line = lines.of(ticker, part);
-      return rows.map((row) => [...line.key(row), line.id]);
-    });
+  const asked = saves.filter(asksForRows).flatMap(({ ticker, part, rows }) => {
+    const line = lines.of(ticker, part);
+    return rows.map((row) => [...line.key(row), line.id]);
+  });
   if (asked.length === 0) return new Map();
   const stamp = kind.stamp.name;
   const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);

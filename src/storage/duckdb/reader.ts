@@ -5,20 +5,25 @@
  */
 import type { DuckDBValue } from "@duckdb/node-api";
 import type { MarketDay } from "../../market/market-day.ts";
+import { RequestError } from "../../protocol/errors.ts";
 import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RowRange,
   StockReader,
 } from "../contract.ts";
-import { type KindName, kindOf } from "../model/kinds.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import { type KindName, kindOf, NOTES_TABLE } from "../model/kinds.ts";
 import { type PiecesSource, RowPieces } from "../row-pieces.ts";
 import type { UpdateReader } from "../update-contract.ts";
+import { readColumns } from "./columns.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { columnsSql, partsSource, type RowSource, rowSource } from "./json-rows.ts";
+import { storable } from "./lines.ts";
 import { newestOfPartsSql } from "./newest-of-parts.ts";
 import { ReadSessions } from "./read-sessions.ts";
 import { type Page, pageSql, RowStream, readPage } from "./row-stream.ts";
@@ -71,7 +76,10 @@ export class DuckDbReader implements StockReader {
   readonly updates: UpdateReader;
   readonly #sessions: ReadSessions;
 
+  readonly #file: DuckDbFile;
+
   constructor(file: DuckDbFile, log: UpdateLog) {
+    this.#file = file;
     this.#sessions = new ReadSessions(file);
     this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
@@ -144,8 +152,20 @@ export class DuckDbReader implements StockReader {
     return storedTickers((sql, params) => this.#rows(sql, params), kind, after, limit);
   }
 
+  async notes(from: string, to: string, limit: number): Promise<Note[]> {
+    const sql = `SELECT name, value FROM ${NOTES_TABLE}
+      WHERE name >= $1 AND name <= $2 ORDER BY name LIMIT $3`;
+    return (await this.#rows(sql, [storable(from), storable(to), limit])) as Note[];
+  }
+
   parts(kind: KindName, ticker: string): Promise<string[]> {
     return storedParts((sql, params) => this.#rows(sql, params), kind, ticker);
+  }
+
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
+    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
+      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
+    return readColumns(() => this.#file.connect(), query);
   }
 
   async sizeBytes(): Promise<number> {

@@ -15,9 +15,11 @@ import {
   keyColumns,
   kindOf,
   kindsAfter,
+  NOTES_TABLE,
   type RowKind,
   TABLE_NAMES,
   tableColumns,
+  tablesAfter,
 } from "../model/kinds.ts";
 import { converted, findMisfit, WIDE_TYPES } from "./count-columns.ts";
 import type { Session } from "./session.ts";
@@ -95,6 +97,8 @@ const UPDATE_TABLES = [
   "update_epoch (epoch VARCHAR NOT NULL)",
 ];
 
+const NOTES = `${NOTES_TABLE} (name VARCHAR NOT NULL, value VARCHAR NOT NULL)`;
+
 /** Columns of the log that a file lacks where it tells no counts of saves. */
 const SAVE_COUNT_COLUMNS: DeclaredColumn[] = [
   ["request_key", "VARCHAR"],
@@ -110,6 +114,7 @@ export const BOOKKEEPING_TABLES = [
   "update_log",
   "update_positions",
   "update_epoch",
+  NOTES_TABLE,
 ] as const;
 
 /** This server can't take over the DuckDB database. */
@@ -153,6 +158,7 @@ export async function prepareSchema(session: Session, schema: string): Promise<s
       else upgraded.push(await rebuild(session, { schema, table, existing }));
     }
     await session.connection.run(`CREATE TABLE ${schema}.${CHECKPOINTS}`);
+    await session.connection.run(`CREATE TABLE ${schema}.${NOTES}`);
     await session.connection.run(`CREATE TABLE ${schema}.stock_db_schema (version INTEGER NOT NULL)`);
     await session.connection.run(`INSERT INTO stock_db_schema VALUES (${SCHEMA_VERSION})`);
     await session.run("COMMIT");
@@ -174,12 +180,14 @@ async function bringUp(session: Session, schema: string, version: number): Promi
     done.push("the log of updates");
   }
   for (const table of kindsAfter(version - BASE_VERSION).map(shapeOf)) {
-    if ((await columnsOf(session, table.name)).length > 0)
-      throw new SchemaError(
-        `open database: the server needs the name ${table.name} for a table of its own, and something else has it; rename that`,
-      );
+    await requireFree(session, table.name);
     await session.connection.run(createStatement(`${schema}.${table.name}`, table.columns));
     done.push(table.name);
+  }
+  for (const name of tablesAfter(version - BASE_VERSION)) {
+    await requireFree(session, name);
+    await session.connection.run(`CREATE TABLE ${schema}.${NOTES}`);
+    done.push(name);
   }
   for (const { kind, columns } of columnsAfter(version - BASE_VERSION)) {
     const declared = columns.map(({ name, type }): DeclaredColumn => [name, DECLARATIONS[type]]);
@@ -189,6 +197,14 @@ async function bringUp(session: Session, schema: string, version: number): Promi
     await addColumns(session, schema, { table: "update_log", columns: SAVE_COUNT_COLUMNS });
   if (done.includes(KINDS.actions.table)) await session.run(FORGET_COARSE_AVERAGES_SQL);
   return `added ${done.join(", ")}`;
+}
+
+/** @throws SchemaError */
+async function requireFree(session: Session, table: string): Promise<void> {
+  if ((await columnsOf(session, table)).length > 0)
+    throw new SchemaError(
+      `open database: the server needs the name ${table} for a table of its own, and something else has it; rename that`,
+    );
 }
 
 /**

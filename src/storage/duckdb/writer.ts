@@ -35,6 +35,7 @@ import { applyEdit } from "./edits.ts";
 import { hasNoTransaction, isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./errors.ts";
 import { storable } from "./lines.ts";
 import { NewestStored } from "./newest-stored.ts";
+import { changeNote, planNotes, writeNotes } from "./notes.ts";
 import { planPlainSaves } from "./plain-saves.ts";
 import { rowsBefore } from "./row-texts.ts";
 import type { Session } from "./session.ts";
@@ -297,38 +298,39 @@ export class DuckDbWriter implements StockWriter {
   async #apply(saves: Save[]): Promise<SaveOutcome[]> {
     if (this.#mustRollBack) await this.#rollBack();
     await this.#refresh();
-    const refused = await this.#counts.makeFor(saves);
-    if (refused.size === 0) return this.#store(saves);
-    const stored = (await this.#store(saves.filter((save) => !refused.has(save)))).values();
+    const refused: Map<Save, SaveOutcome> = await this.#counts.makeFor(saves);
+    const notes = await planNotes(
+      this.#session,
+      saves.filter((save) => !refused.has(save)),
+    );
+    for (const [save, refusal] of notes.refused) refused.set(save, refusal);
+    if (refused.size === 0) return this.#store(saves, notes.writes);
+    const left = saves.filter((save) => !refused.has(save));
+    const stored = (left.length === 0 ? [] : await this.#store(left, notes.writes)).values();
     return saves.map((save) => refused.get(save) ?? stored.next().value!);
   }
 
-  async #store(saves: Save[]): Promise<SaveOutcome[]> {
+  async #store(saves: Save[], notes: ReadonlyMap<string, string>): Promise<SaveOutcome[]> {
     await this.#log.learn(this.#session, saves);
     const session = this.#session;
     const now = nowText();
     const ticks = saves.filter((save): save is SaveTicks => save.kind === "ticks");
     const daily = saves.filter((save): save is SaveRows => save.kind === "daily");
-    const tickPlan = await planTickSaves(ticks, {
-      session,
-      newest: this.#newest.ticks,
-      countTypes: this.#file.countTypes,
-      now,
-    });
+    const { countTypes } = this.#file;
+    const tickPlan = await planTickSaves(ticks, { session, newest: this.#newest.ticks, countTypes, now });
     const outcomes = new Map<Save, SaveOutcome>();
-    const note = (of: Save[], found: SaveOutcome[]): void => {
-      for (const [index, save] of of.entries()) outcomes.set(save, found[index]!);
-    };
+    const note = (of: Save[], found: SaveOutcome[]): void =>
+      of.forEach((save, index) => void outcomes.set(save, found[index]!));
+    const { writes } = tickPlan;
     note(ticks, tickPlan.outcomes);
-    const writes = tickPlan.writes;
     const plain: SaveRows[] = [];
     for (const kind of PLAIN_KINDS) {
       const ofKind = saves.filter((save): save is SaveRows => save.kind === kind);
       if (ofKind.length === 0) continue;
       const { saves: ofSeries, outcomesOfAll } = bySeries(await this.#completed(ofKind));
       plain.push(...ofSeries);
-      const options = { session, newest: this.#newest[kind], now };
-      const planned = await planPlainSaves(kindOf(kind), ofSeries, options);
+      const newest = this.#newest[kind];
+      const planned = await planPlainSaves(kindOf(kind), ofSeries, { session, newest, now });
       note(ofSeries, planned.outcomes);
       note(ofKind, outcomesOfAll(planned.outcomes));
       writes.push(...planned.writes);
@@ -341,7 +343,7 @@ export class DuckDbWriter implements StockWriter {
       );
     };
     const updates =
-      writes.length === 0 && daily.length === 0
+      writes.length === 0 && daily.length === 0 && notes.size === 0
         ? plan([])
         : await this.#transaction(async () => {
             const { foreignCommits } = this.#file;
@@ -352,11 +354,12 @@ export class DuckDbWriter implements StockWriter {
               }
               return daily.length === 0 ? [] : await this.#daily.save(daily, { now, foreignCommits });
             });
+            await writeNotes(session, notes);
             const planned = plan(dailyOutcomes);
             if (planned.rows.length > 0) await this.#log.write(session, planned);
             return planned;
           });
-    if (writes.length > 0 || daily.length > 0) this.#file.committed();
+    if (writes.length > 0 || daily.length > 0 || notes.size > 0) this.#file.committed();
     this.#log.committed(updates);
     for (const save of [...ticks, ...plain]) {
       if (!outcomes.get(save)!.ok) continue;
@@ -379,6 +382,8 @@ export class DuckDbWriter implements StockWriter {
     if (edit.dryRun) return foundOutcome(await applyEdit(edit, options), epoch);
     await this.#log.learn(session, logEntriesOf(edit, 0));
     const { applied, planned } = await this.#transaction(async () => {
+      const moved = edit.note === undefined ? null : await changeNote(session, edit.note);
+      if (moved !== null) return { applied: moved, planned: null };
       const applied = await refusingRows(() => applyEdit(edit, options));
       if (typeof applied !== "number" || applied === 0) return { applied, planned: null };
       const entries = logEntriesOf(edit, applied);

@@ -33,20 +33,52 @@ export interface ColumnBatch {
   columns: Map<string, ColumnData>;
 }
 
+/** Names a row, so that a walk can go on behind it. */
+export interface RowKey {
+  ticker: string;
+  /** Null where the kind has no parts. */
+  part: string | null;
+  /** In the stored form of the kind's stamp. */
+  stamp: string;
+  /** Null where the kind has none. */
+  seq: number | null;
+}
+
+/**
+ * The positions of tickers in the snapshot of a walk: its rows have what the updates up to there
+ * have stored, and nothing of later ones. Another server gives no snapshot of many series: there
+ * the rows are at least so new, and may have something of later updates.
+ */
+export interface WalkPositions {
+  epoch: string;
+  /** Of the tickers asked for; those without updates are left out. */
+  positions: Map<string, number>;
+}
+
 export interface ColumnQuery {
   kind: KindName;
   /** Null: all. */
   tickers: readonly string[] | null;
   /** Null: all parts, or a kind without parts. */
-  part: string | null;
+  parts: readonly string[] | null;
   /** Inclusive, in the stored form of the kind's stamp; null is unbounded. */
   from: string | null;
   to: string | null;
+  /**
+   * Of stamp and `seq` within each series; series ascend anyway. Absent: ascending.
+   */
+  order?: "ascending" | "descending" | undefined;
+  /** So many rows over all series, the first ones. Absent or null: all. */
+  limit?: number | null | undefined;
+  /** Only rows behind this one, in the order of the walk; it need not be stored any more. */
+  after?: RowKey | null | undefined;
   /**
    * Names of columns of the kind: `ticker`, its part, its stamp, its values, `seq` where it has
    * one.
    */
   columns: readonly string[];
+  /** Called once, before the first batch or the end. */
+  onPositions?: ((found: WalkPositions) => void) | undefined;
   /** Ends the walk; what it then throws nobody reads. */
   signal?: AbortSignal | undefined;
 }

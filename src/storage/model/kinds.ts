@@ -291,8 +291,11 @@ export type KindName = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as KindName[];
 export const TABLE_NAMES: readonly string[] = KIND_NAMES.map((name) => KINDS[name].table);
 
-/** A kind, or columns of the kinds before it that have them. */
-type Addition = { kind: KindName } | { columns: readonly string[] };
+/** Texts by name: see `NoteChange` in contract.ts. */
+export const NOTES_TABLE = "server_notes";
+
+/** A kind, columns of the kinds before it that have them, or a table of bookkeeping. */
+type Addition = { kind: KindName } | { columns: readonly string[] } | { table: string };
 /**
  * What was added to the model since the schema version that a driver calls its base: each adds one
  * to every driver's version. A new one comes last.
@@ -303,6 +306,7 @@ const ADDITIONS: readonly Addition[] = [
   { kind: "options" },
   { kind: "financial" },
   { kind: "actions" },
+  { table: NOTES_TABLE },
 ];
 export const ADDITIONS_MADE = ADDITIONS.length;
 /** So many additions have a database whose update log tells what each save did. */
@@ -315,6 +319,11 @@ function additionsAfter(made: number): readonly Addition[] {
 /** The kinds that a database lacks. @param made so many additions it has already. */
 export function kindsAfter(made: number): RowKind[] {
   return additionsAfter(made).flatMap((addition) => ("kind" in addition ? [kindOf(addition.kind)] : []));
+}
+
+/** The tables of bookkeeping that it lacks, as `kindsAfter`. */
+export function tablesAfter(made: number): string[] {
+  return additionsAfter(made).flatMap((addition) => ("table" in addition ? [addition.table] : []));
 }
 
 /** The columns that its tables lack, as `kindsAfter`. */

@@ -37,18 +37,20 @@ export class ColumnReader {
   /** @throws RequestError 503 @throws TransferRowError */
   async *read(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
     const tickers = query.tickers?.filter(isStorable) ?? null;
-    if (tickers?.length === 0 || (query.part !== null && !isStorable(query.part))) return;
+    const parts = query.parts?.filter(isStorable) ?? null;
+    if (tickers?.length === 0 || parts?.length === 0) return;
     for (let attempt = 1; ; attempt++) {
       let isBegun = false;
       try {
-        for await (const batch of this.#walk({ ...query, tickers })) {
+        for await (const batch of this.#walk({ ...query, tickers, parts })) {
           isBegun = true;
           yield batch;
         }
         return;
       } catch (error) {
         if (!isBegun && this.#hasCopy && isUnknownToDatabase(error)) this.#hasCopy = false;
-        else if (error instanceof TransferRowError) throw await this.#named(error, { ...query, tickers });
+        else if (error instanceof TransferRowError)
+          throw await this.#named(error, { ...query, tickers, parts });
         else if (isBegun || !isWorthRepeating(error) || attempt === TRIES) {
           this.#pool.noteFailure(error);
           throw requestErrorOf(error, "read");
@@ -160,7 +162,7 @@ function take(batch: BatchCells, copied: CopiedRows): boolean {
 
 /** Without parameters, which COPY takes none of. @param cell of the table `p`. */
 function selection(
-  { kind: name, tickers, part, from, to, columns }: ColumnQuery,
+  { kind: name, tickers, parts, from, to, columns }: ColumnQuery,
   cell: (column: string, index: number) => string,
   also: string[] = [],
 ): string {
@@ -170,7 +172,9 @@ function selection(
     `${anyLiteral(stampParam(kind, text, edge))}::${SQL_TYPES[kind.stamp.type]}`;
   const where = [
     ...(tickers === null ? [] : [`p.ticker IN (${tickers.map(anyLiteral).join(", ")})`]),
-    ...(part === null || kind.part === null ? [] : [`p.${columnSql(kind.part)} = ${anyLiteral(part)}`]),
+    ...(parts === null || kind.part === null
+      ? []
+      : [`p.${columnSql(kind.part)} IN (${parts.map(anyLiteral).join(", ")})`]),
     `${at} >= ${stamp(from, "first")}`,
     `${at} <= ${stamp(to, "last")}`,
     ...also,

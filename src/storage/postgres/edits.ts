@@ -38,7 +38,10 @@ async function remove(
   return rows;
 }
 
-function rowsOf({ kind: name, ticker, part, from, to, ids }: Removal): { where: string; params: string[] } {
+function rowsOf({ kind: name, ticker, part, from, to, ids, extra }: Removal): {
+  where: string;
+  params: string[];
+} {
   const kind = kindOf(name);
   const at = `p.${columnSql(kind.stamp.name)}`;
   const type = SQL_TYPES[kind.stamp.type];
@@ -48,6 +51,7 @@ function rowsOf({ kind: name, ticker, part, from, to, ids }: Removal): { where: 
     [`${at} >= ?::${type}`, from === null ? null : stampParam(kind, from, "first")],
     [`${at} <= ?::${type}`, to === null ? null : stampParam(kind, to, "last")],
     ["p.id = ANY(?::text[])", ids === null ? null : textArray(ids.filter(isStorable))],
+    ["p.extra = ?", extra ?? null],
   ];
   const used = conditions.filter(([, param]) => param !== null);
   return {

@@ -2,9 +2,10 @@
  * The newest row of each part of a ticker. The key is walked from part to part, however many rows
  * each has, and the newest one of each is looked up.
  */
-import { inByteOrder } from "../column-values.ts";
+
 import type { NewestOfPartsQuery } from "../contract.ts";
 import { answerColumnsOf, kindOf, valueType } from "../model/kinds.ts";
+import { inByteOrder } from "../series-order.ts";
 import { answerSql } from "./answer-columns.ts";
 import { textArray } from "./array-literals.ts";
 import { distinctSql } from "./distinct-values.ts";

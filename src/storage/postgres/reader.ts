@@ -1,16 +1,18 @@
 import type { MarketDay } from "../../market/market-day.ts";
-import { unavailable } from "../../protocol/errors.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { within } from "../../time/within.ts";
 import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RangeRead,
   RowRange,
   StockReader,
 } from "../contract.ts";
 import { rowWithExtra } from "../extra-json.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import {
   type AnswerForm,
   answerColumns,
@@ -19,11 +21,13 @@ import {
   hasExtra,
   type KindName,
   kindOf,
+  NOTES_TABLE,
   type RowKind,
   seriesColumns,
 } from "../model/kinds.ts";
 import { RowPieces } from "../row-pieces.ts";
 import { answerSql, rowToWire } from "./answer-columns.ts";
+import { ColumnReader } from "./columns.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { isUnknownToDatabase } from "./errors.ts";
@@ -90,8 +94,11 @@ export class PostgresReader implements StockReader {
   readonly #rangeTexts = new Map<string, string>();
   #probing: Promise<void> | null = null;
 
+  readonly #columns: ColumnReader;
+
   constructor(pool: PostgresPool) {
     this.#pool = pool;
+    this.#columns = new ColumnReader(pool);
     this.updates = new PostgresUpdates(pool);
   }
 
@@ -164,8 +171,22 @@ export class PostgresReader implements StockReader {
     return storedTickers((sql, params) => this.#run(sql, params), kind, after, limit);
   }
 
+  async notes(from: string, to: string, limit: number): Promise<Note[]> {
+    const rows = await this.#run<{ name: string; value: string }>(
+      `SELECT name::text, value::text FROM ${NOTES_TABLE} WHERE name >= $1 AND name <= $2 ORDER BY name LIMIT $3::int`,
+      [from, to, limit],
+    );
+    return rows.map(({ name, value }): Note => [name, value]);
+  }
+
   parts(kind: KindName, ticker: string): Promise<string[]> {
     return storedParts((sql, params) => this.#run(sql, params), kind, ticker);
+  }
+
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
+    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
+      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
+    return this.#columns.read(query);
   }
 
   sizeBytes(): Promise<number | null> {

@@ -13,7 +13,7 @@ import {
   seriesColumns,
 } from "../model/kinds.ts";
 import { bySeries } from "../series-saves.ts";
-import { StagedRows, type StoredKeys } from "../staged-rows.ts";
+import { asksForRows, StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { saveDailyBars } from "./daily-averages.ts";
@@ -158,7 +158,7 @@ async function findExisting(
   return existing;
 }
 
-/** By series and key, the stored rows that a "merge" goes on from. */
+/** By series and key, the stored rows that a save goes on from: see `asksForRows`. */
 async function findMerging(
   connection: PostgresConnection,
   name: PlainKind,
@@ -166,7 +166,7 @@ async function findMerging(
 ): Promise<Map<string, Map<string, SeriesRow>>> {
   const kind = kindOf(name);
   const found = new Map<string, Map<string, SeriesRow>>();
-  const keys = keysOf(saves.filter(({ onDuplicate }) => onDuplicate === "merge"));
+  const keys = keysOf(saves.filter(asksForRows));
   for (const slice of slices(keys, ROWS_PER_STATEMENT)) {
     const rows = await connection.run<{ n: number }>(SQL[name].rows, keyParams(kind, slice));
     for (const { n, ...cells } of rows) {

@@ -4,7 +4,14 @@
  */
 import { randomUUID } from "node:crypto";
 import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
-import { ADDITIONS_MADE, ADDITIONS_OF_SAVE_COUNTS, columnsAfter, KINDS, kindsAfter } from "../model/kinds.ts";
+import {
+  ADDITIONS_MADE,
+  ADDITIONS_OF_SAVE_COUNTS,
+  columnsAfter,
+  KINDS,
+  kindsAfter,
+  tablesAfter,
+} from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isUnknownToDatabase } from "./errors.ts";
 import { REQUEST_INDEX, TRIM_INDEX } from "./own-names.ts";
@@ -172,10 +179,11 @@ async function create(
   );
   if (from > 0) {
     await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
-    const tables = kindsAfter(from - BASE_VERSION).map(({ table }) => table);
+    const made = from - BASE_VERSION;
+    const tables = [...kindsAfter(made).map(({ table }) => table), ...tablesAfter(made)];
     if (tables.includes(KINDS.actions.table)) await connection.run(FORGET_COARSE_AVERAGES_SQL);
-    const made = [...(from < BASE_VERSION ? ["the update log"] : []), ...tables, ...added];
-    return `upgraded from version ${from}: ${made.join(", ")}`;
+    const parts = [...(from < BASE_VERSION ? ["the update log"] : []), ...tables, ...added];
+    return `upgraded from version ${from}: ${parts.join(", ")}`;
   }
   const done = ["created the tables", ...(added.length === 0 ? [] : [`added ${added.join(", ")}`])];
   if (!without.has("triggers")) {

@@ -9,6 +9,7 @@ import {
   KIND_NAMES,
   keyColumns,
   kindOf,
+  NOTES_TABLE,
   type RowKind,
   tableColumns,
 } from "../model/kinds.ts";
@@ -82,6 +83,12 @@ export const TABLES: Table[] = [
     name: "update_epoch",
     columns: ["epoch text NOT NULL"],
     key: "epoch",
+  },
+  {
+    // Texts by name: see `NoteChange` in contract.ts.
+    name: NOTES_TABLE,
+    columns: ['name text COLLATE "C" NOT NULL', "value text NOT NULL"],
+    key: "name",
   },
 ];
 

@@ -47,6 +47,7 @@ import {
   requestErrorOf,
   UNUSABLE,
 } from "./errors.ts";
+import { changeNotes } from "./notes.ts";
 import type { PostgresPool } from "./pool.ts";
 import { runRead } from "./read.ts";
 import { saveRows } from "./row-store.ts";
@@ -372,7 +373,8 @@ export class PostgresWriter implements StockWriter {
   async #applyEdit(connection: PostgresConnection, edit: Edit): Promise<AppliedEdit> {
     const known = await findRepeated(connection, [logEntriesOf(edit, 0).at(-1)!]);
     if (known.size > 0) return { outcome: editedBefore(known.get(0)!), witness: null };
-    const applied = await applyEdit(connection, edit);
+    const [moved = null] = await changeNotes(connection, edit.note === undefined ? [] : [edit.note]);
+    const applied = moved ?? (await applyEdit(connection, edit));
     if (typeof applied !== "number" || applied === 0 || edit.dryRun)
       return { outcome: foundOutcome(applied), witness: null };
     const entries = logEntriesOf(edit, applied);
@@ -390,6 +392,16 @@ export class PostgresWriter implements StockWriter {
     const repeated = await findRepeated(connection, saves);
     const outcomes = saves.map((_, index): SaveOutcome | null => repeated.get(index) ?? null);
     const writtenAt = asInstant(nowText());
+    const noted = saves.flatMap((save, index) =>
+      outcomes[index] !== null || save.kind === "ticks" || save.note === undefined
+        ? []
+        : [{ note: save.note, index }],
+    );
+    const refusals = await changeNotes(
+      connection,
+      noted.map(({ note }) => note),
+    );
+    for (const [i, { index }] of noted.entries()) outcomes[index] = refusals[i] ?? null;
     const entries = saves
       .map((save, index) => ({ save, index }))
       .filter(({ index }) => outcomes[index] === null);

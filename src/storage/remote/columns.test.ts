@@ -8,7 +8,7 @@ const ROWS = 30_000;
 const QUERY: ColumnQuery = {
   kind: "ticks",
   tickers: null,
-  part: null,
+  parts: null,
   from: null,
   to: null,
   columns: ["timestamp", "price", "size", "ask_price", "ask_size", "seq"],

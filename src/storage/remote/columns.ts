@@ -4,12 +4,11 @@
  */
 import { BrokenAnswerError } from "../answered-rows.ts";
 import { BatchCells } from "../column-cells.ts";
-import { inByteOrder } from "../column-values.ts";
-import { type JsonRows, TransferRowError } from "../contract.ts";
+import { type JsonRows, type StockReader, TransferRowError } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
-import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
+import { kindOf, partName, type SeriesRow } from "../model/kinds.ts";
+import { partsInOrder, tickersInOrder } from "../series-order.ts";
 import { AnswerColumns } from "./answer-columns.ts";
-import type { RemoteReader } from "./reader.ts";
 
 /** Some ms of work. */
 const BATCH_ROWS = 4_096;
@@ -17,10 +16,12 @@ const TICKERS_PER_QUESTION = 10_000;
 /** Beginnings of a series that bring no new row, one after the other. */
 const TRIES_MAX = 5;
 
+/** What the upstream is asked. */
+type RowsReader = Pick<StockReader, "rows" | "tickers" | "parts" | "updates">;
 type RemoteSeries = ColumnQuery & { ticker: string; part: string | null };
 
 /** @throws TransferRowError */
-export async function* readColumns(reader: RemoteReader, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+export async function* readColumns(reader: RowsReader, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
   const { kind: name, columns, signal } = query;
   const batch = new BatchCells(kindOf(name), columns, BATCH_ROWS);
   for (const ticker of await tickersOf(reader, query)) {
@@ -39,7 +40,7 @@ export async function* readColumns(reader: RemoteReader, query: ColumnQuery): As
 /** What is full on the way. An answer that breaks off is asked for again from the last row on. */
 async function* seriesInto(
   batch: BatchCells,
-  reader: RemoteReader,
+  reader: RowsReader,
   { kind, ticker, part, from, to, columns, signal }: RemoteSeries,
 ): AsyncGenerator<ColumnBatch> {
   const { part: partColumn, hasSeq } = kindOf(kind);
@@ -82,22 +83,20 @@ function isSameRow(a: SeriesRow | null, b: SeriesRow | null): boolean {
   return a === b || (a !== null && b !== null && a[0] === b[0] && a.at(-1) === b.at(-1));
 }
 
-async function tickersOf(reader: RemoteReader, { kind, tickers, signal }: ColumnQuery): Promise<string[]> {
-  if (tickers !== null) return inByteOrder(tickers);
+async function tickersOf(reader: RowsReader, query: ColumnQuery): Promise<string[]> {
+  const { kind, tickers, signal } = query;
+  if (tickers !== null) return tickersInOrder(tickers, query);
   const found: string[] = [];
   for (;;) {
     signal?.throwIfAborted();
     const page: string[] = await reader.tickers(kind, found.at(-1) ?? null, TICKERS_PER_QUESTION);
     found.push(...page);
-    if (page.length < TICKERS_PER_QUESTION) return inByteOrder(found);
+    if (page.length < TICKERS_PER_QUESTION) return tickersInOrder(found, query);
   }
 }
 
-async function partsOf(
-  reader: RemoteReader,
-  ticker: string,
-  { kind, part }: { kind: KindName; part: string | null },
-): Promise<(string | null)[]> {
-  if (part !== null || kindOf(kind).part === null) return [part];
-  return inByteOrder(await reader.parts(kind, ticker));
+async function partsOf(reader: RowsReader, ticker: string, query: ColumnQuery): Promise<(string | null)[]> {
+  const { kind, parts } = query;
+  if (kindOf(kind).part === null) return [null];
+  return partsInOrder(ticker, parts ?? (await reader.parts(kind, ticker)), query);
 }

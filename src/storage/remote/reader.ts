@@ -1,17 +1,21 @@
 /** A worker's reads, asked of its upstream. */
 import type { MarketDay } from "../../market/market-day.ts";
+import { RequestError } from "../../protocol/errors.ts";
 import { isObject } from "../../protocol/json.ts";
 import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   PriceQuestion,
   RowRange,
   StockReader,
 } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { hasExtra, type KindName, kindOf, partName } from "../model/kinds.ts";
 import { readRows } from "./answers.ts";
+import { readColumns } from "./columns.ts";
 import {
   askNewer,
   isPrice,
@@ -115,6 +119,12 @@ export class RemoteReader implements StockReader {
     return textsOf(await askNewer(this.#upstream, "get_tickers", params), "tickers", "get_tickers");
   }
 
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
+    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
+      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
+    return readColumns(this, query);
+  }
+
   async parts(kind: KindName, ticker: string): Promise<string[]> {
     const { part } = kindOf(kind);
     if (part === null) return [];
@@ -122,6 +132,11 @@ export class RemoteReader implements StockReader {
       return textsOf(await askNewer(this.#upstream, "get_tick_types", { ticker }), "types", "get_tick_types");
     const params = { kind, ticker };
     return textsOf(await askNewer(this.#upstream, "get_series", params), "series", "get_series");
+  }
+
+  /** They are the upstream's own. */
+  notes(): Note[] {
+    return [];
   }
 
   async sizeBytes(): Promise<number | null> {

@@ -82,19 +82,19 @@ export class Edits {
   }
 
   /** A part after the other, each in spans that don't overlap. */
-  *#spansOf({ kind: name, ticker, part, from, to, ids }: Omit<Removal, "what">): Iterable<RowSpan> {
+  *#spansOf(of: Omit<Removal, "what">): Iterable<RowSpan> {
+    const { kind: name, ticker, part, from, to, ids, extra } = of;
     const kind = kindOf(name);
+    const only = [
+      ...(ids === null ? [] : [`AND id IN (${ids.map(() => "?").join(", ")})`]),
+      ...(extra === undefined ? [] : ["AND extra = ?"]),
+    ].join(" ");
+    const onlyParams = [...(ids ?? []), ...(extra === undefined ? [] : [extra])];
     const isWhole = kind.part === null || part !== null;
     for (const each of isWhole ? [part] : storedParts(this.#db, name, ticker)) {
       const series = each === null ? [ticker] : [ticker, each];
-      const ofIds: SQLQueryBindings[] = ids === null ? [] : [...ids];
       for (const { where, params } of this.#spans(kind, series, { from, to }))
-        yield ids === null
-          ? { where, params }
-          : {
-              where: `${where} AND id IN (${ofIds.map(() => "?").join(", ")})`,
-              params: [...params, ...ofIds],
-            };
+        yield { where: `${where} ${only}`, params: [...params, ...onlyParams] };
     }
   }
 

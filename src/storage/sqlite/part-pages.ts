@@ -4,9 +4,9 @@
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import type { JsonRecord } from "../../protocol/json.ts";
-import { inByteOrder } from "../column-values.ts";
 import type { NewestOfPartsQuery } from "../contract.ts";
 import { answerColumnsOf, kindOf } from "../model/kinds.ts";
+import { inByteOrder } from "../series-order.ts";
 import { answerSql, rowToWire } from "./answer-columns.ts";
 import { nextParts } from "./distinct-values.ts";
 

@@ -8,12 +8,14 @@ import type {
   JsonRows,
   NewestOfPartsQuery,
   NewestQuery,
+  Note,
   PoolFigures,
   RangeRead,
   RowRange,
   StockReader,
 } from "../contract.ts";
 import { rowWithExtra } from "../extra-json.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import {
   type AnswerForm,
   answerColumns,
@@ -21,6 +23,7 @@ import {
   hasExtra,
   type KindName,
   kindOf,
+  NOTES_TABLE,
   type RowKind,
   seriesColumns,
   TABLE_NAMES,
@@ -29,6 +32,7 @@ import { OpenedFile } from "../opened-file.ts";
 import { type PiecesSource, RowPieces, type RowsPiece } from "../row-pieces.ts";
 import { WaitingLine } from "../waiting-line.ts";
 import { answerSql, rowToWire } from "./answer-columns.ts";
+import { readColumns } from "./columns.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
@@ -113,6 +117,7 @@ export class SqliteReader implements StockReader {
   readonly #volume: Statement<Row, Params>;
   readonly #traded: Statement<Row, Params>;
   readonly #probe: Statement<Row, Params>;
+  readonly #notes: Statement<Row, Params>;
 
   /** @param isFrame A stored update that isn't one counts as not kept. */
   constructor(path: string, poolSize: number, isFrame: (stored: string) => boolean = () => true) {
@@ -134,6 +139,9 @@ export class SqliteReader implements StockReader {
     this.#open = prepare("SELECT open FROM daily_prices WHERE ticker = ? AND date = ?");
     this.#volume = prepare("SELECT volume FROM daily_prices WHERE ticker = ? AND date = ?");
     this.#traded = prepare(TRADED_SQL);
+    this.#notes = prepare(
+      `SELECT name, value FROM ${NOTES_TABLE} WHERE name >= ? AND name <= ? ORDER BY name LIMIT ?`,
+    );
     this.#probe = prepare(
       `SELECT ${TABLE_NAMES.map((table) => `(SELECT 1 FROM ${table} LIMIT 1)`).join(", ")}`,
     );
@@ -217,8 +225,24 @@ export class SqliteReader implements StockReader {
     return this.#connection.read(() => storedTickers(this.#connection.db, kind, after, limit));
   }
 
+  notes(from: string, to: string, limit: number): Note[] {
+    return this.#connection.read(() =>
+      this.#notes.all(from, to, limit).map(({ name, value }): Note => [String(name), String(value)]),
+    );
+  }
+
   parts(kind: KindName, ticker: string): string[] {
     return this.#connection.read(() => storedParts(this.#connection.db, kind, ticker));
+  }
+
+  /** On a connection of its own, whose snapshot ends with the walk. */
+  async *columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    const look = (): void => this.file.checkForRead();
+    try {
+      yield* readColumns({ open: () => openReaderConnection(this.#path), look }, query);
+    } catch (error) {
+      throw asUnavailable(error);
+    }
   }
 
   sizeBytes(): number {

@@ -2,12 +2,20 @@
 import type { Database } from "bun:sqlite";
 import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
-import { ADDITIONS_MADE, ADDITIONS_OF_SAVE_COUNTS, columnsAfter, KINDS, kindsAfter } from "../model/kinds.ts";
+import {
+  ADDITIONS_MADE,
+  ADDITIONS_OF_SAVE_COUNTS,
+  columnsAfter,
+  KINDS,
+  kindsAfter,
+  tablesAfter,
+} from "../model/kinds.ts";
 import {
   CHECKPOINT_TRIGGERS,
   CHECKPOINTS,
   DATA_TABLES,
   declarationOf,
+  NOTES,
   quote,
   REQUEST_INDEX,
   SAVE_COUNT_COLUMNS,
@@ -66,6 +74,7 @@ function bringUp(db: Database, version: number): string {
   if (version === 0) {
     const done = createOrTakeOver(db);
     addUpdateLog(db);
+    addTables(db, 0);
     return done;
   }
   const done: string[] = [];
@@ -82,7 +91,7 @@ function bringUp(db: Database, version: number): string {
   for (const table of added) db.run(createStatement(table));
   if (names.includes(KINDS.actions.table)) db.run(FORGET_COARSE_AVERAGES_SQL);
   if (added.length > 0) done.push(`added ${names.join(", ")}`);
-  done.push(...addColumns(db, version));
+  done.push(...addTables(db, version - BASE_VERSION), ...addColumns(db, version));
   return `upgraded a file of version ${version}: ${done.join(", ")}`;
 }
 
@@ -98,6 +107,14 @@ function createOrTakeOver(db: Database): string {
   return upgraded.length === 0
     ? "created the tables"
     : `upgraded a file of the Python server: ${upgraded.join(", ")}`;
+}
+
+/** Of bookkeeping. @param made additions that the file has. */
+function addTables(db: Database, made: number): string[] {
+  const names = tablesAfter(made);
+  refuseTaken(db, names);
+  for (const table of [NOTES].filter(({ name }) => names.includes(name))) db.run(createStatement(table));
+  return names.map((name) => `added ${name}`);
 }
 
 /** A column of that name that a user added becomes the server's. */
@@ -152,6 +169,7 @@ export function inspectSchema(db: Database): SchemaState {
   const own: string[] = [];
   // The file has no tables of later versions yet, and their names must be free.
   const later = version === 0 ? [] : kindsAfter(version - BASE_VERSION).map(({ table }) => table);
+  const books = version === 0 ? tablesAfter(0) : tablesAfter(version - BASE_VERSION);
   for (const table of DATA_TABLES.filter(({ name }) => !later.includes(name))) {
     const existing = columnsOf(db, table.name);
     if (existing.length === 0) {
@@ -166,11 +184,17 @@ export function inspectSchema(db: Database): SchemaState {
       return { state: "unusable", reason: `table ${table.name} has no column ${missing.join(", ")}` };
     for (const column of extraColumns(table, existing)) own.push(`${table.name}.${column.name}`);
   }
-  const taken = namesTaken(db, [...later, ...(version < UPDATE_LOG_VERSION ? UPDATE_LOG_NAMES : [])]);
+  const taken = namesTaken(db, [
+    ...later,
+    ...books,
+    ...(version < UPDATE_LOG_VERSION ? UPDATE_LOG_NAMES : []),
+  ]);
   if (taken.length > 0) return { state: "unusable", reason: nameIsTaken(taken) };
   if (version === 0)
     return rebuilt.length === 0 ? { state: "empty" } : { state: "old", rebuilt, created, own };
-  const needed = [CHECKPOINTS.name, ...(version < UPDATE_LOG_VERSION ? [] : UPDATE_LOG_NAMES)];
+  const needed = [CHECKPOINTS, ...(version < UPDATE_LOG_VERSION ? [] : UPDATE_LOG), NOTES].flatMap(
+    ({ name }) => (books.includes(name) ? [] : [name]),
+  );
   const lost = [...created, ...needed.filter((table) => columnsOf(db, table).length === 0)];
   if (lost.length > 0) return { state: "unusable", reason: `it has no table ${lost.join(", ")}` };
   return version === SCHEMA_VERSION ? { state: "current" } : { state: "behind", version };

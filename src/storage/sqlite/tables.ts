@@ -4,6 +4,7 @@ import {
   KIND_NAMES,
   keyColumns,
   kindOf,
+  NOTES_TABLE,
   type RowKind,
   TABLE_NAMES,
   tableColumns,
@@ -111,10 +112,17 @@ export const REQUEST_INDEX = {
     WHERE request_key IS NOT NULL`,
 };
 
-export const SERVER_TABLES: readonly ServerTable[] = [...DATA_TABLES, CHECKPOINTS, ...UPDATE_LOG];
+/** Texts by name: see `NoteChange` in contract.ts. */
+export const NOTES: ServerTable = {
+  name: NOTES_TABLE,
+  columns: declared("name TEXT NOT NULL, value TEXT NOT NULL"),
+  key: ["name"],
+};
+
+export const SERVER_TABLES: readonly ServerTable[] = [...DATA_TABLES, CHECKPOINTS, ...UPDATE_LOG, NOTES];
 
 const DATA: ReadonlySet<string> = new Set(TABLE_NAMES);
-const BOOKKEEPING: ReadonlySet<string> = new Set([CHECKPOINTS, ...UPDATE_LOG].map(({ name }) => name));
+const BOOKKEEPING: ReadonlySet<string> = new Set([CHECKPOINTS, ...UPDATE_LOG, NOTES].map(({ name }) => name));
 const TRIGGERS: ReadonlySet<string> = new Set(Object.keys(CHECKPOINT_TRIGGERS));
 
 /** Here and below, as SQLite does, the case of letters is ignored. */

@@ -6,8 +6,8 @@
 import type { Database } from "bun:sqlite";
 import type { RowRange, TransferReader } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
-import { KIND_NAMES, KINDS, type KindName, type SeriesRow } from "../model/kinds.ts";
-import { readColumns, readRows } from "./columns.ts";
+import { KIND_NAMES, type KindName, type SeriesRow } from "../model/kinds.ts";
+import { columnsOf, readColumns, readRows } from "./columns.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 
@@ -26,10 +26,8 @@ export class SqliteTransfer implements TransferReader {
     this.#db = this.#open();
     try {
       for (const kind of KIND_NAMES) {
-        const columns = this.#db
-          .query<{ name: string }, [string]>("SELECT name FROM pragma_table_info(?)")
-          .all(KINDS[kind].table);
-        if (columns.length > 0) this.#columns.set(kind, new Set(columns.map((column) => column.name)));
+        const columns = columnsOf(this.#db, kind);
+        if (columns.size > 0) this.#columns.set(kind, columns);
       }
     } catch (error) {
       this.#db.close(false);
@@ -58,7 +56,7 @@ export class SqliteTransfer implements TransferReader {
 
   /** On a connection of its own, whose snapshot ends with the walk. */
   columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
-    return readColumns(() => this.#open(), this.#columns.get(query.kind) ?? null, query);
+    return readColumns({ open: () => this.#open() }, query);
   }
 
   close(): void {

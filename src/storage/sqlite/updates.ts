@@ -2,9 +2,10 @@
  * A worker's side of the update log. Each answer is read from one snapshot, since the writer moves
  * updates to the index meanwhile.
  */
-import type { SQLQueryBindings, Statement } from "bun:sqlite";
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
 import { TransferRowError } from "../contract.ts";
+import type { WalkPositions } from "../model/columns.ts";
 import {
   byKind,
   KIND_NAMES,
@@ -154,8 +155,7 @@ export class SqliteUpdates implements UpdateReader {
 
   #state(): { epoch: string; indexed_to: number } {
     const state = this.#statements.state.get();
-    if (state === null)
-      throw unavailable("read updates: the row of update_log_state was deleted; save, or restart");
+    if (state === null) throw withoutState();
     return state;
   }
 
@@ -169,6 +169,41 @@ export class SqliteUpdates implements UpdateReader {
       }
     });
   }
+}
+
+/**
+ * The positions in the transaction that the connection is in.
+ * @param tickers null: all. @throws RequestError 503
+ */
+export function positionsIn(db: Database, tickers: readonly string[] | null): WalkPositions {
+  const state = db
+    .query<{ epoch: string; indexed_to: number }, []>("SELECT epoch, indexed_to FROM update_log_state")
+    .get();
+  if (state === null) throw withoutState();
+  const tail = new Map<string, number>();
+  const added = db.query<{ ticker: string; seq: number }, [number]>(
+    "SELECT ticker, seq FROM update_log WHERE id > ? ORDER BY id",
+  );
+  for (const { ticker, seq } of added.iterate(state.indexed_to)) tail.set(ticker, seq);
+  const indexed = "SELECT ticker, seq FROM update_positions";
+  if (tickers === null) {
+    const all = db.query<{ ticker: string; seq: number }, []>(indexed).all();
+    return {
+      epoch: state.epoch,
+      positions: new Map([...all.map(({ ticker, seq }) => [ticker, seq] as const), ...tail]),
+    };
+  }
+  const one = db.query<{ seq: number }, [string]>(`${indexed} WHERE ticker = ?`);
+  const positions = new Map<string, number>();
+  for (const ticker of tickers) {
+    const seq = tail.get(ticker.toWellFormed()) ?? one.get(ticker)?.seq;
+    if (seq !== undefined) positions.set(ticker, seq);
+  }
+  return { epoch: state.epoch, positions };
+}
+
+function withoutState(): Error {
+  return unavailable("read updates: the row of update_log_state was deleted; save, or restart");
 }
 
 function prepareStatements(connection: ReadingConnection) {

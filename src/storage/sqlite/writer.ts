@@ -47,7 +47,7 @@ import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
-import { databaseRefuses, editRefused, rowRefused } from "../save-refusals.ts";
+import { databaseRefuses, editRefused, noteMoved, rowRefused } from "../save-refusals.ts";
 import { ofSeries, together } from "../series-saves.ts";
 import { chooseRows, StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { insertColumns, TakenKeyError } from "./column-rows.ts";
@@ -57,6 +57,7 @@ import { Edits } from "./edits.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
 import { FileRoom, shortenWal } from "./file-room.ts";
 import { foreignHooks, mendHooks, structureFault } from "./file-structure.ts";
+import { Notes } from "./notes.ts";
 import { prepareSchema } from "./schema.ts";
 import { rowColumns, storedRow } from "./stored-row.ts";
 import { PROGRESS_ROWS, RowIgnoredError, TickSaves } from "./tick-saves.ts";
@@ -90,6 +91,7 @@ export class SqliteWriter implements StockWriter {
   readonly #newestRow: Record<KindName, Statement<{ stamp: string | null }, Params>>;
   readonly #ticks: TickSaves;
   readonly #edits: Edits;
+  readonly #kept: Notes;
   /** Once it has begun, the log is brought to the bound itself. */
   #isTidying = false;
   /** The schema of the file when it was last looked at. */
@@ -155,6 +157,7 @@ export class SqliteWriter implements StockWriter {
     this.#newestRow = byKind((kind) => prepare(newestRowSql(kind)));
     this.#ticks = new TickSaves(this.#db);
     this.#edits = new Edits(this.#db, this.#averages);
+    this.#kept = new Notes(this.#db);
   }
 
   commit(batch: Save[], progress: CommitProgress = UNHEARD_PROGRESS): (SaveOutcome | null)[] {
@@ -411,6 +414,7 @@ export class SqliteWriter implements StockWriter {
    */
   #apply(save: Save): SaveOutcome {
     if (save.kind === "ticks") return this.#ticks.save(save, () => this.#progress.at("rows"));
+    if (save.note !== undefined && !this.#kept.change(save.note)) return noteMoved(save.note);
     if (save.kind !== "daily") return this.#savePlain(save);
     const daily = this.#stagedDaily(save.ticker);
     const outcome = daily.stage(save);
@@ -424,6 +428,7 @@ export class SqliteWriter implements StockWriter {
     const known = this.#updates.findRepeated(logEntriesOf(edit, 0).at(-1)!);
     const told = (outcome: EditOutcome) => ({ outcome, committed: () => {} });
     if (known !== null) return told(editedBefore(known));
+    if (edit.note !== undefined && !this.#kept.change(edit.note)) return told(noteMoved(edit.note));
     const applied = this.#edits.apply(edit, this.#progress);
     if (typeof applied !== "number" || applied === 0 || edit.dryRun)
       return told(foundOutcome(applied, epoch));

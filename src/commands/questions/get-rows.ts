@@ -1,0 +1,62 @@
+/** get_bars, get_trades, get_quotes: the questions of /v1 as commands, answered in JSON. */
+import type { z } from "zod";
+import { CountTypeMemory, encodeTable } from "../../market-data/encode-table.ts";
+import { jsonForm } from "../../market-data/json-forms.ts";
+import type { MarketSource } from "../../market-data/questions.ts";
+import { atClientsPace } from "../../protocol/clients-pace.ts";
+import { messageOf } from "../../protocol/message-of.ts";
+import type { Command } from "../context.ts";
+import { jsonFormat, readParameters } from "./parameters.ts";
+import { BARS_PARAMETERS, type OpenedQuestion, openBars, openTicks, TICKS_PARAMETERS } from "./stored.ts";
+
+const FORMAT = { format: jsonFormat.optional() };
+
+export const getBars = question(
+  "get_bars",
+  "Bars of one length of many tickers, as GET /v1/bars gives them.",
+  BARS_PARAMETERS,
+  openBars,
+);
+
+export const getTrades = question(
+  "get_trades",
+  "Trades of many tickers, as GET /v1/trades gives them.",
+  TICKS_PARAMETERS,
+  (...of) => openTicks("trade", ...of),
+);
+
+export const getQuotes = question(
+  "get_quotes",
+  "Quotes of many tickers, as GET /v1/quotes gives them.",
+  TICKS_PARAMETERS,
+  (...of) => openTicks("quote", ...of),
+);
+
+function question<S extends z.ZodRawShape>(
+  name: string,
+  about: string,
+  parameters: z.ZodObject<S>,
+  open: (asked: never, source: MarketSource, signal: AbortSignal) => Promise<OpenedQuestion>,
+): Command {
+  const schema = parameters.extend(FORMAT);
+  const names = Object.keys(schema.shape);
+  return {
+    name,
+    about,
+    params: names,
+    async run({ params, signal }, { reader, warn }) {
+      // Whoever runs commands warns of others.
+      const known = Object.fromEntries(Object.entries(params).filter(([key]) => names.includes(key)));
+      const { format, ...asked } = readParameters(name, schema, known) as Record<string, unknown>;
+      const { table, answer, isPage, unknown } = await open(asked as never, reader, signal);
+      const { bytes, pieces } = await encodeTable(answer, {
+        format: format === "columns" ? format : "json",
+        ...{ isPage, table, counts: new CountTypeMemory() },
+        json: (columns, end) => jsonForm(table, columns, end),
+        warnings: async () => [...answer.warnings(), ...(await unknown.warnings())],
+        onBroken: (error) => warn(`${name}: an answer was broken off: ${messageOf(error)}`),
+      });
+      return bytes ?? atClientsPace(pieces);
+    },
+  };
+}

@@ -1,0 +1,153 @@
+/**
+ * The walks over columns of one worker. Each holds a snapshot, and with it old versions of rows. So
+ * few go on at once, the others wait in a line, and none lasts for ever, not even where its reader
+ * has stopped taking batches.
+ */
+import { clientGone, timeIsUp } from "../protocol/errors.ts";
+import type { StockReader } from "./contract.ts";
+import type { ColumnBatch, ColumnQuery } from "./model/columns.ts";
+import { WaitingLine } from "./waiting-line.ts";
+
+const COLUMN_WALKS_MAX = 4;
+/** Further ones get 503. */
+const WALKS_WAITING_MAX = 100;
+/** A walk that can't begin in this time gets 503. */
+const WALK_WAIT_MS = 10_000;
+
+/** The reader, with these bounds in front of its own `columns`. */
+export function withBoundedColumns(reader: StockReader, timeoutMs: number): StockReader {
+  const walks = new ColumnWalks(timeoutMs);
+  const read = reader.columns.bind(reader);
+  reader.columns = (query) => walks.run(query, read);
+  return reader;
+}
+
+type ReadColumns = (query: ColumnQuery) => AsyncIterable<ColumnBatch>;
+
+class ColumnWalks {
+  readonly #timeoutMs: number;
+  readonly #line = new WaitingLine({
+    what: "read of columns",
+    max: WALKS_WAITING_MAX,
+    full: `${COLUMN_WALKS_MAX} are under way and ${WALKS_WAITING_MAX} wait`,
+    late: `${COLUMN_WALKS_MAX} stayed under way`,
+  });
+  #underWay = 0;
+
+  /** @param timeoutMs of `--read-timeout`. */
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** @param read begins the walk when its first batch is asked for. */
+  run(query: ColumnQuery, read: ReadColumns): AsyncIterableIterator<ColumnBatch> {
+    return new BoundedWalk(query, {
+      timeoutMs: this.#timeoutMs,
+      read,
+      begin: async () => {
+        if (this.#underWay < COLUMN_WALKS_MAX) this.#underWay++;
+        else await this.#line.wait(WALK_WAIT_MS, query.signal);
+      },
+      end: () => {
+        if (!this.#line.give()) this.#underWay--;
+      },
+    });
+  }
+}
+
+interface WalkOptions {
+  timeoutMs: number;
+  read: ReadColumns;
+  begin(): Promise<void>;
+  end(): void;
+}
+
+/** No generator: one that waits for its reader could not be ended by the time. */
+class BoundedWalk implements AsyncIterableIterator<ColumnBatch> {
+  readonly #query: ColumnQuery;
+  readonly #options: WalkOptions;
+  readonly #stop = new AbortController();
+  #batches: AsyncIterator<ColumnBatch> | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #ending: Promise<void> | null = null;
+  /** Told to the reader once. */
+  #refusal: unknown = null;
+
+  constructor(query: ColumnQuery, options: WalkOptions) {
+    this.#query = query;
+    this.#options = options;
+  }
+
+  async next(): Promise<IteratorResult<ColumnBatch>> {
+    try {
+      if (this.#ending !== null) return await this.#over();
+      this.#batches ??= await this.#begin();
+      const result = await this.#batches.next();
+      if (this.#ending !== null) return await this.#over();
+      if (result.done === true) await this.#end();
+      return result;
+    } catch (error) {
+      await this.#end();
+      const refusal = this.#refusal ?? error;
+      this.#refusal = null;
+      throw refusal;
+    }
+  }
+
+  async return(): Promise<IteratorResult<ColumnBatch>> {
+    this.#stop.abort();
+    await this.#end();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #over(): Promise<IteratorResult<ColumnBatch>> {
+    await this.#ending;
+    if (this.#refusal !== null) throw this.#refusal;
+    return { done: true, value: undefined };
+  }
+
+  async #begin(): Promise<AsyncIterator<ColumnBatch>> {
+    const { signal } = this.#query;
+    const { timeoutMs, read, begin } = this.#options;
+    if (signal?.aborted) throw clientGone("read");
+    await begin();
+    signal?.addEventListener("abort", this.#onAbort);
+    this.#timer = setTimeout(() => this.#refuse(lateBy(timeoutMs)), timeoutMs);
+    return read({ ...this.#query, signal: this.#stop.signal })[Symbol.asyncIterator]();
+  }
+
+  readonly #onAbort = (): void => this.#refuse(clientGone("read"));
+
+  #refuse(refusal: unknown): void {
+    this.#refusal = refusal;
+    this.#stop.abort(refusal);
+    this.#end().catch(() => null);
+  }
+
+  /** A batch that is being read ends by the signal, then what the walk holds is freed. */
+  #end(): Promise<void> {
+    this.#ending ??= this.#free();
+    return this.#ending;
+  }
+
+  async #free(): Promise<void> {
+    if (this.#batches === null) return;
+    clearTimeout(this.#timer);
+    this.#query.signal?.removeEventListener("abort", this.#onAbort);
+    try {
+      await this.#batches.return?.();
+    } finally {
+      this.#options.end();
+    }
+  }
+}
+
+function lateBy(timeoutMs: number): unknown {
+  return timeIsUp(`read: stopped at the limit of ${timeoutMs / 1_000} s`, {
+    hint: "The limit is the server's --read-timeout; ask for fewer rows at a time.",
+  });
+}

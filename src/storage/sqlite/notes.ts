@@ -1,0 +1,24 @@
+/** The writer's side of notes, in its transaction: see `NoteChange` in contract.ts. */
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import type { NoteChange } from "../contract.ts";
+import { NOTES_TABLE } from "../model/kinds.ts";
+
+export class Notes {
+  readonly #value: Statement<{ value: string }, SQLQueryBindings[]>;
+  readonly #set: Statement<unknown, SQLQueryBindings[]>;
+
+  constructor(db: Database) {
+    this.#value = db.prepare(`SELECT value FROM ${NOTES_TABLE} WHERE name = ?`);
+    this.#set = db.prepare(
+      `INSERT INTO ${NOTES_TABLE} (name, value) VALUES (?, ?)
+       ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+    );
+  }
+
+  /** @returns false: it isn't what the change relies on. */
+  change({ name, from, to }: NoteChange): boolean {
+    if ((this.#value.get(name)?.value ?? null) !== from) return false;
+    this.#set.run(name, to);
+    return true;
+  }
+}
