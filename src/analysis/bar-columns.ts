@@ -82,7 +82,8 @@ export class BarColumns {
   append(others: BarColumns, from: number, to: number): void {
     const rows = this.rows + to - from;
     while (this.columns.start.length < rows) this.#grow();
-    for (const field of BAR_FIELDS) this.columns[field].set(others.columns[field].subarray(from, to), this.rows);
+    for (const field of BAR_FIELDS)
+      this.columns[field].set(others.columns[field].subarray(from, to), this.rows);
     for (const [row, volume] of others.exactVolumes)
       if (row >= from && row < to) this.exactVolumes.set(this.rows + row - from, volume);
     this.rows = rows;

@@ -12,7 +12,7 @@ import { BarColumns, type BarValues } from "./bar-columns.ts";
  * - `linear`: as `previous`, on the line from the last close to the next one, by the starts of
  *   their buckets. There is none before the first bar or after the last.
  */
-const FILLS = ["none", "null", "zero", "previous", "linear"] as const;
+export const FILLS = ["none", "null", "zero", "previous", "linear"] as const;
 export type Fill = (typeof FILLS)[number];
 
 /** Lists buckets, as a grid of calendar/contract.ts does. */
@@ -27,7 +27,7 @@ export interface FillOptions {
 }
 
 /** So many more bars would be made. */
-class FillLimitError extends Error {
+export class FillLimitError extends Error {
   override name = "FillLimitError";
 
   constructor(readonly rowsMax: number) {

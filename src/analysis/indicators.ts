@@ -18,7 +18,7 @@ const WILDER_PERIODS_BACK = 32;
 const BOLLINGER_WIDTH = 2;
 
 /** A figure of one series. */
-interface Indicator {
+export interface Indicator {
   /** The figure of each row of the bars, NaN for none. Bars go on from those of the call before. */
   of(bars: BarColumns, sessions: Float64Array | null): Float64Array<ArrayBuffer>;
   /** Begins another series. */

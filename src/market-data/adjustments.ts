@@ -3,7 +3,7 @@ import { type Adjustment, CLOSE_AGE_DAYS_MAX } from "../market/adjustment.ts";
 import { adjustmentWith, ClosesBefore, daysBefore, isUsableAction, paidBy } from "../market/closes-before.ts";
 import type { CorporateAction } from "../market/corporate-actions.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { cellReaders, type ColumnBatch, rowColumnNames, type TextColumn } from "../storage/model/columns.ts";
+import { type ColumnBatch, cellReaders, rowColumnNames, type TextColumn } from "../storage/model/columns.ts";
 import type { MarketSource, WantedAdjustment } from "./questions.ts";
 import { actionOf } from "./ticker-actions.ts";
 

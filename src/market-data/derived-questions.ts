@@ -1,7 +1,7 @@
 /** Questions of bars that are made when they are asked for. The door that was asked has checked them. */
 import type { Fill } from "../analysis/bar-fill.ts";
 import type { IndicatorKind } from "../analysis/indicators.ts";
-import type { Align, Timeframe } from "../calendar/contract.ts";
+import type { GridOptions, Timeframe } from "../calendar/contract.ts";
 import type { BarSource } from "./bar-feed.ts";
 import type { WantedAdjustment } from "./questions.ts";
 
@@ -11,7 +11,7 @@ export interface GridQuestion {
   zone: string;
   calendar: string | null;
   session: string | null;
-  align: Align | null;
+  align: NonNullable<GridOptions["align"]> | null;
 }
 
 /** Where an earlier page ended. */

@@ -32,7 +32,10 @@ export function rowBounds({ from, to }: MicrosBounds, timeframe: Timeframe): Mic
 }
 
 /** In the stored form of a stamp, with room for another zone where that is a date. */
-export function storedBounds({ from, to }: MicrosBounds, type: StampType): { from: string | null; to: string | null } {
+export function storedBounds(
+  { from, to }: MicrosBounds,
+  type: StampType,
+): { from: string | null; to: string | null } {
   return { from: storedText(from, type, -1), to: storedText(to, type, 1) };
 }
 

@@ -1,5 +1,5 @@
-import type { BucketList } from "../analysis/bar-fill.ts";
 import type { Buckets } from "../analysis/bar-builder.ts";
+import type { BucketList } from "../analysis/bar-fill.ts";
 import type { Bucket, Grid } from "../calendar/contract.ts";
 
 /**

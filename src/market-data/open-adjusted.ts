@@ -42,7 +42,13 @@ export async function openAdjusted(
     const moved = [...after].filter(([ticker, position]) => (before.get(ticker) ?? 0) !== position);
     try {
       const isLast = tries === TRIES;
-      if (await isSettled(moved.map(([ticker]) => ticker), { before, found, isLast, question }, source))
+      if (
+        await isSettled(
+          moved.map(([ticker]) => ticker),
+          { before, found, isLast, question },
+          source,
+        )
+      )
         return { ...table, warnings: () => [...table.warnings(), ...notApplied(found)] };
     } catch (error) {
       await table.batches[Symbol.asyncIterator]().return?.();

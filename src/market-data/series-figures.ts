@@ -42,6 +42,19 @@ export class SeriesFigures {
     return this.#figures(() => this.#filler.add(builder.take()));
   }
 
+  /** Bars before those of the answer: labels from `from` on and before `until`. */
+  takeBetween(builder: BarBuilder, from: number | null, until: number): void {
+    const taken = builder.take();
+    const starts = taken.column("start");
+    let first = 0;
+    let end = taken.rows;
+    while (from !== null && first < end && starts[first]! < from) first++;
+    while (end > first && starts[end - 1]! >= until) end--;
+    const some = new BarColumns();
+    some.append(taken, first, end);
+    this.#figures(() => this.#filler.add(some));
+  }
+
   /** What is filled in after the last bar. @param to labels before it. */
   end(to: number | null): Figures {
     return this.#figures(() => this.#filler.endSeries(to));

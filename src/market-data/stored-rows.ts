@@ -1,7 +1,13 @@
 /** Stored bars, trades and quotes as the table of an answer, from one snapshot. */
 import { secondsOfInterval } from "../market/interval.ts";
 
-import type { ColumnBatch, ColumnQuery, RowKey, TextColumn, WalkPositions } from "../storage/model/columns.ts";
+import type {
+  ColumnBatch,
+  ColumnQuery,
+  RowKey,
+  TextColumn,
+  WalkPositions,
+} from "../storage/model/columns.ts";
 import { type KindName, kindOf, partName } from "../storage/model/kinds.ts";
 import { dayText, StampTexts } from "../storage/model/stamp-text.ts";
 import { AdjustedBatches } from "./adjusted-batches.ts";

@@ -1,6 +1,7 @@
 /** Corporate actions of a ticker, and whether they may have changed while its bars were read. */
-import type { ActionType, Basis, CorporateAction } from "../market/corporate-actions.ts";
+
 import { isUsableAction } from "../market/closes-before.ts";
+import type { ActionType, Basis, CorporateAction } from "../market/corporate-actions.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { BAR_DELETE, CORPORATE_ACTION, TICKER_RENAME } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";
@@ -16,10 +17,7 @@ const UPDATE_CHARACTERS_MAX = 4 * 1024 * 1024;
 const MATTERS = new Set(["bar", CORPORATE_ACTION, BAR_DELETE, TICKER_RENAME]);
 const DATE_LENGTH = "2024-01-02".length;
 
-export async function positionOf(
-  { updates }: Pick<StockReader, "updates">,
-  ticker: string,
-): Promise<number> {
+export async function positionOf({ updates }: Pick<StockReader, "updates">, ticker: string): Promise<number> {
   return (await updates.positions([ticker])).get(ticker) ?? 0;
 }
 

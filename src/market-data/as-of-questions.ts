@@ -1,0 +1,22 @@
+/** Questions of two tables joined by time. The door that was asked has checked them. */
+import type { AsOfOptions } from "../analysis/as-of.ts";
+import type { TableName } from "./answer-columns.ts";
+import type { BarSeries, StoredQuestion } from "./questions.ts";
+
+/** A side of a join: trades, quotes, or stored bars of one length. */
+export type JoinedTable = { of: "trades" } | { of: "quotes" } | { of: "bars"; series: BarSeries };
+
+export interface AsOfQuestion extends StoredQuestion {
+  left: JoinedTable;
+  right: JoinedTable;
+  /** Columns of the right, by their names in its own table. */
+  rightColumns: readonly string[];
+  options: AsOfOptions;
+}
+
+/** What the columns of the right begin with, so that both sides may have one of a name. */
+export const RIGHT_PREFIX: Record<TableName, string> = {
+  trades: "trade_",
+  quotes: "quote_",
+  bars: "bar_",
+};

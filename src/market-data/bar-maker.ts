@@ -1,0 +1,91 @@
+/** Bars of some tickers out of stored rows of one source: a walk, and what is made of it. */
+import { BarBuilder } from "../analysis/bar-builder.ts";
+import type { SkippedQuotes } from "../analysis/quote-prices.ts";
+import type { ColumnQuery } from "../storage/model/columns.ts";
+import { kindOf } from "../storage/model/kinds.ts";
+import { AnswerBatches } from "./answer-batches.ts";
+import { type BarSource, bucketsFor, feedOf } from "./bar-feed.ts";
+import type { DerivedBarsQuestion } from "./derived-questions.ts";
+import { type MicrosBounds, rowBounds, storedBounds } from "./label-bounds.ts";
+import type { LabelBuckets } from "./label-buckets.ts";
+import type { MarketSource } from "./questions.ts";
+import { runsOf } from "./series-runs.ts";
+
+/** Bars of one ticker that are closed before they are given away. */
+const CLOSED_ROWS = 4_096;
+
+/** What a walk has left out; warnings tell of it. */
+export interface LeftOut extends SkippedQuotes {
+  /** Outside of sessions. */
+  outside: number;
+  /** Without a price. */
+  unpriced: number;
+}
+
+export interface BarsWalk {
+  source: BarSource;
+  tickers: readonly string[];
+  /** Of labels; rows around them are read too. */
+  labels: MicrosBounds;
+  onPositions?: ColumnQuery["onPositions"];
+}
+
+/** Closed bars of a ticker wait in the builder; `isEnd`: these are its last ones. */
+export interface ClosedBars {
+  ticker: string;
+  builder: BarBuilder;
+  isEnd: boolean;
+}
+
+export class BarMaker {
+  readonly #question: DerivedBarsQuestion;
+  readonly #market: MarketSource;
+  readonly #left: LeftOut;
+  /** Of the days that were asked for. */
+  assumed: string | null = null;
+
+  constructor(question: DerivedBarsQuestion, market: MarketSource, left: LeftOut) {
+    this.#question = question;
+    this.#market = market;
+    this.#left = left;
+  }
+
+  /** In order of ticker and label. Whoever gets bars takes them out of the builder. */
+  async *closed({ source, tickers, labels, onPositions }: BarsWalk): AsyncGenerator<ClosedBars> {
+    const { timeframe, grid, signal } = this.#question;
+    const feed = feedOf(source, this.#left);
+    const columns = ["symbol", ...feed.columns];
+    const shape = new AnswerBatches({ table: feed.table, kind: feed.kind, columns, zone: grid.zone });
+    const buckets = bucketsFor(source, timeframe, grid);
+    const builder = new BarBuilder(buckets);
+    const query: ColumnQuery = {
+      ...{ kind: feed.kind, tickers, parts: feed.parts, columns: shape.stored },
+      ...storedBounds(rowBounds(labels, timeframe), kindOf(feed.kind).stamp.type),
+      ...(signal === undefined ? {} : { signal }),
+      ...(onPositions === undefined ? {} : { onPositions }),
+    };
+    let ticker: string | null = null;
+    for await (const batch of this.#market.columns(query)) {
+      const given = shape.of(batch);
+      const add = feed.open(given);
+      for (const run of runsOf(given)) {
+        if (run.ticker !== ticker) {
+          builder.endSeries();
+          if (ticker !== null) yield { ticker, builder, isEnd: true };
+          ticker = run.ticker;
+        }
+        add(builder, run.from, run.to);
+        if (builder.closedRows >= CLOSED_ROWS) yield { ticker, builder, isEnd: false };
+      }
+    }
+    builder.endSeries();
+    if (ticker !== null) yield { ticker, builder, isEnd: true };
+    this.#note(builder, buckets);
+  }
+
+  #note(builder: BarBuilder, buckets: LabelBuckets): void {
+    this.#left.outside += builder.outside;
+    this.#left.unpriced += builder.skipped;
+    this.assumed ??= buckets.assumed;
+  }
+}
