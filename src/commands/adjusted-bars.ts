@@ -2,7 +2,12 @@
 import { type Adjustment, type AdjustmentKind, CLOSE_AGE_DAYS_MAX } from "../market/adjustment.ts";
 import { adjustmentWith, ClosesBefore, daysBefore, paidBy } from "../market/closes-before.ts";
 import type { CorporateAction } from "../market/corporate-actions.ts";
-import { isSameActions, mayHaveChanged, positionOf, readTickerActions } from "../market-data/ticker-actions.ts";
+import {
+  isSameActions,
+  mayHaveChanged,
+  positionOf,
+  readTickerActions,
+} from "../market-data/ticker-actions.ts";
 import { unavailable } from "../protocol/errors.ts";
 import { answeredRows } from "../storage/answered-rows.ts";
 import type { JsonRows, RowRange, StockReader } from "../storage/contract.ts";

@@ -1,7 +1,8 @@
-import { ADJUSTMENTS, type Adjustment, type AdjustmentKind, type NotApplied } from "../market/adjustment.ts";
+import { ADJUSTMENTS, type Adjustment, type NotApplied } from "../market/adjustment.ts";
 import { secondsOfInterval } from "../market/interval.ts";
 import { dateAt, startOfDate } from "../market/session-date.ts";
 import { toWire } from "../market/timestamp.ts";
+import type { WantedAdjustment } from "../market-data/questions.ts";
 import { atClientsPace } from "../protocol/clients-pace.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { RowRange, StockReader } from "../storage/contract.ts";
@@ -39,13 +40,6 @@ export const getStockData: Command = {
     return toAnswer(found instanceof Promise ? await found : found, NOTHING_FOUND);
   },
 };
-
-interface WantedAdjustment {
-  kind: AdjustmentKind;
-  asOf: string;
-  /** Of the exchange. */
-  timeZone: string;
-}
 
 /** @returns null: bars as stored. @throws RequestError 400 */
 export function readAdjustment(params: Record<string, unknown>, timeZone: string): WantedAdjustment | null {

@@ -2,6 +2,9 @@
 import type { Server } from "bun";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
+/** Alpaca's clients put another slash behind an address that ends with one. */
+const SLASHES_OF_VERSION = /^\/{2,}(?=v\d)/;
+
 export class Call {
   readonly request: Request;
   readonly server: Server<AnySocketData>;
@@ -48,7 +51,8 @@ function splitTarget(url: string): { path: string; query: string } {
   const start = scheme < 0 ? 0 : url.indexOf("/", scheme + 3);
   if (start < 0) return { path: "/", query: "" };
   const mark = url.indexOf("?", start);
-  const raw = mark < 0 ? url.slice(start) : url.slice(start, mark);
+  let raw = mark < 0 ? url.slice(start) : url.slice(start, mark);
+  if (SLASHES_OF_VERSION.test(raw)) raw = raw.replace(SLASHES_OF_VERSION, "/");
   return { path: raw.includes("%") ? decode(raw) : raw, query: mark < 0 ? "" : url.slice(mark + 1) };
 }
 

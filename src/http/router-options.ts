@@ -1,11 +1,12 @@
 /** What the worker gives the router, and the data of its sockets. */
+import type { StreamDoor } from "../alpaca/stream-door.ts";
 import type { CommandContext } from "../commands/context.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
-import type { SocketData } from "../websocket/live-client.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
+import type { SocketData } from "../websocket/socket-client.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
 import type { Bodies } from "./bodies.ts";
@@ -19,6 +20,7 @@ export interface RouterOptions {
   guard: HostGuard;
   sockets: Sockets;
   replays: ReplaySockets;
+  alpacaStreams: StreamDoor;
   health: HealthOptions;
   stats: StatsOptions;
   counters: Counters;

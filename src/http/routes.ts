@@ -1,4 +1,5 @@
 /** All routes. Answers to wrong methods and unknown paths follow from this table. */
+import { STREAM_PATHS } from "../alpaca/stream-door.ts";
 import { sqlOverGet } from "../commands/execute-sql.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
@@ -19,6 +20,7 @@ export const ROUTES: readonly Route[] = [
   { paths: ["/db_command"], methods: ["POST"], shown: "POST", answer: command },
   { paths: ["/ws", "/stock_info/ws"], methods: ["GET"], shown: "WebSocket", answer: socket("sockets") },
   { paths: ["/ws/replay"], methods: ["GET"], shown: "WebSocket", answer: socket("replays") },
+  { paths: STREAM_PATHS, methods: ["GET"], shown: "WebSocket", answer: socket("alpacaStreams") },
   { paths: ["/health", "/healthz", "/"], methods: PROBE, shown: "GET", answer: probe("health") },
   { paths: ["/ready"], methods: PROBE, answer: probe("ready") },
   { paths: ["/live"], methods: PROBE, answer: probe("live") },
@@ -39,7 +41,7 @@ async function command(call: Call): Promise<Response> {
   return respond(await runCommand(call), call);
 }
 
-function socket(kind: "sockets" | "replays"): Route["answer"] {
+function socket(kind: "sockets" | "replays" | "alpacaStreams"): Route["answer"] {
   return ({ request, server, path, query, options }) =>
     upgrade(request, server, query, { ...options, path, sockets: options[kind] });
 }

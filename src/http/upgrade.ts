@@ -2,14 +2,23 @@ import type { Server } from "bun";
 import { show } from "../commands/params.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { badRequest, forbidden, unavailable } from "../protocol/errors.ts";
-import type { ReplaySockets } from "../websocket/replay-sockets.ts";
-import type { Sockets } from "../websocket/sockets.ts";
 import { jsonResponse } from "./responses.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
 interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors" | "memory"> {
   path: string;
-  sockets: Sockets | ReplaySockets;
+  sockets: Upgrading;
+}
+
+/** What makes WebSockets of requests. */
+interface Upgrading {
+  /** @returns false when the handshake is incomplete. @throws RequestError */
+  upgrade(
+    request: Request,
+    server: Server<AnySocketData>,
+    parameters: URLSearchParams,
+    path: string,
+  ): Promise<boolean>;
 }
 
 /** @returns undefined if it became a WebSocket. @throws RequestError 400, 403 or 503 if not. */
@@ -37,7 +46,7 @@ export async function upgrade(
   if (descriptors.hasNoneForSocket())
     throw unavailable("the worker has no descriptor left for a WebSocket; connect again later");
   memory.admit(path);
-  if (await sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
+  if (await sockets.upgrade(request, server, new URLSearchParams(query), path)) return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
   );

@@ -7,7 +7,7 @@ import { type ColumnBatch, cellReaders, rowColumnNames, type TextColumn } from "
 import type { MarketSource, WantedAdjustment } from "./questions.ts";
 import { actionOf } from "./ticker-actions.ts";
 
-/** Of all tickers of a question, some 50 MB; those of a century and one ticker are some hundreds. */
+/** Of all tickers of a question, some 50 MB. Those of a century and one ticker are hundreds. */
 const ACTIONS_MAX = 200_000;
 const DATE_LENGTH = "2024-01-02".length;
 
@@ -49,7 +49,7 @@ export async function readAdjustments(
   return { adjustments: found, actions, from: firstExDate(question) };
 }
 
-/** An action before the first bar changes nothing, but for the close that a payment is compared with. */
+/** An action before the first bar changes nothing. The close before it may still be needed. */
 function firstExDate({ from }: AdjustmentQuestion): string | null {
   return from === null ? null : daysBefore(from.slice(0, DATE_LENGTH), CLOSE_AGE_DAYS_MAX);
 }
@@ -102,8 +102,11 @@ async function readCloses(
     kind: "daily",
     tickers: [...closes.keys()],
     parts: null,
-    from: bounds.map(({ from }) => from).reduce((a, b) => (a < b ? a : b)),
-    to: bounds.map(({ to }) => to).reduce((a, b) => (a > b ? a : b)),
+    from: bounds.map(({ from }) => from).sort()[0]!,
+    to: bounds
+      .map(({ to }) => to)
+      .sort()
+      .at(-1)!,
     columns: ["ticker", "date", "close"],
     signal,
   });

@@ -3,11 +3,11 @@ import type { FormatColumn } from "../formats/format-columns.ts";
 import { dateStarts } from "../market/date-starts.ts";
 import type { ColumnBatch, ColumnData } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
-import { type AnswerColumn, columnNamed, storedName, type TableName } from "./answer-columns.ts";
+import { columnNamed, type MarketColumn, type MarketTable, storedName } from "./answer-columns.ts";
 import { ExtraMembers } from "./extra-members.ts";
 
 export interface AnswerShape {
-  table: TableName;
+  table: MarketTable;
   kind: KindName;
   /** Names of the answer's columns. */
   columns: readonly string[];
@@ -20,7 +20,7 @@ export class AnswerBatches {
   /** What the engine is asked for. */
   readonly stored: string[];
   readonly #kind: KindName;
-  readonly #columns: AnswerColumn[];
+  readonly #columns: MarketColumn[];
   readonly #startOf: (days: number) => number;
 
   constructor({ table, kind, columns, zone }: AnswerShape) {
@@ -70,7 +70,7 @@ export class AnswerBatches {
   }
 }
 
-function noValues({ type }: AnswerColumn, rows: number): ColumnData {
+function noValues({ type }: MarketColumn, rows: number): ColumnData {
   const nulls = new Uint8Array(rows).fill(1);
   if (type === "double") return { type, values: new Float64Array(rows), nulls };
   if (type === "int64") return { type, values: new BigInt64Array(rows), nulls };

@@ -2,47 +2,47 @@
 import type { FormatType } from "../formats/format-columns.ts";
 import { type KindName, kindOf } from "../storage/model/kinds.ts";
 
-export interface AnswerColumn {
+export interface MarketColumn {
   name: string;
   /** As Alpaca's market data API calls it in JSON. */
   short: string;
   type: FormatType;
   /** The stored column. */
   stored: string;
-  /** Where there is no stored column, or it has no value: members of `extra`, the first one found. */
+  /** Where the kind has no such column: members of `extra`, the first one found. */
   extra?: readonly string[];
   /** Only in an answer that names it. */
   onRequest?: true;
 }
 
-export type TableName = "bars" | "trades" | "quotes";
+export type MarketTable = "bars" | "trades" | "quotes";
 
-const SYMBOL: AnswerColumn = { name: "symbol", short: "S", type: "name", stored: "ticker" };
+const SYMBOL: MarketColumn = { name: "symbol", short: "S", type: "name", stored: "ticker" };
 const STAMP = "stamp";
 
 /** `conditions`: a list, or what else the feed has sent. */
-function ofExtra(name: string, short: string, type: FormatType = "text"): AnswerColumn {
+function ofExtra(name: string, short: string, type: FormatType = "text"): MarketColumn {
   return { name, short, type, stored: "extra", extra: [name, short] };
 }
 
-const EXTRA: AnswerColumn = {
+const EXTRA: MarketColumn = {
   name: "extra",
   short: "extra",
   type: "json",
   stored: "extra",
   onRequest: true,
 };
-const SEQ: AnswerColumn = { name: "seq", short: "seq", type: "int64", stored: "seq", onRequest: true };
+const SEQ: MarketColumn = { name: "seq", short: "seq", type: "int64", stored: "seq", onRequest: true };
 
-function double(name: string, short: string, stored = name): AnswerColumn {
+function double(name: string, short: string, stored = name): MarketColumn {
   return { name, short, type: "double", stored };
 }
 
-function count(name: string, short: string, stored = name): AnswerColumn {
+function count(name: string, short: string, stored = name): MarketColumn {
   return { name, short, type: "int64", stored };
 }
 
-const COLUMNS: Record<TableName, readonly AnswerColumn[]> = {
+const COLUMNS: Record<MarketTable, readonly MarketColumn[]> = {
   bars: [
     SYMBOL,
     { name: "timestamp", short: "t", type: "second", stored: STAMP },
@@ -84,22 +84,22 @@ const COLUMNS: Record<TableName, readonly AnswerColumn[]> = {
   ],
 };
 
-export function columnsOf(table: TableName): readonly AnswerColumn[] {
+export function columnsOf(table: MarketTable): readonly MarketColumn[] {
   return COLUMNS[table];
 }
 
 /** Those of an answer that names none. */
-export function usualColumns(table: TableName): string[] {
+export function usualColumns(table: MarketTable): string[] {
   return COLUMNS[table].filter(({ onRequest }) => onRequest !== true).map(({ name }) => name);
 }
 
 /** @param name long or short; null: the table has none of that name. */
-export function columnNamed(table: TableName, name: string): AnswerColumn | null {
+export function columnNamed(table: MarketTable, name: string): MarketColumn | null {
   return COLUMNS[table].find((column) => column.name === name || column.short === name) ?? null;
 }
 
 /** The column of the kind that the answer's column is read from; null: rows of the kind lack it. */
-export function storedName({ stored }: AnswerColumn, kind: KindName): string | null {
+export function storedName({ stored }: MarketColumn, kind: KindName): string | null {
   const { stamp, values, hasSeq } = kindOf(kind);
   if (stored === STAMP) return stamp.name;
   if (stored === "ticker" || (stored === "seq" && hasSeq)) return stored;

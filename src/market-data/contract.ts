@@ -1,11 +1,12 @@
 /**
- * Questions of the field: bars, trades and quotes of many tickers, resampled, joined, laid out. Each
- * has one answer, whichever door asks for it: `/v1`, a command, the Alpaca door, a subscription.
+ * Questions of the field: bars, trades and quotes of many tickers, resampled, joined, laid out.
+ * Each has one answer, whichever door asks for it: `/v1`, a command, the Alpaca door, a
+ * subscription.
  */
 import type { FormatColumn } from "../formats/format-columns.ts";
 import type { ColumnBatch } from "../storage/model/columns.ts";
 
-/** An answer on its way out. Whoever takes it reads `batches` to the end, or returns the iterator. */
+/** An answer on its way out. Who takes it reads `batches` to the end, or returns the iterator. */
 export interface AnswerTable {
   /** In their order; every batch has them all. */
   columns: readonly FormatColumn[];

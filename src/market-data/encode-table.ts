@@ -15,14 +15,14 @@ import type { AnswerTable } from "./contract.ts";
 export const TABLE_FORMATS = ["json", "columns", "ndjson", "csv", "arrow", "parquet"] as const;
 export type TableFormat = (typeof TABLE_FORMATS)[number];
 
-/** An answer of fewer rows is made as a whole: it has its length, and all is known before its head. */
+/** An answer of fewer rows is made as a whole: all is known before its head. */
 const WHOLE_ROWS_MAX = 16_384;
 /** Encoded in one turn of the event loop: some milliseconds. */
 const TURN_ROWS = 8_192;
 /** What Parquet's library encodes at once, some 15 ms. */
 const ROW_GROUP_ROWS = 24_576;
 
-export interface TableNotes {
+interface TableNotes {
   nextPage: string | null;
   warnings: readonly string[];
 }
@@ -127,7 +127,7 @@ function onePiece(bytes: Uint8Array): Pieces {
   };
 }
 
-/** What is left of a stream. Its errors break the answer off: an end would tell that it is whole. */
+/** What is left of a stream. An error breaks it off: its end would tell that it is whole. */
 function rest(
   run: Encoding,
   first: Uint8Array[],

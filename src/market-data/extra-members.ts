@@ -4,7 +4,7 @@ import { parseAllIntegers } from "../protocol/exact-integers.ts";
 import { isObject, stringifyExact } from "../protocol/json.ts";
 import { countData, Dictionary } from "../storage/column-values.ts";
 import type { ColumnData, TextColumn } from "../storage/model/columns.ts";
-import type { AnswerColumn } from "./answer-columns.ts";
+import type { MarketColumn } from "./answer-columns.ts";
 
 /** The texts of a batch. Each is parsed once, when the first column is asked for. */
 export class ExtraMembers {
@@ -16,7 +16,7 @@ export class ExtraMembers {
   }
 
   /** Null where no row of the batch has such a member. */
-  column({ type, extra }: AnswerColumn, rows: number): ColumnData | null {
+  column({ type, extra }: MarketColumn, rows: number): ColumnData | null {
     const { codes, dictionary, nulls } = this.#data;
     if (extra === undefined || nulls?.includes(0) === false) return null;
     this.#parsed ??= dictionary.map(parsed);

@@ -1,14 +1,14 @@
 /** How tables stand in JSON: by ticker, with the short names of Alpaca's market data API. */
 import type { FormatColumn } from "../formats/format-columns.ts";
 import type { JsonForm, JsonMember } from "../formats/json.ts";
-import { columnNamed, type TableName } from "./answer-columns.ts";
+import { columnNamed, type MarketTable } from "./answer-columns.ts";
 
 /** They have a value, and a row without one says so. Others are left out. */
 const SHOWN = new Set(["timestamp", "open", "high", "low", "close", "volume", "price", "size"]);
 const SHOWN_OF_QUOTES = new Set(["bid_price", "bid_size", "ask_price", "ask_size"]);
 
 export function jsonForm(
-  table: TableName,
+  table: MarketTable,
   columns: readonly FormatColumn[],
   end: () => Record<string, unknown>,
 ): JsonForm {

@@ -9,7 +9,7 @@ import { isSameActions, mayHaveChanged, readTickerActions } from "./ticker-actio
 
 /** Times that the bars are opened, as long as bars or actions are saved meanwhile. */
 const TRIES = 4;
-/** Tickers with updates in between whose updates are looked at; if there are more, all is read again. */
+/** Tickers with updates in between that are looked at; if there are more, all is read again. */
 const MOVED_MAX = 200;
 /** Warnings about actions without a factor in one answer; one more tells how many there are. */
 const TOLD_MAX = 20;

@@ -35,7 +35,7 @@ export interface StoredQuestion {
 }
 
 /** Stored bars of one length. */
-export interface BarSeries {
+export interface StoredLength {
   kind: "daily" | "hourly" | "interval";
   /** Of interval bars, their length. */
   part: string | null;
@@ -50,7 +50,7 @@ export interface WantedAdjustment {
 }
 
 export interface BarsQuestion extends StoredQuestion {
-  series: BarSeries;
+  series: StoredLength;
   /** Null: as stored. */
   adjustment: WantedAdjustment | null;
 }

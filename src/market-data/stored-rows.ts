@@ -12,7 +12,7 @@ import { type KindName, kindOf, partName } from "../storage/model/kinds.ts";
 import { dayText, StampTexts } from "../storage/model/stamp-text.ts";
 import { AdjustedBatches } from "./adjusted-batches.ts";
 import { AnswerBatches, sliceBatch } from "./answer-batches.ts";
-import type { TableName } from "./answer-columns.ts";
+import type { MarketTable } from "./answer-columns.ts";
 import type { AnswerTable, TablePositions } from "./contract.ts";
 import { openAdjusted } from "./open-adjusted.ts";
 import { pageToken } from "./page-token.ts";
@@ -44,7 +44,7 @@ export async function storedBars(question: BarsQuestion, source: MarketSource): 
 }
 
 interface TableRead {
-  table: TableName;
+  table: MarketTable;
   kind: KindName;
   parts: readonly string[] | null;
   question: BarsQuestion | TicksQuestion;

@@ -46,11 +46,15 @@ export class Addresses {
   }
 
   /** Makes a WebSocket of the request; otherwise leaves the address. */
-  upgrade<Data extends { address: string }>(request: Request, server: Upgrader<Data>, data: Data): boolean {
+  upgrade<Data extends { address: string; isCounted?: boolean }>(
+    request: Request,
+    server: Upgrader<Data>,
+    data: Data,
+  ): boolean {
     // Bun would select the first subprotocol that a client offers, although none is spoken here.
     request.headers.delete("sec-websocket-protocol");
     const upgraded = server.upgrade(request, { data });
-    if (!upgraded) this.leave(data.address);
+    if (!upgraded && data.isCounted !== false) this.leave(data.address);
     return upgraded;
   }
 

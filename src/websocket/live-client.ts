@@ -10,10 +10,8 @@ import { matches, type TypeFilter } from "../stream/type-filter.ts";
 import { turn } from "../time/pauses.ts";
 import { ClientRequests, type RequestingClient } from "./client-requests.ts";
 import type { Handshake } from "./live-request.ts";
-import type { QueuedBytes } from "./request-queue.ts";
+import type { SocketClient, SocketData, SocketServices } from "./socket-client.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
-import type { TokenBucket } from "./token-bucket.ts";
-import type { Turns } from "./turns.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
 
@@ -25,39 +23,14 @@ const HEARD_MAX = 32;
 /** Limit for unread answers beside `queueBytesMax`; beyond it no more messages are answered. */
 const ANSWERS_BYTES_MAX = 1024 * 1024;
 
-export interface LiveClientOptions {
+export interface LiveClientOptions extends SocketServices {
   subscriptions: Subscriptions;
   symbolsMax: number;
   queueBytesMax: number;
   quota: SubscriptionQuota;
-  queuedBytes: QueuedBytes;
-  turns: Turns;
-  /** Called for each frame that others get by topic. */
-  onHeard(text: string): void;
-  /** Called with the reason before a slow client, or one that sends too much, is closed. */
-  onCutOff(reason: string): void;
-  /** Called when a message met an unexpected error. */
-  onFailed(error: unknown): void;
-  warn(message: string): void;
 }
 
-export interface SocketData {
-  handshake: Handshake;
-  /** Kept here, since Bun has forgotten it when the socket closes. */
-  address: string;
-  client: LiveClient | null;
-  rate: TokenBucket;
-  heardMs: number;
-  pingedMs: number;
-  /** Since when it has read nothing of what waits; 0 when nothing waits. */
-  stalledMs: number;
-  /** Bytes in Bun's buffer at the last sweep. */
-  backlog: number;
-  /** When it was told to go; 0 before. */
-  closingMs: number;
-}
-
-export class LiveClient implements Subscriber, RequestingClient {
+export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   readonly #socket: ServerWebSocket<SocketData>;
   readonly #handshake: Handshake;
   readonly #options: LiveClientOptions;
@@ -223,7 +196,7 @@ export class LiveClient implements Subscriber, RequestingClient {
 
   hear(text: string): void {
     if (!this.open) return;
-    this.#options.onHeard(text);
+    this.#options.onHeard(text.length);
     if (this.#heard === null) {
       this.#heard = [];
       queueMicrotask(() => this.#writeHeard());

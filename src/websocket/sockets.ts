@@ -1,8 +1,8 @@
 /**
- * The WebSockets of /ws in this worker, from upgrade to close. Bounds the data that clients leave
- * unread, and how long a dead client stays.
+ * The WebSockets of this worker that get updates, from upgrade to close, whatever they speak.
+ * Bounds the data that clients leave unread, and how long a dead client stays.
  */
-import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
+import type { Server, WebSocketHandler } from "bun";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
 import { CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY } from "../protocol/codes.ts";
@@ -10,10 +10,11 @@ import { badRequest } from "../protocol/errors.ts";
 import { SYMBOL_REQUIRED } from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { Addresses } from "./addresses.ts";
-import { LiveClient, type SocketData } from "./live-client.ts";
-import { readHandshake } from "./live-request.ts";
+import { LiveClient } from "./live-client.ts";
+import { type Handshake, readHandshake } from "./live-request.ts";
 import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import { QueuedBytes } from "./request-queue.ts";
+import type { OpenClient, Socket, SocketData, SocketServices } from "./socket-client.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import { Turns } from "./turns.ts";
 import { tooMany } from "./watch-list.ts";
@@ -50,8 +51,6 @@ const BACKLOG_TOTAL_BYTES_MAX = 256 * 1024 * 1024;
 const PING_MS = 30_000;
 const SILENCE_MAX_MS = 75_000;
 
-type Socket = ServerWebSocket<SocketData>;
-
 export interface SocketsOptions {
   subscriptions: Subscriptions;
   maxBodyBytes: number;
@@ -62,6 +61,8 @@ export interface SocketsOptions {
   counters: Counters;
   log: LogLines;
 }
+
+type NewSocket = Pick<SocketData, "open" | "path" | "address" | "isCounted">;
 
 export class Sockets {
   readonly #options: SocketsOptions;
@@ -93,19 +94,28 @@ export class Sockets {
     const address = server.requestIP(request)?.address ?? "-";
     quota.check(address, tickers);
     await addresses.enter(address, "/ws");
+    const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake);
+    return this.accept(request, server, { open, path: "/ws", address, isCounted: true });
+  }
+
+  /**
+   * Makes a WebSocket of the request. `isCounted`: its address has been entered.
+   *
+   * @returns false when the handshake is incomplete.
+   */
+  accept(request: Request, server: Server<SocketData>, of: NewSocket): boolean {
     const now = performance.now();
     const data: SocketData = {
-      handshake,
-      address,
+      ...of,
       client: null,
-      rate: messageRate(symbolsMax),
+      rate: messageRate(this.#options.symbolsMax),
       heardMs: now,
       pingedMs: now,
       stalledMs: 0,
       backlog: 0,
       closingMs: 0,
     };
-    return addresses.upgrade(request, server, data);
+    return this.#options.addresses.upgrade(request, server, data);
   }
 
   handler(): WebSocketHandler<SocketData> {
@@ -186,28 +196,35 @@ export class Sockets {
   #opened(socket: Socket): void {
     this.#open.add(socket);
     const { data } = socket;
-    if (data.handshake.wish === null) {
-      socket.close(CLOSE_NORMAL, SYMBOL_REQUIRED);
+    if (typeof data.open === "string") {
+      socket.close(CLOSE_NORMAL, data.open);
       return;
     }
-    data.client = new LiveClient(socket, data.handshake, {
-      subscriptions: this.#options.subscriptions,
-      symbolsMax: this.#options.symbolsMax,
-      queueBytesMax: this.#options.queueBytesMax,
-      quota: this.#options.quota,
+    data.client = data.open(socket, this.#services(socket));
+    this.#options.counters.subscribers++;
+    data.client.start();
+  }
+
+  #liveClient(handshake: Handshake): OpenClient {
+    const { subscriptions, symbolsMax, queueBytesMax, quota } = this.#options;
+    return (socket, services) =>
+      new LiveClient(socket, handshake, { ...services, subscriptions, symbolsMax, queueBytesMax, quota });
+  }
+
+  #services(socket: Socket): SocketServices {
+    const { counters, log } = this.#options;
+    return {
       queuedBytes: this.#queuedBytes,
       turns: this.#turns,
       onCutOff: (reason) => {
-        data.closingMs = performance.now();
-        this.#options.counters.subscribersCutOff++;
-        this.#options.log.warning(`${describe(socket)}: closing it, ${reason}`);
+        socket.data.closingMs = performance.now();
+        counters.subscribersCutOff++;
+        log.warning(`${describe(socket)}: closing it, ${reason}`);
       },
-      onHeard: (text) => this.#heardAlone(socket, text),
+      onHeard: (bytes) => this.#heardAlone(socket, bytes),
       onFailed: (error) => this.#failed(socket, error),
-      warn: (message) => this.#options.log.warning(message),
-    });
-    this.#options.counters.subscribers++;
-    data.client.start();
+      warn: (message) => log.warning(message),
+    };
   }
 
   #received(socket: Socket, message: string | Buffer): void {
@@ -254,9 +271,9 @@ export class Sockets {
   }
 
   /** Like `published`, for a topic with one listener. */
-  #heardAlone(socket: Socket, text: string): void {
+  #heardAlone(socket: Socket, bytes: number): void {
     this.#options.counters.framesPublished++;
-    if (text.length >= LARGE_FRAME_BYTES) socket.data.backlog = socket.getBufferedAmount() + text.length;
+    if (bytes >= LARGE_FRAME_BYTES) socket.data.backlog = socket.getBufferedAmount() + bytes;
     this.#pace ??= this.#paceSoon();
   }
 
@@ -269,7 +286,7 @@ export class Sockets {
 
   #closed(socket: Socket, code: number): void {
     this.#open.delete(socket);
-    this.#options.addresses.leave(socket.data.address);
+    if (socket.data.isCounted) this.#options.addresses.leave(socket.data.address);
     const { client, backlog } = socket.data;
     if (client === null) return;
     const what = `${describe(socket)} closed with ${code}`;
@@ -328,5 +345,6 @@ export class Sockets {
 }
 
 function describe({ data }: Socket): string {
-  return `WebSocket for ${data.client?.shown ?? "nothing"} from ${data.address}`;
+  const door = data.path === "/ws" ? "WebSocket" : `WebSocket ${data.path}`;
+  return `${door} for ${data.client?.shown ?? "nothing"} from ${data.address}`;
 }

@@ -2,6 +2,7 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
+import { StreamDoor } from "../alpaca/stream-door.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
@@ -32,8 +33,8 @@ import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { Addresses } from "../websocket/addresses.ts";
-import type { SocketData } from "../websocket/live-client.ts";
 import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
+import type { SocketData } from "../websocket/socket-client.ts";
 import { Sockets } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
@@ -130,6 +131,7 @@ class RunningWorker implements Worker {
   readonly #hub: HubClient;
   readonly #subscriptions: Subscriptions;
   readonly #addresses: Addresses;
+  readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
   /** Set by `boot`. */
   #storage: WorkerStorage | null = null;
@@ -148,6 +150,7 @@ class RunningWorker implements Worker {
       left: (address) => this.#hub.left(address),
       socketsPerAddressMax: options.settings.wsConnectionsPerAddress,
     });
+    this.#quota = this.#createQuota();
     this.#sockets = this.#createSockets();
   }
 
@@ -282,6 +285,16 @@ class RunningWorker implements Worker {
     });
   }
 
+  #createQuota(): SubscriptionQuota {
+    const { settings } = this.#options;
+    return new SubscriptionQuota({
+      subscriptions: this.#subscriptions,
+      subscriptionsMax: settings.wsSubscriptionsMax,
+      perAddressMax: settings.wsSubscriptionsPerAddress,
+      tickersMax: settings.wsTickersMax,
+    });
+  }
+
   #createSockets(): Sockets {
     const { settings, log } = this.#options;
     return new Sockets({
@@ -290,14 +303,21 @@ class RunningWorker implements Worker {
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       addresses: this.#addresses,
-      quota: new SubscriptionQuota({
-        subscriptions: this.#subscriptions,
-        subscriptionsMax: settings.wsSubscriptionsMax,
-        perAddressMax: settings.wsSubscriptionsPerAddress,
-        tickersMax: settings.wsTickersMax,
-      }),
+      quota: this.#quota,
       counters: this.#counters,
       log,
+    });
+  }
+
+  #createStreams(): StreamDoor {
+    const { settings } = this.#options;
+    return new StreamDoor({
+      subscriptions: this.#subscriptions,
+      sockets: this.#sockets,
+      addresses: this.#addresses,
+      quota: this.#quota,
+      symbolsMax: settings.wsSymbolsMax,
+      queueBytesMax: settings.wsQueueBytes,
     });
   }
 
@@ -352,6 +372,7 @@ class RunningWorker implements Worker {
       guard: new HostGuard(settings.allowHosts),
       sockets: this.#sockets,
       replays,
+      alpacaStreams: this.#createStreams(),
       health: this.#health(),
       stats: this.#stats({ runSql, turns, spool, memory }),
       counters: this.#counters,

@@ -2,12 +2,18 @@
 import type { z } from "zod";
 import { CountTypeMemory, encodeTable } from "../../market-data/encode-table.ts";
 import { jsonForm } from "../../market-data/json-forms.ts";
-import type { MarketSource } from "../../market-data/questions.ts";
 import { atClientsPace } from "../../protocol/clients-pace.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Command } from "../context.ts";
 import { jsonFormat, readParameters } from "./parameters.ts";
-import { BARS_PARAMETERS, type OpenedQuestion, openBars, openTicks, TICKS_PARAMETERS } from "./stored.ts";
+import {
+  BARS_PARAMETERS,
+  type OpenedQuestion,
+  openBars,
+  openTicks,
+  type QuestionContext,
+  TICKS_PARAMETERS,
+} from "./stored.ts";
 
 const FORMAT = { format: jsonFormat.optional() };
 
@@ -36,7 +42,7 @@ function question<S extends z.ZodRawShape>(
   name: string,
   about: string,
   parameters: z.ZodObject<S>,
-  open: (asked: never, source: MarketSource, signal: AbortSignal) => Promise<OpenedQuestion>,
+  open: (asked: never, context: QuestionContext, signal: AbortSignal) => Promise<OpenedQuestion>,
 ): Command {
   const schema = parameters.extend(FORMAT);
   const names = Object.keys(schema.shape);
@@ -44,17 +50,17 @@ function question<S extends z.ZodRawShape>(
     name,
     about,
     params: names,
-    async run({ params, signal }, { reader, warn }) {
+    async run({ params, signal }, context) {
       // Whoever runs commands warns of others.
       const known = Object.fromEntries(Object.entries(params).filter(([key]) => names.includes(key)));
       const { format, ...asked } = readParameters(name, schema, known) as Record<string, unknown>;
-      const { table, answer, isPage, unknown } = await open(asked as never, reader, signal);
+      const { table, answer, isPage, unknown } = await open(asked as never, context, signal);
       const { bytes, pieces } = await encodeTable(answer, {
         format: format === "columns" ? format : "json",
         ...{ isPage, table, counts: new CountTypeMemory() },
         json: (columns, end) => jsonForm(table, columns, end),
         warnings: async () => [...answer.warnings(), ...(await unknown.warnings())],
-        onBroken: (error) => warn(`${name}: an answer was broken off: ${messageOf(error)}`),
+        onBroken: (error) => context.warn(`${name}: an answer was broken off: ${messageOf(error)}`),
       });
       return bytes ?? atClientsPace(pieces);
     },

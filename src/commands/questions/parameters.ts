@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { nearest } from "../../config/nearest.ts";
 import { TICKER_LENGTH_MAX } from "../../market/ticker.ts";
+import { parseCalendarDate } from "../../market/timestamp.ts";
 import { zoneOf } from "../../market/zone.ts";
 import { TABLE_FORMATS } from "../../market-data/encode-table.ts";
 import { SYMBOLS_MAX } from "../../market-data/symbols.ts";
@@ -12,7 +13,7 @@ import { badRequest } from "../../protocol/errors.ts";
 import { show } from "../params.ts";
 
 /** Rows of a page. */
-export const LIMIT_MAX = 100_000;
+const LIMIT_MAX = 100_000;
 /** No name of a parameter is longer, and it takes time to compare long ones. */
 const NAME_LENGTH_MAX = 64;
 
@@ -77,6 +78,22 @@ export const end = described(stamp, {
   example: "2024-01-03",
 });
 
+export const adjustTo = described(
+  z.string().transform((text, ctx) => {
+    try {
+      return parseCalendarDate(text) ?? z.NEVER;
+    } catch {
+      ctx.addIssue("no date");
+      return z.NEVER;
+    }
+  }),
+  {
+    description: "The last ex-date that counts. Default: today at the market.",
+    expected: "a date such as 2024-01-02",
+    example: "2024-06-28",
+  },
+);
+
 export const limit = described(
   z
     .union([z.int(), z.string().regex(/^\d{1,9}$/)])
@@ -128,7 +145,7 @@ export const jsonFormat = described(z.enum(["json", "columns"]), {
   expected: '"json" or "columns"',
 });
 
-export function flag(description: string) {
+function flag(description: string) {
   return described(
     z
       .union([z.boolean(), z.enum(["true", "false"])])

@@ -2,12 +2,19 @@
 import { z } from "zod";
 import { CalendarError } from "../../calendar/contract.ts";
 import { parseTimeframe } from "../../calendar/timeframe.ts";
+import { dateAt } from "../../market/session-date.ts";
 import { TimestampError } from "../../market/timestamp.ts";
 import { parseZonedBound } from "../../market/zoned-bound.ts";
-import { columnNamed, columnsOf, type TableName, usualColumns } from "../../market-data/answer-columns.ts";
+import { columnNamed, columnsOf, type MarketTable, usualColumns } from "../../market-data/answer-columns.ts";
 import type { AnswerTable } from "../../market-data/contract.ts";
 import { readPageToken } from "../../market-data/page-token.ts";
-import type { BarSeries, BarsQuestion, MarketSource, TicksQuestion } from "../../market-data/questions.ts";
+import type {
+  BarsQuestion,
+  MarketSource,
+  StoredLength,
+  TicksQuestion,
+  WantedAdjustment,
+} from "../../market-data/questions.ts";
 import { storedBars, storedTicks } from "../../market-data/stored-rows.ts";
 import { findTickers, type WantedSymbols } from "../../market-data/symbols.ts";
 import { UnknownSymbols } from "../../market-data/unknown-symbols.ts";
@@ -36,6 +43,13 @@ export const BARS_PARAMETERS = z.object({
     example: "1Day",
   }),
   ...RANGE,
+  adjustment: p
+    .choice(
+      ["raw", "split", "dividend", "all"],
+      "Prices and volumes as if splits had always been made, and dividends always been paid. Default: raw, as stored.",
+    )
+    .optional(),
+  adjust_to: p.adjustTo.optional(),
 });
 
 export const TICKS_PARAMETERS = z.object(RANGE);
@@ -46,21 +60,32 @@ type BarsParameters = z.output<typeof BARS_PARAMETERS>;
 /** An answer that a door can encode. */
 export interface OpenedQuestion {
   /** The member of JSON, and the names of its columns. */
-  table: TableName;
+  table: MarketTable;
   answer: AnswerTable;
   /** All rows are gathered before the first byte. */
   isPage: boolean;
   unknown: UnknownSymbols;
 }
 
+export interface QuestionContext {
+  reader: MarketSource;
+  /** Of the exchange whose dates ex-dates are. */
+  marketTimezone: string;
+}
+
 export async function openBars(
   asked: BarsParameters,
-  source: MarketSource,
+  context: QuestionContext,
   signal: AbortSignal,
 ): Promise<OpenedQuestion> {
+  const source = context.reader;
   const series = readSeries(asked.timeframe);
   const { question, named } = await readRange(asked, { table: "bars", kind: series.kind }, source);
-  const bars: BarsQuestion = { ...question, series, adjustment: null, signal };
+  const bars: BarsQuestion = {
+    ...question,
+    ...{ series, signal },
+    adjustment: readAdjustment(asked, context.marketTimezone),
+  };
   const label = `bars of ${asked.timeframe}`;
   const unknown = new UnknownSymbols(named, { ...series, label }, source);
   return opened("bars", bars, unknown, await storedBars(bars, source));
@@ -69,7 +94,7 @@ export async function openBars(
 export async function openTicks(
   type: "trade" | "quote",
   asked: RangeParameters,
-  source: MarketSource,
+  { reader: source }: QuestionContext,
   signal: AbortSignal,
 ): Promise<OpenedQuestion> {
   const table = type === "trade" ? "trades" : "quotes";
@@ -80,7 +105,7 @@ export async function openTicks(
 }
 
 function opened(
-  table: TableName,
+  table: MarketTable,
   { limit }: { limit: number | null },
   unknown: UnknownSymbols,
   answer: AnswerTable,
@@ -88,8 +113,22 @@ function opened(
   return { table, answer: unknown.watching(answer), isPage: limit !== null, unknown };
 }
 
+/** @returns null: bars as stored. @throws RequestError 400 */
+function readAdjustment(
+  { adjustment, adjust_to: until }: BarsParameters,
+  timeZone: string,
+): WantedAdjustment | null {
+  const kind = adjustment ?? (until === undefined ? "raw" : "all");
+  if (kind !== "raw") {
+    // What is announced for a later day hasn't changed a price yet.
+    return { kind, asOf: until ?? dateAt(Date.now(), timeZone), timeZone };
+  }
+  if (until === undefined) return null;
+  throw badRequest("adjust_to: got a date beside adjustment=raw, expected one of them");
+}
+
 /** @throws RequestError 400 */
-function readSeries(timeframe: string): BarSeries {
+function readSeries(timeframe: string): StoredLength {
   let name: string;
   try {
     name = parseTimeframe(timeframe).name;
@@ -104,7 +143,7 @@ function readSeries(timeframe: string): BarSeries {
 
 async function readRange(
   asked: RangeParameters,
-  { table, kind }: { table: TableName; kind: BarSeries["kind"] | "ticks" },
+  { table, kind }: { table: MarketTable; kind: StoredLength["kind"] | "ticks" },
   source: MarketSource,
 ) {
   const zone = asked.tz ?? "UTC";
@@ -129,7 +168,7 @@ async function readRange(
 }
 
 /** @throws RequestError 400 */
-export function readSymbols({
+function readSymbols({
   symbol,
   symbols,
 }: {
@@ -163,7 +202,7 @@ function readBound(
 }
 
 /** Rows always say whose they are, and of when. */
-function readColumns(table: TableName, names: readonly string[] | undefined): string[] {
+function readColumns(table: MarketTable, names: readonly string[] | undefined): string[] {
   if (names === undefined) return usualColumns(table);
   const columns = names.map((name) => {
     const column = columnNamed(table, name);

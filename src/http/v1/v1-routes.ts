@@ -9,9 +9,9 @@ import {
   type OpenedQuestion,
   openBars,
   openTicks,
+  type QuestionContext,
   TICKS_PARAMETERS,
 } from "../../commands/questions/stored.ts";
-import type { MarketSource } from "../../market-data/questions.ts";
 import type { Call } from "../call.ts";
 import type { Route } from "../route.ts";
 import { answerTable } from "./v1-answer.ts";
@@ -31,7 +31,7 @@ export const V1_ROUTES: readonly Route[] = [
 function table<S extends z.ZodRawShape>(
   path: string,
   schema: z.ZodObject<S>,
-  open: (asked: never, source: MarketSource, signal: AbortSignal) => Promise<OpenedQuestion>,
+  open: (asked: never, context: QuestionContext, signal: AbortSignal) => Promise<OpenedQuestion>,
 ): Route {
   return {
     paths: [path],
@@ -43,8 +43,11 @@ function table<S extends z.ZodRawShape>(
         string,
         unknown
       >;
-      const { reader } = call.options.context;
-      return answerTable(await open(asked as never, reader, call.request.signal), format as never, call);
+      return answerTable(
+        await open(asked as never, call.options.context, call.request.signal),
+        format as never,
+        call,
+      );
     },
   };
 }

@@ -70,7 +70,8 @@ export class StampTexts {
     }
     if (second !== this.#second) this.#turnTo(second);
     if (!this.#inMicros) return this.#secondText + this.#after;
-    return `${this.#secondText}.${THREE[Math.floor(fraction / 1_000)]}${THREE[fraction % 1_000]}${this.#after}`;
+    const millis = Math.floor(fraction / 1_000);
+    return `${this.#secondText}.${THREE[millis]}${THREE[fraction % 1_000]}${this.#after}`;
   }
 
   #turnTo(moment: number): void {

@@ -1,0 +1,103 @@
+/** Alpaca's streams of market data, over this server's own: where its clients connect. */
+import type { Server } from "bun";
+import { STATUS } from "../protocol/codes.ts";
+import { hasStatus } from "../protocol/errors.ts";
+import type { Subscriptions } from "../stream/subscriptions.ts";
+import type { Addresses } from "../websocket/addresses.ts";
+import type { OpenClient, SocketData } from "../websocket/socket-client.ts";
+import type { Sockets } from "../websocket/sockets.ts";
+import type { SubscriptionQuota } from "../websocket/subscription-quota.ts";
+import { Turns } from "../websocket/turns.ts";
+import { credentialsOf } from "./keys.ts";
+import { SharedWatch } from "./shared-watch.ts";
+import { StreamClient, type StreamHandshake } from "./stream-client.ts";
+import { codecOf } from "./stream-codec.ts";
+
+/** All have the same data: what is stored here is of one feed. */
+const FEEDS = ["sip", "iex", "delayed_sip", "otc", "boats", "overnight", "test"];
+export const STREAM_PATHS: readonly string[] = FEEDS.map((feed) => `/v2/${feed}`);
+
+/** WebSockets that are open only to be told that their address has too many, in one worker. */
+const REFUSED_MAX = 64;
+
+export interface StreamDoorOptions {
+  subscriptions: Subscriptions;
+  sockets: Sockets;
+  addresses: Addresses;
+  quota: SubscriptionQuota;
+  symbolsMax: number;
+  queueBytesMax: number;
+}
+
+export class StreamDoor {
+  readonly #options: StreamDoorOptions;
+  readonly #clients = new Set<StreamClient>();
+  readonly #named: SharedWatch;
+  readonly #all: SharedWatch;
+  #refused = 0;
+
+  constructor(options: StreamDoorOptions) {
+    this.#options = options;
+    const { subscriptions } = options;
+    const of = { subscriptions, turns: new Turns(), onRestart: () => this.#restart() };
+    this.#named = new SharedWatch("snapshot", of);
+    this.#all = new SharedWatch("now", of);
+  }
+
+  /**
+   * @returns false when the handshake is incomplete, true when the request became a WebSocket.
+   * @throws RequestError 429 too many WebSockets of the address, and too many wait to be told so.
+   */
+  async upgrade(
+    request: Request,
+    server: Server<SocketData>,
+    _parameters: URLSearchParams,
+    path: string,
+  ): Promise<boolean> {
+    const { sockets } = this.#options;
+    const address = server.requestIP(request)?.address ?? "-";
+    const isCounted = await this.#isAdmitted(address, path);
+    const handshake = {
+      path,
+      codec: codecOf(request.headers),
+      credentials: credentialsOf(request.headers),
+      isTooMany: !isCounted,
+    };
+    return sockets.accept(request, server, { open: this.#client(handshake), path, address, isCounted });
+  }
+
+  /** Alpaca's clients are told of too many WebSockets by a message. */
+  async #isAdmitted(address: string, path: string): Promise<boolean> {
+    try {
+      await this.#options.addresses.enter(address, path);
+      return true;
+    } catch (error) {
+      if (!hasStatus(error, STATUS.tooMany) || this.#refused >= REFUSED_MAX) throw error;
+      return false;
+    }
+  }
+
+  #client(handshake: StreamHandshake): OpenClient {
+    const { quota, symbolsMax, queueBytesMax } = this.#options;
+    return (socket, services) => {
+      if (handshake.isTooMany) this.#refused++;
+      const client: StreamClient = new StreamClient(socket, handshake, {
+        ...services,
+        named: this.#named,
+        all: this.#all,
+        quota,
+        symbolsMax,
+        queueBytesMax,
+        onClosed: () => {
+          if (this.#clients.delete(client) && handshake.isTooMany) this.#refused--;
+        },
+      });
+      this.#clients.add(client);
+      return client;
+    };
+  }
+
+  #restart(): void {
+    for (const client of [...this.#clients]) client.restart();
+  }
+}

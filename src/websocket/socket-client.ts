@@ -1,0 +1,58 @@
+/** One client's end of a WebSocket, whatever it speaks: /ws and the doors of other protocols. */
+import type { ServerWebSocket } from "bun";
+import type { QueuedBytes } from "./request-queue.ts";
+import type { TokenBucket } from "./token-bucket.ts";
+import type { Turns } from "./turns.ts";
+
+export interface SocketClient {
+  /** What it watches, for the log. */
+  readonly shown: string;
+  /** Bytes of updates that wait beside those in Bun's buffer. */
+  readonly waitingBytes: number;
+  /** Whether anything waits that `pace` may move on. */
+  readonly waits: boolean;
+  start(): void;
+  message(received: string | Buffer): void;
+  /** Called after a publish, and when Bun's buffer is empty. */
+  pace(): void;
+  /** Closes a client that sends too much. */
+  refuse(code: number, errorCode: string, reason: string): void;
+  closed(): void;
+}
+
+export interface SocketData {
+  /** A text: the client asks for nothing, and is closed with this reason. */
+  open: OpenClient | string;
+  /** Of the handshake. */
+  path: string;
+  /** Kept here, since Bun has forgotten it when the socket closes. */
+  address: string;
+  /** Whether it counts among those of its address. */
+  isCounted: boolean;
+  client: SocketClient | null;
+  rate: TokenBucket;
+  heardMs: number;
+  pingedMs: number;
+  /** Since when it has read nothing of what waits; 0 when nothing waits. */
+  stalledMs: number;
+  /** Bytes in Bun's buffer at the last sweep. */
+  backlog: number;
+  /** When it was told to go; 0 before. */
+  closingMs: number;
+}
+
+export type Socket = ServerWebSocket<SocketData>;
+export type OpenClient = (socket: Socket, services: SocketServices) => SocketClient;
+
+/** What a client needs of the worker's sockets. */
+export interface SocketServices {
+  queuedBytes: QueuedBytes;
+  turns: Turns;
+  /** Called for each frame that goes to this client alone. @param bytes of it. */
+  onHeard(bytes: number): void;
+  /** Called with the reason before a slow client, or one that sends too much, is closed. */
+  onCutOff(reason: string): void;
+  /** Called when a message met an unexpected error. */
+  onFailed(error: unknown): void;
+  warn(message: string): void;
+}
