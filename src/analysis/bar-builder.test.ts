@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type MemoryDuckDb, memoryDuckDb } from "../../test/support/memory-duckdb.ts";
 import { randomNumbers } from "../../test/support/random.ts";
 import { StepBuckets } from "../../test/support/step-buckets.ts";
+import { COUNTS, COUNTS_ALL } from "../market/sale-conditions.ts";
 import { BarBuilder } from "./bar-builder.ts";
 import type { BarColumns, BarValues } from "./bar-columns.ts";
 import type { Numbers } from "./numbers.ts";
 import { quotePrices } from "./quote-prices.ts";
-import { COUNTS, COUNTS_ALL } from "./running-bar.ts";
 
 const MINUTE = 60_000_000;
 const FIRST = 1_704_205_800_000_000;

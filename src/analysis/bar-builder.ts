@@ -6,8 +6,10 @@
  * and cutting them otherwise changes nothing. Single trades and quotes may come late within the
  * running bucket; for one that belongs to a closed bucket, that bucket is built anew from its rows.
  */
+
+import { COUNTS_ALL } from "../market/sale-conditions.ts";
 import { BarColumns, type BarValues } from "./bar-columns.ts";
-import { type BarRows, COUNTS_ALL, RunningBar, type TradeRows } from "./running-bar.ts";
+import { type BarRows, RunningBar, type TradeRows } from "./running-bar.ts";
 
 /** What finds the bucket of a stamp; a grid of calendar/contract.ts is one. */
 export interface Buckets {

@@ -5,15 +5,9 @@
  * What isn't a finite number counts as missing, never as 0: a volume is NaN when a row that counts
  * for it has none, and a vwap or a number of trades when a part has none.
  */
+import { COUNTS } from "../market/sale-conditions.ts";
 import type { BarValues } from "./bar-columns.ts";
 import type { Numbers } from "./numbers.ts";
-
-/**
- * What a trade counts for, by its sale conditions. `LAST_IF_NONE` makes the last price only where
- * no trade with `LAST` has come before; the next one that has it takes its place.
- */
-export const COUNTS = { OPEN: 1, HIGH_LOW: 2, LAST: 4, VOLUME: 8, LAST_IF_NONE: 16 } as const;
-export const COUNTS_ALL: number = COUNTS.OPEN | COUNTS.HIGH_LOW | COUNTS.LAST | COUNTS.VOLUME;
 
 export interface TradeRows {
   micros: Float64Array;

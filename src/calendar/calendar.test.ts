@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Calendar } from "./calendar.ts";
 import { type CalendarFile, dayOf } from "./calendar-file.ts";
-import { ALWAYS_OPEN, findCalendar } from "./find-calendar.ts";
+import { ALWAYS_OPEN, CALENDARS, findCalendar } from "./find-calendar.ts";
 import { openSessions } from "./sessions.ts";
 
 const MICROS_OF_MINUTE = 60_000_000;
@@ -132,4 +132,12 @@ test("a calendar is found by its MIC and by what people call it", () => {
     expect([name, findCalendar(name).name]).toEqual([name, exchange]);
   expect(() => findCalendar("XXXX")).toThrow('calendar: got "XXXX", expected one of XNYS (NYSE), XLON (LSE)');
   expect(() => findCalendar("__proto__", "exchange")).toThrow('exchange: got "__proto__"');
+});
+
+test("the page lists the calendars, their names, zones and spans", async () => {
+  const page = await Bun.file(new URL("../../docs/calendars.md", import.meta.url)).text();
+  const rows = [...page.matchAll(/^\| `([^`]+)` \| (.*?) \| (\S+) \| (\S+) to (\S+) \|/gm)];
+  expect(rows.map((row) => row.slice(1, 6))).toEqual(
+    CALENDARS.map(([file, ...names]) => [file.exchange, names.join(", "), file.timeZone, ...file.span]),
+  );
 });

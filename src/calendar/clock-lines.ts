@@ -18,6 +18,7 @@ export class ClockLines {
   base = Number.NaN;
   readonly #zone: Zone;
   readonly #step: number;
+  #period: OffsetPeriod = { from: Number.NaN, until: Number.NaN, offset: 0 };
 
   constructor(zone: Zone, step: number) {
     this.#zone = zone;
@@ -26,9 +27,12 @@ export class ClockLines {
 
   /** @param anchor A wall clock as if it were UTC. */
   seek(micros: number, anchor: number): void {
-    const period = this.#zone.periodAt(Math.floor(micros / 1_000));
-    this.periodFrom = period.from * 1_000;
-    this.periodUntil = period.until * 1_000;
+    if (!(micros >= this.periodFrom && micros < this.periodUntil)) {
+      this.#period = this.#zone.periodAt(Math.floor(micros / 1_000));
+      this.periodFrom = this.#period.from * 1_000;
+      this.periodUntil = this.#period.until * 1_000;
+    }
+    const period = this.#period;
     this.base = anchor - period.offset * 1_000;
     const index = this.#indexOf(micros, this.base);
     this.from = this.#begin(period, anchor, index);

@@ -20,8 +20,8 @@ import XTSE from "./exchanges/XTSE.json" with { type: "json" };
 /** The calendar without a close: its days are those of whatever zone is asked for. */
 export const ALWAYS_OPEN = "24/7";
 
-/** The first name is the file's own. They are compared without case, spaces, and signs. */
-const NAMES: readonly [CalendarFile, ...string[]][] = [
+/** Files, and what people call their exchanges beside the file's own name. */
+export const CALENDARS: readonly [CalendarFile, ...string[]][] = [
   [XNYS, "NYSE", "XNAS", "NASDAQ", "XASE", "AMEX", "ARCX", "ARCA", "BATS"],
   [XLON, "LSE", "London"],
   [XTKS, "TSE", "JPX", "Tokyo"],
@@ -41,12 +41,12 @@ const EXTENDED: Record<string, ExtendedHours> = {
   XNYS: { from: "04:00", until: "20:00", halfDayClose: "14:00", halfDayUntil: "17:00" },
 };
 
-const EXPECTED = NAMES.map(([{ exchange }, alias]) =>
+const EXPECTED = CALENDARS.map(([{ exchange }, alias]) =>
   alias === undefined ? exchange : `${exchange} (${alias})`,
 ).join(", ");
 
 const files = new Map<string, CalendarFile>(
-  NAMES.flatMap(([file, ...aliases]) => [file.exchange, ...aliases].map((name) => [folded(name), file])),
+  CALENDARS.flatMap(([file, ...aliases]) => [file.exchange, ...aliases].map((name) => [folded(name), file])),
 );
 const calendars = new Map<string, Calendar>();
 
@@ -70,6 +70,7 @@ export function findCalendar(name: string, parameter = "calendar"): Calendar {
   return calendar;
 }
 
+/** Names are compared without case, spaces and signs. */
 function folded(name: string): string {
   return name.toUpperCase().replace(/[ _/-]/g, "");
 }

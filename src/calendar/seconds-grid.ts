@@ -22,6 +22,8 @@ export class SecondsGrid implements Grid {
   /** Lines lie at `#base` and whole steps from it, as long as the part and the offset last. */
   #stretchFrom = Number.POSITIVE_INFINITY;
   #stretchUntil = Number.NEGATIVE_INFINITY;
+  /** Where a bucket ends at the latest that is whole and has no change of the clock at its end. */
+  #wholeUntil = Number.NEGATIVE_INFINITY;
   #base = Number.NaN;
 
   /** @param step in µs. @param fromOpen Lines are counted from the open, else from midnight. */
@@ -39,11 +41,20 @@ export class SecondsGrid implements Grid {
   }
 
   seek(micros: number): boolean {
-    if (micros >= this.from && micros < this.until) return true;
+    const { until } = this;
+    if (micros >= this.from && micros < until) return true;
+    const afterNext = until + this.#step;
+    if (micros >= until && micros < afterNext && afterNext <= this.#wholeUntil) {
+      this.start = until;
+      this.from = until;
+      this.end = afterNext;
+      this.until = afterNext;
+      return true;
+    }
     if (micros >= this.#stretchFrom && micros < this.#stretchUntil) {
       const line = this.#base + Math.floor((micros - this.#base) / this.#step) * this.#step;
       const next = line + this.#step;
-      if (line >= this.#stretchFrom && next < this.#stretchUntil) {
+      if (line >= this.#stretchFrom && next <= this.#wholeUntil) {
         this.start = line;
         this.from = line;
         this.end = next;
@@ -70,6 +81,7 @@ export class SecondsGrid implements Grid {
     lines.seek(micros, this.#anchor());
     this.#stretchFrom = Math.max(cursor.partFrom, lines.periodFrom);
     this.#stretchUntil = Math.min(cursor.partUntil, lines.periodUntil);
+    this.#wholeUntil = Math.min(cursor.partUntil, lines.periodUntil - 1);
     this.#base = lines.base;
     this.date = cursor.date;
     this.from = Math.max(lines.from, cursor.partFrom);

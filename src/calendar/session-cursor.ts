@@ -1,6 +1,8 @@
 import type { AskedDates, Session, Sessions } from "./sessions.ts";
 
 const DAY_MS = 86_400_000;
+/** A power of two. */
+const KEPT_DATES = 4;
 
 /** The part of a session in which a stamp lies, or the gap between two parts. */
 export class SessionCursor {
@@ -16,6 +18,9 @@ export class SessionCursor {
   open = Number.NaN;
   readonly #sessions: Sessions;
   readonly #asked: AskedDates;
+  /** The sessions of the last dates that were looked at: each is looked at three times and more. */
+  readonly #dates = new Float64Array(KEPT_DATES).fill(Number.NaN);
+  readonly #kept: (Session | null)[] = [];
 
   constructor(sessions: Sessions, asked: AskedDates) {
     this.#sessions = sessions;
@@ -33,7 +38,7 @@ export class SessionCursor {
     let next = zone.startOf((today + 1) * DAY_MS) * 1_000;
     if (next <= micros) next = zone.startOf((today + 2) * DAY_MS) * 1_000;
     for (let date = today - 1; date <= today + 1; date++) {
-      const session = this.#sessions.on(date);
+      const session = this.#on(date);
       if (session === null) continue;
       if (this.#take(session, micros)) return true;
       const begin = session.parts.find((at, index) => index % 2 === 0 && at > micros);
@@ -47,15 +52,24 @@ export class SessionCursor {
 
   /** When the part before the one last found ends. */
   endBefore(): number {
-    const { parts } = this.#sessions.on(this.date)!;
+    const { parts } = this.#on(this.date)!;
     const index = parts.indexOf(this.partFrom);
     if (index > 0) return parts[index - 1]!;
     // Sessions last a day at most, and so does a bucket.
     for (let date = this.date - 1; date >= this.date - 2; date--) {
-      const before = this.#sessions.on(date);
+      const before = this.#on(date);
       if (before !== null) return before.parts.at(-1)!;
     }
     return Number.NEGATIVE_INFINITY;
+  }
+
+  #on(date: number): Session | null {
+    const slot = date & (KEPT_DATES - 1);
+    if (this.#dates[slot] !== date) {
+      this.#dates[slot] = date;
+      this.#kept[slot] = this.#sessions.on(date);
+    }
+    return this.#kept[slot]!;
   }
 
   #take(session: Session, micros: number): boolean {

@@ -109,6 +109,7 @@ export class Zone {
 
   /** The first moment at which clocks show this, or, where they leave it out, of their jump. */
   startOf(wallMs: number): number {
+    if (wallMs >= this.#plainFrom && wallMs < this.#plainUntil) return wallMs - this.#plainOffset;
     const [first] = this.instantsOf(wallMs);
     if (first !== undefined) return first;
     // As it is left out, its offset changes between what it is by the one before and the one after.
