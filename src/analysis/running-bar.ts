@@ -89,12 +89,17 @@ export class RunningBar {
       low: finite(this.#low),
       close: this.#close,
       volume,
-      vwap: this.#parts === 1 ? this.#partVwap : volume > 0 ? finite(this.#notional / volume) : Number.NaN,
+      vwap: this.#vwap(volume),
       count: this.#count,
       first: this.#first,
       last: this.#last,
       exactVolume: this.#exactVolume,
     };
+  }
+
+  #vwap(volume: number): number {
+    if (this.#parts === 1) return this.#partVwap;
+    return volume > 0 ? finite(this.#notional / volume) : Number.NaN;
   }
 
   /** Prices without sizes. @param to exclusive. @returns how many rows had none. */

@@ -1,10 +1,10 @@
 /** Questions of two tables joined by time. The door that was asked has checked them. */
 import type { AsOfOptions } from "../analysis/as-of.ts";
-import type { TableName } from "./answer-columns.ts";
-import type { BarSeries, StoredQuestion } from "./questions.ts";
+import type { MarketTable } from "./answer-columns.ts";
+import type { StoredLength, StoredQuestion } from "./questions.ts";
 
 /** A side of a join: trades, quotes, or stored bars of one length. */
-export type JoinedTable = { of: "trades" } | { of: "quotes" } | { of: "bars"; series: BarSeries };
+export type JoinedTable = { of: "trades" } | { of: "quotes" } | { of: "bars"; series: StoredLength };
 
 export interface AsOfQuestion extends StoredQuestion {
   left: JoinedTable;
@@ -15,7 +15,7 @@ export interface AsOfQuestion extends StoredQuestion {
 }
 
 /** What the columns of the right begin with, so that both sides may have one of a name. */
-export const RIGHT_PREFIX: Record<TableName, string> = {
+export const RIGHT_PREFIX: Record<MarketTable, string> = {
   trades: "trade_",
   quotes: "quote_",
   bars: "bar_",

@@ -7,16 +7,17 @@ import { openGrid } from "../calendar/open-grid.ts";
 import { secondsOfInterval } from "../market/interval.ts";
 import type { ColumnBatch } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
-import type { TableName } from "./answer-columns.ts";
+import type { MarketTable } from "./answer-columns.ts";
 import type { GridQuestion } from "./derived-questions.ts";
 import { LabelBuckets } from "./label-buckets.ts";
-import type { BarSeries } from "./questions.ts";
+import type { StoredLength } from "./questions.ts";
+import type { SaleCounter } from "./sale-counts.ts";
 
 /** What bars are made of. */
 export type BarSource =
   | { of: "trades" }
   | { of: "quotes"; price: QuotePrice }
-  | { of: "bars"; series: BarSeries };
+  | { of: "bars"; series: StoredLength };
 
 /** Adds rows of one ticker. @param to exclusive. */
 export type AddRows = (builder: BarBuilder, from: number, to: number) => void;
@@ -24,20 +25,28 @@ export type AddRows = (builder: BarBuilder, from: number, to: number) => void;
 export interface BarFeed {
   kind: KindName;
   parts: string[] | null;
-  table: TableName;
+  table: MarketTable;
   /** Columns of the table that `open` needs, beside the ticker. */
   columns: string[];
   open(batch: ColumnBatch): AddRows;
 }
 
-/** @param skipped counts quotes that have no price. */
-export function feedOf(source: BarSource, skipped: SkippedQuotes): BarFeed {
+interface FeedOptions {
+  /** Counts quotes that have no price. */
+  skipped: SkippedQuotes;
+  /** Null: every trade counts for everything. */
+  sales: SaleCounter | null;
+}
+
+export function feedOf(source: BarSource, { skipped, sales }: FeedOptions): BarFeed {
   switch (source.of) {
-    case "trades":
+    case "trades": {
+      const columns = ["timestamp", "price", "size", ...(sales === null ? [] : ["conditions", "tape"])];
       return {
-        ...{ kind: "ticks", parts: ["trade"], table: "trades", columns: ["timestamp", "price", "size"] },
-        open: tradesOf,
+        ...{ kind: "ticks", parts: ["trade"], table: "trades", columns },
+        open: (batch) => tradesOf(batch, sales),
       };
+    }
     case "quotes": {
       const sides = source.price === "mid" ? ["bid_price", "ask_price"] : [`${source.price}_price`];
       return {
@@ -63,7 +72,7 @@ export function sourceText(source: BarSource): string {
 }
 
 /** As stored bars name it. */
-export function lengthName({ kind, part }: BarSeries): string {
+export function lengthName({ kind, part }: StoredLength): string {
   return part ?? kind;
 }
 
@@ -88,9 +97,10 @@ function doublesOf({ rows, columns }: ColumnBatch, name: string): Float64Array {
   return numbersOf(columns.get(name))?.values ?? new Float64Array(rows).fill(Number.NaN);
 }
 
-function tradesOf(batch: ColumnBatch): AddRows {
+function tradesOf(batch: ColumnBatch, sales: SaleCounter | null): AddRows {
   const sizes = numbersOf(batch.columns.get("size"));
-  const rows = { micros: stampsOf(batch), prices: doublesOf(batch, "price"), sizes, counts: null };
+  const counts = sales === null ? null : sales.of(batch);
+  const rows = { micros: stampsOf(batch), prices: doublesOf(batch, "price"), sizes, counts };
   return (builder, from, to) => builder.addTrades(rows, from, to);
 }
 

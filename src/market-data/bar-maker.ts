@@ -9,6 +9,7 @@ import type { DerivedBarsQuestion } from "./derived-questions.ts";
 import { type MicrosBounds, rowBounds, storedBounds } from "./label-bounds.ts";
 import type { LabelBuckets } from "./label-buckets.ts";
 import type { MarketSource } from "./questions.ts";
+import { SaleCounter } from "./sale-counts.ts";
 import { runsOf } from "./series-runs.ts";
 
 /** Bars of one ticker that are closed before they are given away. */
@@ -20,6 +21,12 @@ export interface LeftOut extends SkippedQuotes {
   outside: number;
   /** Without a price. */
   unpriced: number;
+  /** Sale conditions that say nothing. */
+  unsure: Set<string>;
+}
+
+export function nothingLeftOut(): LeftOut {
+  return { crossed: 0, oneSided: 0, outside: 0, unpriced: 0, unsure: new Set() };
 }
 
 export interface BarsWalk {
@@ -41,6 +48,7 @@ export class BarMaker {
   readonly #question: DerivedBarsQuestion;
   readonly #market: MarketSource;
   readonly #left: LeftOut;
+  readonly #sales: SaleCounter;
   /** Of the days that were asked for. */
   assumed: string | null = null;
 
@@ -48,12 +56,14 @@ export class BarMaker {
     this.#question = question;
     this.#market = market;
     this.#left = left;
+    this.#sales = new SaleCounter(question.timeframe.unit === "second" ? "intraday" : "daily");
   }
 
   /** In order of ticker and label. Whoever gets bars takes them out of the builder. */
   async *closed({ source, tickers, labels, onPositions }: BarsWalk): AsyncGenerator<ClosedBars> {
     const { timeframe, grid, signal } = this.#question;
-    const feed = feedOf(source, this.#left);
+    const sales = this.#question.saleConditions ? this.#sales : null;
+    const feed = feedOf(source, { skipped: this.#left, sales });
     const columns = ["symbol", ...feed.columns];
     const shape = new AnswerBatches({ table: feed.table, kind: feed.kind, columns, zone: grid.zone });
     const buckets = bucketsFor(source, timeframe, grid);
@@ -86,6 +96,7 @@ export class BarMaker {
   #note(builder: BarBuilder, buckets: LabelBuckets): void {
     this.#left.outside += builder.outside;
     this.#left.unpriced += builder.skipped;
+    for (const codes of this.#sales.unsure) this.#left.unsure.add(codes);
     this.assumed ??= buckets.assumed;
   }
 }

@@ -3,7 +3,7 @@
 import { badRequest } from "../protocol/errors.ts";
 import type { ColumnBatch, WalkPositions } from "../storage/model/columns.ts";
 import { type BarSource, sourceText } from "./bar-feed.ts";
-import { BarMaker, type LeftOut } from "./bar-maker.ts";
+import { BarMaker, type LeftOut, nothingLeftOut } from "./bar-maker.ts";
 import type { AnswerTable, TablePositions } from "./contract.ts";
 import { DerivedBatches } from "./derived-batches.ts";
 import type { BarKey, DerivedBarsQuestion, SourceOfTickers } from "./derived-questions.ts";
@@ -53,7 +53,7 @@ class DerivedRun {
   positions: TablePositions | null = null;
   readonly #question: DerivedBarsQuestion;
   readonly #market: MarketSource;
-  readonly #left: LeftOut = { crossed: 0, oneSided: 0, outside: 0, unpriced: 0 };
+  readonly #left: LeftOut = nothingLeftOut();
   readonly #maker: BarMaker;
   readonly #out: DerivedBatches;
 
@@ -96,7 +96,7 @@ class DerivedRun {
   }
 
   warnings(): string[] {
-    const { crossed, oneSided, outside, unpriced } = this.#left;
+    const { crossed, oneSided, outside, unpriced, unsure } = this.#left;
     const counted = (rows: number, what: string): string[] => (rows === 0 ? [] : [`${rows} ${what}`]);
     return [
       ...sourceWarnings(this.#question),
@@ -104,6 +104,9 @@ class DerivedRun {
       ...counted(crossed, "quotes had a bid above their ask, and have no mid"),
       ...counted(oneSided, "quotes lacked a side, and have no price"),
       ...counted(unpriced - crossed - oneSided, "rows had no price, and count for nothing"),
+      ...(unsure.size === 0
+        ? []
+        : [`sale conditions that say nothing or several things: ${[...unsure].join(", ")}`]),
       ...(this.#maker.assumed === null ? [] : [this.#maker.assumed]),
     ];
   }

@@ -45,6 +45,8 @@ export interface DerivedBarsQuestion {
   columns: readonly string[];
   indicators: readonly IndicatorKind[];
   fill: Fill;
+  /** Whether trades count for what their sale conditions say. */
+  saleConditions: boolean;
   adjustment: WantedAdjustment | null;
   withPositions: boolean;
   signal?: AbortSignal | undefined;

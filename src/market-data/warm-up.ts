@@ -3,7 +3,7 @@
  * the beginning. How far back they lie isn't known, as nobody trades all the time. So windows of
  * growing length are read, at last everything, for tickers that have too few.
  */
-import { BarMaker, type LeftOut } from "./bar-maker.ts";
+import { BarMaker, nothingLeftOut } from "./bar-maker.ts";
 import type { DerivedBarsQuestion, SourceOfTickers } from "./derived-questions.ts";
 import { longestBucket } from "./label-bounds.ts";
 import type { MarketSource } from "./questions.ts";
@@ -37,7 +37,7 @@ export async function warmUp(
   let span = Math.ceil(wanted * longestBucket(question.timeframe) * FIRST_WINDOW);
   for (let window = 0; window <= WINDOWS_MAX && cold.length > 0; window++) {
     const labels = { from: window === WINDOWS_MAX ? null : from - span, to: from - 1 };
-    const maker = new BarMaker(question, market, nobodyAsks());
+    const maker = new BarMaker(question, market, nothingLeftOut());
     for await (const { ticker, builder } of maker.closed({ source, tickers: cold, labels })) {
       if (!warm.has(ticker)) warm.set(ticker, new SeriesFigures(question, source, null));
       warm.get(ticker)!.takeBetween(builder, labels.from, from);
@@ -47,8 +47,4 @@ export async function warmUp(
     span *= WIDER_BY;
   }
   return warm;
-}
-
-function nobodyAsks(): LeftOut {
-  return { crossed: 0, oneSided: 0, outside: 0, unpriced: 0 };
 }

@@ -48,7 +48,7 @@ function question(
     ...{ sources: [], identity: "test", from: null, to: null, order: "ascending", limit: null, after: null },
     grid: { zone: "UTC", calendar: null, session: null, align: null },
     columns: ["symbol", ...derivedColumnNames(false)],
-    ...{ indicators: [], fill: "none", adjustment: null, withPositions: false },
+    ...{ indicators: [], fill: "none", saleConditions: false, adjustment: null, withPositions: false },
     ...changed,
   };
 }
@@ -253,6 +253,52 @@ withEachDriver({ topic: "derived bars" }, ({ withDatabase }) => {
       minutes.map((row) => row[6] as number),
     );
     expect(minuteBars.warnings()).toEqual([]);
+  });
+
+  withDatabase("trades count for what their sale conditions say, if that is asked for", async (db) => {
+    const sold = [
+      [10, '{"c":["@"],"z":"A"}'],
+      [99, '{"conditions":["@","I"],"tape":"A"}'],
+      [11, null],
+      [50, '{"c":"B","z":"A"}'],
+      [12, '{"c":"B","z":"C"}'],
+      [13, '{"c":["@","?"]}'],
+    ] as const;
+    const rows = sold.map(([price, extra], seq): TickRow => {
+      return [stampOf(FIRST + seq), price, 100, null, null, null, extra, seq];
+    });
+    await save(db, { kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "replace" });
+    const asked = question({ timeframe: parseTimeframe("1Min"), sources: of("A") });
+    const [all] = await rowsOf(await derivedBars(asked, db.reader));
+    expect(all).toMatchObject({ open: 10, high: 99, low: 10, close: 13, volume: 600, trade_count: 6 });
+    const table = await derivedBars({ ...asked, saleConditions: true }, db.reader);
+    const [bar] = await rowsOf(table);
+    expect(bar).toMatchObject({ open: 10, high: 13, low: 10, close: 13, volume: 600, trade_count: 6 });
+    expect(table.warnings()).toContain("sale conditions that say nothing or several things: ?");
+  });
+
+  withDatabase("mids of quotes; what has none is told", async (db) => {
+    const quotes = [
+      [10, 11],
+      [12, 11],
+      [0, 11],
+      [null, 11],
+      [10, 10],
+    ] as const;
+    const rows = quotes.map(([bid, ask], seq): TickRow => {
+      return [stampOf(FIRST + seq), bid, 1, ask, 1, null, null, seq];
+    });
+    await save(db, { kind: "ticks", ticker: "A", part: "quote", rows, onDuplicate: "replace" });
+    const sources = [{ source: { of: "quotes", price: "mid" } as const, tickers: ["A"] }];
+    const table = await derivedBars(question({ timeframe: parseTimeframe("1Min"), sources }), db.reader);
+    expect(await rowsOf(table)).toMatchObject([
+      { open: 10.5, high: 10.5, low: 10, close: 10, volume: null, vwap: null, trade_count: 2 },
+    ]);
+    expect(table.warnings()).toEqual([
+      "bars of 1min are made of the mid of quotes",
+      "1 quotes had a bid above their ask, and have no mid",
+      "2 quotes lacked a side, and have no price",
+    ]);
   });
 
   withDatabase("a matrix of closes", async (db) => {
