@@ -32,6 +32,12 @@ export interface GridOptions {
   session?: string | null | undefined;
   /** Default: `clock` for steps that divide an hour, else `session`. */
   align?: Align | null | undefined;
+  /**
+   * `dates`: stamps, and bounds of `buckets`, are session dates at 00:00 UTC, as daily bars have
+   * them, whatever the zone; each lies in a bucket, also that of a day without a session. Only for
+   * days and above. Default: `instants`.
+   */
+  stamps?: "instants" | "dates" | undefined;
 }
 
 export interface Bucket {

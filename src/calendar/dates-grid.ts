@@ -19,19 +19,23 @@ export class DatesGrid implements Grid {
   readonly #timeframe: Timeframe;
   readonly #asked: AskedDates;
   readonly #cursor: SessionCursor;
+  /** What `buckets` goes through. */
+  readonly #listed: Sessions;
   /** The dates of the bucket last found. */
   #firstDate = Number.POSITIVE_INFINITY;
   #nextDate = Number.NEGATIVE_INFINITY;
 
-  constructor(sessions: Sessions, timeframe: Timeframe, asked: AskedDates) {
+  /** @param listed has those sessions of `sessions` that are worth a bucket without a stamp. */
+  constructor(sessions: Sessions, timeframe: Timeframe, asked: AskedDates, listed = sessions) {
     this.#sessions = sessions;
+    this.#listed = listed;
     this.#timeframe = timeframe;
     this.#asked = asked;
     this.#cursor = new SessionCursor(sessions, asked);
   }
 
   get assumed(): string | null {
-    return this.#sessions.warning(this.#asked);
+    return this.#listed.warning(this.#asked);
   }
 
   seek(micros: number): boolean {
@@ -49,7 +53,7 @@ export class DatesGrid implements Grid {
   }
 
   buckets(fromMicros: number, toMicros: number, max: number): Iterable<Bucket> {
-    const grid = new DatesGrid(this.#sessions, this.#timeframe, this.#asked);
+    const grid = new DatesGrid(this.#listed, this.#timeframe, this.#asked);
     return bucketsOf(grid, () => grid.#cursor.gapUntil, fromMicros, toMicros, max);
   }
 

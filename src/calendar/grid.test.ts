@@ -195,6 +195,38 @@ test("buckets are bounded, and leave what was found as it is", () => {
   expect(minutes.start).toBe(start);
 });
 
+test("rows of days have dates for stamps, whatever the zone", () => {
+  for (const zone of [NEW_YORK, "Asia/Tokyo"]) {
+    const weeks = grid("1Week", { calendar: "XNYS", zone, stamps: "dates" });
+    expect(found(weeks, "2024-05-31T00:00Z", zone)).toBe("05-27 00:00:00-06-03 00:00:00");
+    expect(found(weeks, "2024-06-03T00:00Z", zone)).toBe("06-03 00:00:00-06-10 00:00:00");
+    // A row of a day without a session isn't lost.
+    expect(found(weeks, "2024-06-02T00:00Z", zone)).toBe("05-27 00:00:00-06-03 00:00:00");
+  }
+  const asked: Asked = { calendar: "XNYS", stamps: "dates" };
+  expect(bucketsIn("daily", "2024-07-03T00:00Z", "2024-07-08T00:00Z", asked, NEW_YORK)).toEqual([
+    "07-03 00:00:00-07-04 00:00:00",
+    "07-05 00:00:00-07-06 00:00:00",
+  ]);
+  const late = grid("daily", asked);
+  expect([...late.buckets(micros("2040-01-02T00:00Z"), micros("2040-01-03T00:00Z"), 9)]).toHaveLength(1);
+  expect(late.assumed).toContain("are assumed");
+  expect(() => grid("1hour", asked)).toThrow('timeframe: got "hourly", expected a day or more');
+});
+
+test("infinite bounds and what is no number end", () => {
+  for (const options of [{ calendar: "XNYS" }, {}, { calendar: "CME" }]) {
+    for (const name of ["1min", "daily", "1month"]) {
+      const one = grid(name, options);
+      for (const at of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 8.64e18, -8.64e18])
+        expect([at, one.seek(at)]).toEqual([at, false]);
+      expect([...one.buckets(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, 3)]).toHaveLength(3);
+      expect([...one.buckets(Number.NaN, Number.POSITIVE_INFINITY, 3)]).toEqual([]);
+      expect(one.seek(micros("2024-07-02T15:00Z"))).toBe(true);
+    }
+  }
+});
+
 test("a grid tells what its calendar doesn't know for certain, once it was asked for", () => {
   const days = grid("daily", { calendar: "XSHG" });
   days.seek(micros("2026-11-27T03:00Z"));

@@ -3,6 +3,9 @@ import type { AskedDates, Session, Sessions } from "./sessions.ts";
 const DAY_MS = 86_400_000;
 /** A power of two. */
 const KEPT_DATES = 4;
+/** Dates end here. */
+const MICROS_MAX = 8.64e18;
+const MARGIN_MICROS = 10 * DAY_MS * 1_000;
 
 /** The part of a session in which a stamp lies, or the gap between two parts. */
 export class SessionCursor {
@@ -31,6 +34,7 @@ export class SessionCursor {
   seek(micros: number): boolean {
     if (micros >= this.partFrom && micros < this.partUntil) return true;
     if (micros >= this.gapFrom && micros < this.gapUntil) return false;
+    if (!(Math.abs(micros) < MICROS_MAX - MARGIN_MICROS)) return this.#beyond(micros);
     const zone = this.#sessions.hoursZone;
     const ms = Math.floor(micros / 1_000);
     const today = Math.floor((ms + zone.offsetAt(ms)) / DAY_MS);
@@ -47,6 +51,13 @@ export class SessionCursor {
     this.#note(today);
     this.gapFrom = micros;
     this.gapUntil = next;
+    return false;
+  }
+
+  /** Neither an infinite bound nor what is no number may lead into an endless search. */
+  #beyond(micros: number): boolean {
+    this.gapFrom = micros;
+    this.gapUntil = micros < 0 ? -MICROS_MAX + 2 * MARGIN_MICROS : Number.POSITIVE_INFINITY;
     return false;
   }
 

@@ -73,6 +73,27 @@ export function openSessions(options: Pick<GridOptions, "zone" | "calendar" | "s
   };
 }
 
+/** Every date, as if it were a day in UTC. @param zone for labels. */
+export function allDates(zone: Zone): Sessions {
+  return {
+    zone,
+    hoursZone: zoneOf("UTC")!,
+    wholeDays: true,
+    on: (date) => ({ date, parts: [date * DAY_MS * 1_000, (date + 1) * DAY_MS * 1_000] }),
+    warning: () => null,
+  };
+}
+
+/** The dates of sessions, as if they were days in UTC. */
+export function sessionDates(sessions: Sessions): Sessions {
+  const dates = allDates(sessions.zone);
+  return {
+    ...dates,
+    on: (date) => (sessions.on(date) === null ? null : dates.on(date)),
+    warning: (asked) => sessions.warning(asked),
+  };
+}
+
 function noExtended(calendar: string): string {
   return `calendar ${calendar}: hours before and after the regular session are not known`;
 }
