@@ -35,6 +35,10 @@ export interface IndicatorKind {
   open(): Indicator;
 }
 
+/** For messages and pages. */
+export const INDICATORS_EXPECTED =
+  "sma_N, ema_N, stdev_N, rsi_N, atr_N, bb_upper_N, bb_lower_N with N of up to 1000, vwap_session";
+
 type BarStep = (bars: BarColumns, row: number) => number;
 
 interface Family {

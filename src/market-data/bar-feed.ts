@@ -78,12 +78,10 @@ export function lengthName({ kind, part }: StoredLength): string {
 
 /** A grid for the rows of the source. Each builder has its own. */
 export function bucketsFor(source: BarSource, timeframe: Timeframe, grid: GridQuestion): LabelBuckets {
-  const isDaily = source.of === "bars" && secondsOfInterval(lengthName(source.series)) >= DAY_SECONDS;
-  const open = { timeframe, zone: grid.zone, align: grid.align };
+  const seconds = source.of === "bars" ? secondsOfInterval(lengthName(source.series)) : 0;
   // Days are dates of sessions already.
-  if (isDaily) return new LabelBuckets(openGrid(open), 0);
-  const length = source.of === "bars" ? secondsOfInterval(lengthName(source.series)) * 1e6 : 0;
-  return new LabelBuckets(openGrid({ ...open, calendar: grid.calendar, session: grid.session }), length);
+  if (seconds >= DAY_SECONDS) return new LabelBuckets(openGrid({ ...grid, timeframe, stamps: "dates" }), 0);
+  return new LabelBuckets(openGrid({ ...grid, timeframe }), seconds * 1_000_000);
 }
 
 const DAY_SECONDS = 86_400;

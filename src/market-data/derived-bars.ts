@@ -7,7 +7,8 @@ import { BarMaker, type LeftOut, nothingLeftOut } from "./bar-maker.ts";
 import type { AnswerTable, TablePositions } from "./contract.ts";
 import { DerivedBatches } from "./derived-batches.ts";
 import type { BarKey, DerivedBarsQuestion, SourceOfTickers } from "./derived-questions.ts";
-import type { MicrosBounds } from "./label-bounds.ts";
+import { type MicrosBounds, storedBounds } from "./label-bounds.ts";
+import { openAdjusted } from "./open-adjusted.ts";
 import { pageToken } from "./page-token.ts";
 import type { MarketSource } from "./questions.ts";
 import { cutFigures, type Figures, joinFigures, reverseFigures, SeriesFigures } from "./series-figures.ts";
@@ -22,8 +23,25 @@ interface Stretch extends SourceOfTickers {
 }
 
 /** Resolves once the first rows are there, and with them the positions. */
-export async function derivedBars(question: DerivedBarsQuestion, market: MarketSource): Promise<AnswerTable> {
-  const run = new DerivedRun(question, market);
+export function derivedBars(question: DerivedBarsQuestion, market: MarketSource): Promise<AnswerTable> {
+  const { adjustment, sources, from, signal } = question;
+  if (adjustment === null) return openRun(question, market);
+  const tickers = sources.flatMap((each) => each.tickers);
+  // Figures are made of bars before the first one, too.
+  const first =
+    from === null || barsBefore(question) > 0 ? null : storedBounds({ from, to: null }, "date").from;
+  const wanted = { tickers, isAll: false, from: first, wanted: adjustment, signal };
+  return openAdjusted(wanted, market, (adjustments, onPositions) =>
+    openRun({ ...question, adjusted: { adjustments, timeZone: adjustment.timeZone } }, market, onPositions),
+  );
+}
+
+async function openRun(
+  question: DerivedBarsQuestion,
+  market: MarketSource,
+  onPositions?: (found: WalkPositions) => void,
+): Promise<AnswerTable> {
+  const run = new DerivedRun(question, market, onPositions);
   const batches = run.batches();
   const first = await batches.next();
   return {
@@ -36,17 +54,26 @@ export async function derivedBars(question: DerivedBarsQuestion, market: MarketS
   };
 }
 
-async function* startingWith(
+/** Unlike a generator's, its `return` ends the walk even if no batch was taken. */
+function startingWith(
   first: IteratorResult<ColumnBatch, void>,
   rest: AsyncGenerator<ColumnBatch, void>,
-): AsyncGenerator<ColumnBatch> {
-  if (first.done === true) return;
-  try {
-    yield first.value;
-    yield* rest;
-  } finally {
-    await rest.return();
-  }
+): AsyncIterableIterator<ColumnBatch> {
+  let waiting: IteratorResult<ColumnBatch, void> | null = first;
+  return {
+    async next() {
+      const found = waiting ?? (await rest.next());
+      waiting = null;
+      return found.done === true ? { done: true, value: undefined } : found;
+    },
+    async return() {
+      await rest.return();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 class DerivedRun {
@@ -57,9 +84,16 @@ class DerivedRun {
   readonly #maker: BarMaker;
   readonly #out: DerivedBatches;
 
-  constructor(question: DerivedBarsQuestion, market: MarketSource) {
+  readonly #heard: ((found: WalkPositions) => void) | undefined;
+
+  constructor(
+    question: DerivedBarsQuestion,
+    market: MarketSource,
+    heard: ((found: WalkPositions) => void) | undefined,
+  ) {
     this.#question = question;
     this.#market = market;
+    this.#heard = heard;
     this.#maker = new BarMaker(question, market, this.#left);
     this.#out = new DerivedBatches(question);
   }
@@ -96,11 +130,12 @@ class DerivedRun {
   }
 
   warnings(): string[] {
-    const { crossed, oneSided, outside, unpriced, unsure } = this.#left;
+    const { crossed, oneSided, outside, straddling, unpriced, unsure } = this.#left;
     const counted = (rows: number, what: string): string[] => (rows === 0 ? [] : [`${rows} ${what}`]);
     return [
       ...sourceWarnings(this.#question),
       ...counted(outside, "rows lie outside of the sessions, and are in no bar"),
+      ...counted(straddling, "bars lie in two buckets, and count in that of their start"),
       ...counted(crossed, "quotes had a bid above their ask, and have no mid"),
       ...counted(oneSided, "quotes lacked a side, and have no price"),
       ...counted(unpriced - crossed - oneSided, "rows had no price, and count for nothing"),
@@ -119,7 +154,8 @@ class DerivedRun {
     let series: SeriesFigures | null = null;
     let kept: Figures[] = [];
     let keptRows = 0;
-    const onPositions = this.#question.withPositions ? { onPositions: this.#onPositions } : {};
+    const isHeard = this.#question.withPositions || this.#heard !== undefined;
+    const onPositions = isHeard ? { onPositions: this.#onPositions } : {};
     for await (const { ticker, builder, isEnd } of this.#maker.closed({
       source,
       tickers,
@@ -145,7 +181,8 @@ class DerivedRun {
   }
 
   readonly #onPositions = (found: WalkPositions): void => {
-    this.positions = { epoch: found.epoch, byTicker: found.positions };
+    this.#heard?.(found);
+    if (this.#question.withPositions) this.positions = { epoch: found.epoch, byTicker: found.positions };
   };
 }
 

@@ -2,6 +2,7 @@
 import type { Fill } from "../analysis/bar-fill.ts";
 import type { IndicatorKind } from "../analysis/indicators.ts";
 import type { GridOptions, Timeframe } from "../calendar/contract.ts";
+import type { Adjustment } from "../market/adjustment.ts";
 import type { BarSource } from "./bar-feed.ts";
 import type { WantedAdjustment } from "./questions.ts";
 
@@ -27,6 +28,12 @@ export interface SourceOfTickers {
   tickers: readonly string[];
 }
 
+export interface Adjusted {
+  adjustments: ReadonlyMap<string, Adjustment>;
+  /** Of the exchange. */
+  timeZone: string;
+}
+
 export interface DerivedBarsQuestion {
   /** In order of their tickers; each ticker is in one of them. */
   sources: readonly SourceOfTickers[];
@@ -47,7 +54,10 @@ export interface DerivedBarsQuestion {
   fill: Fill;
   /** Whether trades count for what their sale conditions say. */
   saleConditions: boolean;
+  /** Null: as stored. */
   adjustment: WantedAdjustment | null;
+  /** The factors of that, once they are known. */
+  adjusted: Adjusted | null;
   withPositions: boolean;
   signal?: AbortSignal | undefined;
 }

@@ -14,6 +14,9 @@ export class LabelBuckets implements Buckets, BucketList {
   readonly #grid: Grid;
   readonly #length: number;
 
+  /** Rows that lie in two buckets so far; they count in that of their start. */
+  straddling = 0;
+
   /** @param length of a row, in µs; 0: rows are moments. */
   constructor(grid: Grid, length: number) {
     this.#grid = grid;
@@ -31,16 +34,29 @@ export class LabelBuckets implements Buckets, BucketList {
 
   seek(micros: number): boolean {
     const grid = this.#grid;
-    const isWithin = grid.seek(micros);
-    if (!isWithin && (this.#length === 0 || !grid.seek(micros + this.#length - 1))) return false;
-    this.start = grid.start;
-    this.end = grid.end;
-    this.from = isWithin ? grid.from : micros;
-    this.until = isWithin ? grid.until : Math.max(micros + 1, grid.from);
-    return true;
+    const length = this.#length;
+    if (!grid.seek(micros)) {
+      if (length === 0 || !grid.seek(micros + length - 1)) return false;
+      this.#take(micros, Math.max(micros + 1, grid.from));
+      return true;
+    }
+    // A row that ends behind the bucket is looked at by itself.
+    this.#take(grid.from, length === 0 ? grid.until : grid.until - length + 1);
+    if (length === 0 || micros < this.until) return true;
+    this.until = Math.min(micros + 1, grid.until);
+    this.from = micros;
+    if (grid.seek(micros + length - 1) && grid.start !== this.start) this.straddling++;
+    return grid.seek(micros);
   }
 
   buckets(fromMicros: number, toMicros: number, max: number): Iterable<Bucket> {
     return this.#grid.buckets(fromMicros, toMicros, max);
+  }
+
+  #take(from: number, until: number): void {
+    this.start = this.#grid.start;
+    this.end = this.#grid.end;
+    this.from = from;
+    this.until = until;
   }
 }

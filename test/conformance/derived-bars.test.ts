@@ -48,7 +48,14 @@ function question(
     ...{ sources: [], identity: "test", from: null, to: null, order: "ascending", limit: null, after: null },
     grid: { zone: "UTC", calendar: null, session: null, align: null },
     columns: ["symbol", ...derivedColumnNames(false)],
-    ...{ indicators: [], fill: "none", saleConditions: false, adjustment: null, withPositions: false },
+    ...{
+      indicators: [],
+      fill: "none",
+      saleConditions: false,
+      adjustment: null,
+      adjusted: null,
+      withPositions: false,
+    },
     ...changed,
   };
 }

@@ -5,23 +5,17 @@ import { jsonForm } from "../../market-data/json-forms.ts";
 import { atClientsPace } from "../../protocol/clients-pace.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Command } from "../context.ts";
+import { ALL_BARS_PARAMETERS, openAllBars } from "./derived.ts";
 import { jsonFormat, readParameters } from "./parameters.ts";
-import {
-  BARS_PARAMETERS,
-  type OpenedQuestion,
-  openBars,
-  openTicks,
-  type QuestionContext,
-  TICKS_PARAMETERS,
-} from "./stored.ts";
+import { type OpenedQuestion, openTicks, type QuestionContext, TICKS_PARAMETERS } from "./stored.ts";
 
 const FORMAT = { format: jsonFormat.optional() };
 
 export const getBars = question(
   "get_bars",
   "Bars of one length of many tickers, as GET /v1/bars gives them.",
-  BARS_PARAMETERS,
-  openBars,
+  ALL_BARS_PARAMETERS,
+  openAllBars,
 );
 
 export const getTrades = question(

@@ -145,7 +145,7 @@ export const jsonFormat = described(z.enum(["json", "columns"]), {
   expected: '"json" or "columns"',
 });
 
-function flag(description: string) {
+export function flag(description: string) {
   return described(
     z
       .union([z.boolean(), z.enum(["true", "false"])])

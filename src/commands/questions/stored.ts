@@ -114,7 +114,7 @@ function opened(
 }
 
 /** @returns null: bars as stored. @throws RequestError 400 */
-function readAdjustment(
+export function readAdjustment(
   { adjustment, adjust_to: until }: BarsParameters,
   timeZone: string,
 ): WantedAdjustment | null {
@@ -141,7 +141,7 @@ function readSeries(timeframe: string): StoredLength {
     : { kind: "interval", part: name };
 }
 
-async function readRange(
+export async function readRange(
   asked: RangeParameters,
   { table, kind }: { table: MarketTable; kind: StoredLength["kind"] | "ticks" },
   source: MarketSource,
@@ -168,7 +168,7 @@ async function readRange(
 }
 
 /** @throws RequestError 400 */
-function readSymbols({
+export function readSymbols({
   symbol,
   symbols,
 }: {
@@ -187,7 +187,7 @@ function readSymbols({
   return { names: symbols.filter((name) => !name.endsWith("*")), prefixes };
 }
 
-function readBound(
+export function readBound(
   name: "start" | "end",
   value: string | number | undefined,
   form: "date" | "second" | "instant",

@@ -1,13 +1,12 @@
 /** Questions by URL: see docs/http-api.md. */
 import type { z } from "zod";
+import { ALL_BARS_PARAMETERS, openAllBars } from "../../commands/questions/derived.ts";
 import {
   format as formatParameter,
   readParameters as readChecked,
 } from "../../commands/questions/parameters.ts";
 import {
-  BARS_PARAMETERS,
   type OpenedQuestion,
-  openBars,
   openTicks,
   type QuestionContext,
   TICKS_PARAMETERS,
@@ -22,7 +21,7 @@ const METHODS = ["GET", "HEAD", "POST"];
 const FORMAT = { format: formatParameter.optional() };
 
 export const V1_ROUTES: readonly Route[] = [
-  table("/v1/bars", BARS_PARAMETERS.extend(FORMAT), openBars),
+  table("/v1/bars", ALL_BARS_PARAMETERS.extend(FORMAT), openAllBars),
   table("/v1/trades", TICKS_PARAMETERS.extend(FORMAT), (...of) => openTicks("trade", ...of)),
   table("/v1/quotes", TICKS_PARAMETERS.extend(FORMAT), (...of) => openTicks("quote", ...of)),
 ];
