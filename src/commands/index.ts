@@ -20,7 +20,7 @@ import {
   getOptionsData,
 } from "./option-chains.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
-import { getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
+import { getAsOf, getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
 import { removeCheck } from "./remove-check.ts";
 import { renameTicker } from "./rename-ticker.ts";
 import { saveCorporateActions } from "./save-corporate-actions.ts";
@@ -67,6 +67,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     deleteTicks,
     deleteBars,
     renameTicker,
+    getAsOf,
     getBars,
     getTrades,
     getQuotes,

@@ -1,6 +1,5 @@
 /** Questions of two tables joined by time. The door that was asked has checked them. */
 import type { AsOfOptions } from "../analysis/as-of.ts";
-import type { MarketTable } from "./answer-columns.ts";
 import type { StoredLength, StoredQuestion } from "./questions.ts";
 
 /** A side of a join: trades, quotes, or stored bars of one length. */
@@ -15,8 +14,11 @@ export interface AsOfQuestion extends StoredQuestion {
 }
 
 /** What the columns of the right begin with, so that both sides may have one of a name. */
-export const RIGHT_PREFIX: Record<MarketTable, string> = {
+export const RIGHT_PREFIX = {
   trades: "trade_",
   quotes: "quote_",
   bars: "bar_",
-};
+} as const;
+
+/** Tables that a join may have. */
+export type JoinedName = keyof typeof RIGHT_PREFIX;

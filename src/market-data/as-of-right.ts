@@ -6,8 +6,7 @@ import { microsOfStamp } from "../market/stamp-micros.ts";
 import type { ColumnQuery } from "../storage/model/columns.ts";
 import { type KindName, kindOf } from "../storage/model/kinds.ts";
 import { AnswerBatches } from "./answer-batches.ts";
-import type { MarketTable } from "./answer-columns.ts";
-import { type AsOfQuestion, type JoinedTable, RIGHT_PREFIX } from "./as-of-questions.ts";
+import { type AsOfQuestion, type JoinedName, type JoinedTable, RIGHT_PREFIX } from "./as-of-questions.ts";
 import { lengthName } from "./bar-feed.ts";
 import { type MicrosBounds, storedBounds } from "./label-bounds.ts";
 import type { MarketSource } from "./questions.ts";
@@ -122,7 +121,7 @@ function tickersFrom({ tickers, after }: AsOfQuestion): string[] {
   return tickers.filter((ticker) => Buffer.compare(Buffer.from(ticker), first) >= 0);
 }
 
-export function storedOf(table: JoinedTable): { table: MarketTable; kind: KindName; parts: string[] | null } {
+export function storedOf(table: JoinedTable): { table: JoinedName; kind: KindName; parts: string[] | null } {
   if (table.of === "trades") return { table: "trades", kind: "ticks", parts: ["trade"] };
   if (table.of === "quotes") return { table: "quotes", kind: "ticks", parts: ["quote"] };
   const { kind, part } = table.series;

@@ -83,7 +83,8 @@ export class BarMaker {
     };
     let ticker: string | null = null;
     for await (const batch of this.#market.columns(query)) {
-      const given = shape.of(adjust === null ? batch : adjust.of(batch));
+      const shaped = shape.of(batch);
+      const given = adjust === null ? shaped : adjust.of(shaped, batch);
       const add = feed.open(given);
       for (const run of runsOf(given)) {
         if (run.ticker !== ticker) {

@@ -3,8 +3,13 @@ import type { z } from "zod";
 import { DIRECTIONS } from "../../analysis/as-of.ts";
 import { CalendarError } from "../../calendar/contract.ts";
 import { parseTimeframe } from "../../calendar/timeframe.ts";
-import { columnNamed, columnsOf, type MarketTable, usualColumns } from "../../market-data/answer-columns.ts";
-import { type AsOfQuestion, type JoinedTable, RIGHT_PREFIX } from "../../market-data/as-of-questions.ts";
+import { columnNamed, columnsOf, usualColumns } from "../../market-data/answer-columns.ts";
+import {
+  type AsOfQuestion,
+  type JoinedName,
+  type JoinedTable,
+  RIGHT_PREFIX,
+} from "../../market-data/as-of-questions.ts";
 import { asOfRows } from "../../market-data/as-of-rows.ts";
 import { ownLength } from "../../market-data/find-sources.ts";
 import { UnknownSymbols } from "../../market-data/unknown-symbols.ts";
@@ -87,7 +92,7 @@ export async function openAsOf(
 }
 
 function storedOf(side: JoinedTable): {
-  table: MarketTable;
+  table: JoinedName;
   kind: "ticks" | "daily" | "hourly" | "interval";
 } {
   return side.of === "bars" ? { table: "bars", kind: side.series.kind } : { table: side.of, kind: "ticks" };
@@ -105,7 +110,7 @@ function readSide(name: "left" | "right", text: string): JoinedTable {
 }
 
 /** @throws RequestError 400 */
-function readRightColumns(table: MarketTable, names: string | undefined): string[] {
+function readRightColumns(table: JoinedName, names: string | undefined): string[] {
   const known = columnsOf(table)
     .filter(({ name, type }) => name === "timestamp" || type === "double" || type === "int64")
     .map(({ name }) => name);

@@ -17,6 +17,7 @@ import type {
   SourceOfTickers,
 } from "../../market-data/derived-questions.ts";
 import { findSources, ownLength, type SourceWish } from "../../market-data/find-sources.ts";
+import { wideJsonForm } from "../../market-data/json-forms.ts";
 import { readPageToken } from "../../market-data/page-token.ts";
 import type { MarketSource } from "../../market-data/questions.ts";
 import { findTickers, SYMBOLS_MAX } from "../../market-data/symbols.ts";
@@ -118,7 +119,11 @@ export async function openAllBars(
     );
   const long = await openLong({ ...asked, columns: [column!] }, context, signal);
   const { names } = readSymbols(asked);
-  return { ...long, answer: await wideTable(long.answer, { tickers: names, name: column! }) };
+  return {
+    ...long,
+    answer: await wideTable(long.answer, { tickers: names, name: column! }),
+    json: (all, end) => wideJsonForm("bars", all, end),
+  };
 }
 
 async function openLong(
