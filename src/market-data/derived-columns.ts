@@ -13,7 +13,7 @@ interface DerivedColumn {
 }
 
 const COLUMNS: readonly DerivedColumn[] = [
-  { name: "timestamp", field: "start", type: "instant" },
+  { name: "timestamp", field: "start", type: "second" },
   { name: "open", field: "open", type: "double" },
   { name: "high", field: "high", type: "double" },
   { name: "low", field: "low", type: "double" },
@@ -21,7 +21,7 @@ const COLUMNS: readonly DerivedColumn[] = [
   { name: "volume", field: "volume", type: "int64" },
   { name: "trade_count", field: "count", type: "int64" },
   { name: "vwap", field: "vwap", type: "double" },
-  { name: "end", field: "end", type: "instant", onRequest: true },
+  { name: "end", field: "end", type: "second", onRequest: true },
   { name: "first", field: "first", type: "instant", onRequest: true },
   { name: "last", field: "last", type: "instant", onRequest: true },
 ];
@@ -34,14 +34,18 @@ export function derivedColumnNames(onRequest: boolean): string[] {
 export function derivedFormat(name: string, zone: string): FormatColumn {
   if (name === "symbol") return { name, type: "name" };
   const type = COLUMNS.find((column) => column.name === name)?.type ?? "double";
-  return type === "instant" && zone !== "UTC" ? { name, type, zone } : { name, type };
+  return isStamp(type) && zone !== "UTC" ? { name, type, zone } : { name, type };
+}
+
+function isStamp(type: FormatType): boolean {
+  return type === "second" || type === "instant";
 }
 
 /** A column of the bars. */
 export function derivedData(name: string, bars: BarColumns): ColumnData {
   const { field, type } = COLUMNS.find((column) => column.name === name)!;
   const values = bars.columns[field].slice(0, bars.rows);
-  if (type === "instant") return instantData(values);
+  if (isStamp(type)) return instantData(values);
   if (type === "int64") return countsData(values, name === "volume" ? bars.exactVolumes : NONE);
   return doubleData(values);
 }

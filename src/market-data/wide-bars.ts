@@ -37,10 +37,7 @@ export async function wideTable(
   const stamp = long.columns.find((column) => column.name === STAMP)!;
   return {
     ...long,
-    columns: [
-      { ...stamp, type: "instant" },
-      ...order.map((ticker) => ({ name: ticker, type: "double" as const })),
-    ],
+    columns: [stamp, ...order.map((ticker) => ({ name: ticker, type: "double" as const }))],
     names: new Map(),
     batches: rowsOf(panel, order),
     nextPage: () => null,

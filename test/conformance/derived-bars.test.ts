@@ -200,7 +200,7 @@ withEachDriver({ topic: "derived bars" }, ({ withDatabase }) => {
       [micros("2024-07-03T04:00:00Z"), 2, 3, 20],
       [micros("2024-07-05T04:00:00Z"), 5, 5, 10],
     ]);
-    expect(table.columns[1]).toEqual({ name: "timestamp", type: "instant", zone: "America/New_York" });
+    expect(table.columns[1]).toEqual({ name: "timestamp", type: "second", zone: "America/New_York" });
     expect(table.warnings()).toContain("2 rows lie outside of the sessions, and are in no bar");
     const hours = await rowsOf(
       await derivedBars({ ...asked, timeframe: parseTimeframe("1Hour"), fill: "null" }, db.reader),
