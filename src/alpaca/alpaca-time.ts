@@ -1,12 +1,10 @@
 /** Moments as Alpaca's clients read them: RFC 3339 with a zone, or a timestamp of MessagePack. */
-import { zoneOf } from "../market/zone.ts";
+import type { Zone } from "../market/zone.ts";
 
 const DAY_LENGTH = "2024-01-02".length;
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 const MICROS_LENGTH = "2024-01-02 10:00:00.123456".length;
 const FRACTION_ZEROS = /\.?0+$/;
-/** Alpaca dates a daily bar by the midnight at which its day begins at the exchange. */
-const EXCHANGE_ZONE = zoneOf("America/New_York")!;
 
 export class AlpacaTime {
   readonly #stamp: string;
@@ -16,10 +14,14 @@ export class AlpacaTime {
     this.#stamp = stamp;
   }
 
-  /** The beginning of a calendar day in New York. @param date `YYYY-MM-DD` */
-  static ofDay(date: string): AlpacaTime {
+  /**
+   * Alpaca dates a daily bar by the midnight at which its day begins at the exchange.
+   *
+   * @param date `YYYY-MM-DD`. @param zone of the exchange.
+   */
+  static ofDay(date: string, zone: Zone): AlpacaTime {
     const wallMs = Date.parse(date);
-    const [startMs = wallMs] = EXCHANGE_ZONE.instantsOf(wallMs);
+    const [startMs = wallMs - zone.offsetAt(wallMs)] = zone.instantsOf(wallMs);
     return new AlpacaTime(new Date(startMs).toISOString().slice(0, SECOND_LENGTH));
   }
 

@@ -2,6 +2,7 @@
 import { readCount, readReal } from "../commands/records.ts";
 import { ID_MEMBERS } from "../market/tick-names.ts";
 import { parseCalendarDate, parseTimestamp, TimestampError } from "../market/timestamp.ts";
+import type { Zone } from "../market/zone.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { parseAllIntegers } from "../protocol/exact-integers.ts";
 import { foldNames, isObject, type JsonRecord } from "../protocol/json.ts";
@@ -33,13 +34,16 @@ const DAY_LENGTH = "2024-01-02".length;
 /** Names of stamps, where the frame names none, the likeliest first. */
 const STAMPS = ["timestamp", "datetime", "date", "time", "t"];
 
-/** @param text a frame of `protocol/frames.ts`. */
-export function readToldFrame(text: string): ToldFrame {
+/** @param text a frame of `protocol/frames.ts`. @param zone in which days of bars begin. */
+export function readToldFrame(text: string, zone: Zone): ToldFrame {
   const frame = LONG_INTEGER.test(text) ? parseAllIntegers(text) : JSON.parse(text);
   if (!isObject(frame) || typeof frame.symbol !== "string") return OTHER;
   const { symbol, data } = frame;
   const index = typeof frame.index_col === "string" ? frame.index_col : null;
-  if (Array.isArray(data)) return barsOf(symbol, data.filter(isObject), frame.interval, index);
+  if (Array.isArray(data)) {
+    const records = data.filter(isObject).map((record) => foldNames(record));
+    return barsOf(symbol, records, { interval: frame.interval, index, zone });
+  }
   if (!isObject(data)) return OTHER;
   const { type, payload } = data;
   if (type === "snapshot") return snapshotOf(symbol, data);
@@ -65,8 +69,11 @@ function snapshotOf(symbol: string, data: JsonRecord): ToldFrame {
   return { type: "snapshot", symbol, minute };
 }
 
-function barsOf(symbol: string, sent: JsonRecord[], interval: unknown, index: string | null): ToldFrame {
-  const records = sent.map((record) => foldNames(record));
+function barsOf(
+  symbol: string,
+  records: JsonRecord[],
+  { interval, index, zone }: { interval: unknown; index: string | null; zone: Zone },
+): ToldFrame {
   const stampColumn = index ?? STAMPS.find((name) => records.some((record) => Object.hasOwn(record, name)));
   if (stampColumn === undefined) return OTHER;
   if (interval === MINUTE)
@@ -87,7 +94,7 @@ function barsOf(symbol: string, sent: JsonRecord[], interval: unknown, index: st
     symbol,
     rows: readAll(records, (record) => {
       const date = parseCalendarDate(record[stampColumn])?.slice(0, DAY_LENGTH) ?? null;
-      return date === null ? null : barOf(record, date, AlpacaTime.ofDay(date));
+      return date === null ? null : barOf(record, date, AlpacaTime.ofDay(date, zone));
     }),
   };
 }

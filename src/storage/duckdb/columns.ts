@@ -9,12 +9,13 @@
  */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { TransferRowError } from "../contract.ts";
-import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import type { ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/columns.ts";
 import { kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
 import { seqOf, storedStamp } from "../transfer-rows.ts";
 import { BatchBuilder, type StoredSeries } from "./column-batch.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
+import type { Snapshot } from "./read-sessions.ts";
 import type { Param, Session } from "./session.ts";
 import {
   boundsOf,
@@ -24,37 +25,46 @@ import {
   stampSql,
   valueSql,
 } from "./stored-columns.ts";
+import { readAllPlaces, readPlaces } from "./update-log.ts";
 
-/** Four of DuckDB's vectors. */
-const BATCH_ROWS = 8_192;
+/** Eight of DuckDB's vectors. */
+const BATCH_ROWS = 16_384;
 /** A series with so many rows is worth a look at its order, and a scan of the table for itself. */
 const LONG_ROWS = 20_000;
 /** Rows of shorter series that are sorted at once, some 100 MB. */
 const SORTED_ROWS = 1_000_000;
 
-/** @param open a connection for this walk alone. */
+/** @param begin a transaction for this walk alone. */
 export async function* readColumns(
-  open: () => Promise<Session>,
+  begin: () => Promise<Snapshot>,
   query: ColumnQuery,
 ): AsyncGenerator<ColumnBatch> {
   const { signal } = query;
   signal?.throwIfAborted();
-  const session = await open();
-  const interrupt = (): void => session.connection.interrupt();
+  const snapshot = await begin();
+  const interrupt = (): void => snapshot.interrupt();
   signal?.addEventListener("abort", interrupt);
   try {
-    await session.run("BEGIN TRANSACTION READ ONLY");
-    const walk = await Walk.begin(session, query);
+    signal?.throwIfAborted();
+    query.onPositions?.(await snapshot.call((session) => positionsIn(session, query.tickers)));
+    const walk = await Walk.begin(snapshot, query);
     if (walk !== null) yield* walk.batches();
   } catch (error) {
     signal?.throwIfAborted();
     throw refusalOf(error, query);
   } finally {
     signal?.removeEventListener("abort", interrupt);
-    // A result that isn't read to its end would keep the transaction after the connection.
-    await session.run("ROLLBACK").catch(() => null);
-    session.close();
+    await snapshot.release();
   }
+}
+
+async function positionsIn(session: Session, tickers: readonly string[] | null): Promise<WalkPositions> {
+  const [row] = await session.rows("SELECT epoch FROM update_epoch LIMIT 1");
+  const places =
+    tickers === null ? await readAllPlaces(session) : await readPlaces(session, tickers.map(storable));
+  const position = (ticker: string): [string, number] => [ticker, places.get(storable(ticker))?.seq ?? 0];
+  const found = (tickers ?? [...places.keys()]).map(position);
+  return { epoch: String(row?.[0]), positions: new Map(found.filter(([, seq]) => seq > 0)) };
 }
 
 function refusalOf(error: unknown, { kind, tickers, parts }: ColumnQuery): unknown {
@@ -66,7 +76,7 @@ function refusalOf(error: unknown, { kind, tickers, parts }: ColumnQuery): unkno
 }
 
 class Walk {
-  readonly #session: Session;
+  readonly #snapshot: Snapshot;
   readonly #query: ColumnQuery;
   readonly #kind: RowKind;
   readonly #at: string;
@@ -76,12 +86,12 @@ class Walk {
   readonly #params: Param[];
   readonly #select: string;
 
-  private constructor(session: Session, query: ColumnQuery, there: StoredColumns) {
+  private constructor(snapshot: Snapshot, query: ColumnQuery, there: StoredColumns) {
     const kind = kindOf(query.kind);
     const isDate = kind.stamp.type === "date";
     const at = instant(kind.stamp.name, there);
     const [first, last] = boundsOf(isDate);
-    this.#session = session;
+    this.#snapshot = snapshot;
     this.#query = query;
     this.#kind = kind;
     this.#at = at.sql;
@@ -105,11 +115,12 @@ class Walk {
     const rows = `${kind.table} WHERE ${filters.join(" AND ")}`;
     // Ticks that share a stamp become 0, 1, 2 … in the order stored, as an upgrade of the file
     // makes them.
-    this.#source =
+    const source =
       !kind.hasSeq || this.#hasSeq
         ? rows
         : `(SELECT *, row_number() OVER (PARTITION BY ${[...seriesSql(kind), at.sql].join(", ")}
              ORDER BY rowid) - 1 AS seq FROM ${rows}) WHERE true`;
+    this.#source = query.after == null ? source : `${source} AND ${this.#behindSql(query.after, at)}`;
     const sqlOf = (column: string): string => {
       if (column === kind.stamp.name) return stampSql(kind, at);
       if (column === "seq") return "seq::BIGINT";
@@ -120,16 +131,34 @@ class Walk {
   }
 
   /** Null: there is no table. */
-  static async begin(session: Session, query: ColumnQuery): Promise<Walk | null> {
+  static async begin(snapshot: Snapshot, query: ColumnQuery): Promise<Walk | null> {
     const { table } = kindOf(query.kind);
-    const there = await readStoredColumns(session, table);
-    return there === null ? null : new Walk(session, query, there);
+    const there = await snapshot.call((session) => readStoredColumns(session, table));
+    return there === null ? null : new Walk(snapshot, query, there);
+  }
+
+  /** Adds to the parameters. The bound of the ticker alone lets DuckDB skip what lies before it. */
+  #behindSql({ ticker, part, stamp, seq }: RowKey, at: { sql: string; type: string }): string {
+    const param = (value: string, type: string): string => `$${this.#params.push(value)}::${type}`;
+    const than = this.#query.order === "descending" ? "<" : ">";
+    const name = param(storable(ticker), "VARCHAR");
+    const moment = param(stamp, at.type);
+    let behind = `${at.sql} ${than} ${moment}`;
+    if (this.#kind.hasSeq)
+      behind = `(${behind} OR (${at.sql} = ${moment} AND seq ${than} ${param(String(seq), "BIGINT")}))`;
+    if (this.#kind.part !== null) {
+      const column = `"${this.#kind.part}"`;
+      const value = param(storable(part ?? ""), "VARCHAR");
+      behind = `(${column} > ${value} OR (${column} = ${value} AND ${behind}))`;
+    }
+    return `ticker >= ${name} AND (ticker > ${name} OR ${behind})`;
   }
 
   async *batches(): AsyncGenerator<ColumnBatch> {
     const { signal } = this.#query;
     let builder = new BatchBuilder(this.#query, BATCH_ROWS);
-    for (const run of runsOf(await this.#series())) {
+    const series = firstOf(await this.#series(), this.#query.limit ?? null);
+    for (const run of runsOf(series)) {
       const spans = new Spans(run);
       for await (const chunk of this.#chunksOf(run)) {
         if (builder.rows + chunk.rowCount > BATCH_ROWS) {
@@ -143,20 +172,33 @@ class Walk {
     if (builder.rows > 0) yield builder.finish();
   }
 
+  /** Each is asked for while the one before is taken apart. */
   async *#chunksOf(run: StoredSeries[]): AsyncGenerator<DuckDBDataChunk> {
+    const snapshot = this.#snapshot;
     const { sql, params } = await this.#statementOf(run);
-    let left = run.reduce((sum, { rows }) => sum + rows, 0);
-    const result = await this.#session.stream(sql, params);
-    while (left > 0) {
-      const chunk = await result.fetchChunk();
-      if (chunk === null || chunk.rowCount === 0) {
-        // Asked once more without a stream, it says what is wrong.
-        this.#query.signal?.throwIfAborted();
-        await this.#session.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`, params);
-        throw new Error(`DuckDB ended a result ${left} rows early`);
+    let left = rowsOf(run);
+    const result = await snapshot.call((session) => session.stream(sql, params));
+    const fetch = (): Promise<DuckDBDataChunk | null> => {
+      const chunk = snapshot.call(() => result.fetchChunk());
+      chunk.catch(() => null);
+      return chunk;
+    };
+    let ahead = fetch();
+    try {
+      while (left > 0) {
+        const chunk = await ahead;
+        if (chunk === null || chunk.rowCount === 0) {
+          // Asked once more without a stream, it says what is wrong.
+          this.#query.signal?.throwIfAborted();
+          await snapshot.call((session) => session.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`, params));
+          throw new Error(`DuckDB ended a result ${left} rows early`);
+        }
+        left -= chunk.rowCount;
+        if (left > 0) ahead = fetch();
+        yield chunk;
       }
-      left -= chunk.rowCount;
-      yield chunk;
+    } finally {
+      await ahead.catch(() => null);
     }
   }
 
@@ -174,21 +216,28 @@ class Walk {
       : betweenSql(series, first, key(run.at(-1)!));
     const rows = `${this.#source} AND ${filter}`;
     const stamps = this.#kind.hasSeq ? [this.#at, "seq"] : [this.#at];
-    const isInOrder = isOne && (await this.#isInOrder(rows, params));
-    const order = isInOrder ? "" : ` ORDER BY ${[...(isOne ? [] : series), ...stamps].join(", ")}`;
-    return { sql: `SELECT ${this.#select} FROM ${rows}${order}`, params };
+    const limit = run.at(-1)!.isCut ? ` LIMIT ${rowsOf(run)}` : "";
+    const isDescending = this.#query.order === "descending";
+    const isInOrder = isOne && limit === "" && !isDescending && (await this.#isInOrder(rows, params));
+    const ordered = [...(isOne ? [] : series), ...stamps.map((sql) => (isDescending ? `${sql} DESC` : sql))];
+    const order = isInOrder ? "" : ` ORDER BY ${ordered.join(", ")}`;
+    return { sql: `SELECT ${this.#select} FROM ${rows}${order}${limit}`, params };
   }
 
   /** A walk over the rows as they are stored. */
   async #isInOrder(rows: string, params: Param[]): Promise<boolean> {
     if (this.#kind.hasSeq && !this.#hasSeq) return false;
     const seq = this.#hasSeq ? ", seq AS n, lag(seq) OVER () AS m" : "";
-    const found = await this.#session.rows(
+    const found = await this.#rows(
       `SELECT 1 FROM (SELECT ${this.#at} AS a, lag(${this.#at}) OVER () AS b${seq} FROM ${rows})
        WHERE a < b${this.#hasSeq ? " OR (a = b AND n < m)" : ""} LIMIT 1`,
       params,
     );
     return found.length === 0;
+  }
+
+  #rows(sql: string, params: Param[]): Promise<unknown[][]> {
+    return this.#snapshot.call((session) => session.rows(sql, params));
   }
 
   /** In the order of the walk. @throws TransferRowError */
@@ -200,7 +249,7 @@ class Walk {
         ? `min(${this.#at}) FILTER (epoch_us(${this.#at}) % 1000000 <> 0)`
         : "NULL::TIMESTAMP";
     const seqs = this.#query.columns.includes("seq") ? "min(seq), max(seq)" : "0, 0";
-    const found = await this.#session.rows(
+    const found = await this.#rows(
       `SELECT ticker, ${part === null ? "''" : `"${part}"`}, count(*),
          strftime(${partial}, '%Y-%m-%d %H:%M:%S.%f'), ${seqs}
        FROM ${this.#source} GROUP BY ALL ORDER BY 1, 2`,
@@ -214,6 +263,23 @@ class Walk {
       return series;
     });
   }
+}
+
+function rowsOf(run: StoredSeries[]): number {
+  return run.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+/** Those of the first rows: of the last one there may be more. */
+function firstOf(series: StoredSeries[], limit: number | null): StoredSeries[] {
+  if (limit === null) return series;
+  const first: StoredSeries[] = [];
+  let left = limit;
+  for (const each of series) {
+    if (left <= 0) break;
+    first.push(each.rows > left ? { ...each, rows: left, isCut: true } : each);
+    left -= each.rows;
+  }
+  return first;
 }
 
 /** Of keys, inclusive. The bounds of the first column alone let DuckDB skip what lies beyond. */
