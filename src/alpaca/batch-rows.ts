@@ -1,6 +1,6 @@
 /** Rows of a table of an answer as Alpaca's clients read them. */
 import { stampOfMicros } from "../market/stamp-micros.ts";
-import type { MarketTable } from "../market-data/answer-columns.ts";
+import type { PriceTable } from "../market-data/answer-columns.ts";
 import type { ColumnBatch, ColumnData, TextColumn } from "../storage/model/columns.ts";
 import { AlpacaTime } from "./alpaca-time.ts";
 import { barMembers, type Members, quoteMembers, tradeMembers } from "./market-messages.ts";
@@ -10,7 +10,7 @@ type RowCells = (name: string) => Cell;
 
 /** @returns the symbol and the members of a row; null members: Alpaca has no such row. */
 export function rowReader(
-  table: MarketTable,
+  table: PriceTable,
   { columns }: ColumnBatch,
 ): (row: number) => { symbol: string; members: Members | null } {
   const readers = new Map([...columns].map(([name, data]) => [name, cellReader(data)]));
@@ -22,7 +22,7 @@ export function rowReader(
   });
 }
 
-const MEMBERS: Record<MarketTable, (cells: RowCells) => Members | null> = {
+const MEMBERS: Record<PriceTable, (cells: RowCells) => Members | null> = {
   bars(cells) {
     const [open, high, low, close] = ["open", "high", "low", "close"].map((name) => real(cells(name)));
     if (open == null || high == null || low == null || close == null) return null;

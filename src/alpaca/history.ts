@@ -2,7 +2,7 @@
 import { readParameters } from "../commands/questions/parameters.ts";
 import {
   BARS_PARAMETERS,
-  type OpenedQuestion,
+  type OpenedPrices,
   openBars,
   openTicks,
   type QuestionContext,
@@ -49,7 +49,7 @@ async function open(
   parameters: URLSearchParams,
   context: QuestionContext,
   signal: AbortSignal,
-): Promise<OpenedQuestion> {
+): Promise<OpenedPrices> {
   const names = [...historyNames(table), ...(symbol === null ? ["symbols"] : [])];
   const query = readQuery(parameters, names);
   const { timeframe, adjustment, sort, page_token } = query;
@@ -73,8 +73,8 @@ async function open(
 
 /** The JSON of each row, in order of symbol and time. */
 async function textsBySymbol(
-  table: OpenedQuestion["table"],
-  { batches }: OpenedQuestion["answer"],
+  table: OpenedPrices["table"],
+  { batches }: OpenedPrices["answer"],
 ): Promise<Map<string, string[]>> {
   const texts = new Map<string, string[]>();
   for await (const batch of batches) {

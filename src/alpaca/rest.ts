@@ -2,9 +2,10 @@
 import type { QuestionContext } from "../commands/questions/stored.ts";
 import { zoneOf } from "../market/zone.ts";
 import { STATUS } from "../protocol/codes.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { forbidden, RequestError } from "../protocol/errors.ts";
 import type { StockReader } from "../storage/contract.ts";
 import { answerHistory, type RestAnswer } from "./history.ts";
+import { admits, credentialsOf } from "./keys.ts";
 import { answerLatest, answerSnapshots } from "./latest.ts";
 import { endpointOf } from "./rest-paths.ts";
 
@@ -14,15 +15,17 @@ export interface RestContext extends QuestionContext {
 
 export interface RestRequest {
   path: string;
+  headers: Headers;
   query: URLSearchParams;
   signal: AbortSignal;
 }
 
-/** @throws RequestError 400, 404, 503 */
+/** @throws RequestError 400, 403, 404, 503 */
 export async function answerRest(
-  { path, query, signal }: RestRequest,
+  { path, headers, query, signal }: RestRequest,
   context: RestContext,
 ): Promise<RestAnswer> {
+  if (!admits(credentialsOf(headers))) throw forbidden("the key is not known");
   const endpoint = endpointOf(path);
   if (endpoint === null) throw new RequestError(STATUS.notFound, `${path}: there is no such endpoint here`);
   const plain = (text: string): RestAnswer => ({ text, warnings: [] });

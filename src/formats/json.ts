@@ -104,10 +104,7 @@ export class JsonEncoder implements Encoder {
 }
 
 /** What gives the rows as objects. */
-export function jsonRows(
-  members: readonly JsonMember[],
-  columns: ColumnBatch["columns"],
-): (row: number) => string {
+function jsonRows(members: readonly JsonMember[], columns: ColumnBatch["columns"]): (row: number) => string {
   const keys = members.map(({ key }) => `${JSON.stringify(key)}:`);
   const cells = members.map((member) => {
     if ("members" in member) return jsonRows(member.members, columns);

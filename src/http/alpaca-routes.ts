@@ -20,7 +20,12 @@ async function answer(call: Call): Promise<Response> {
   const { request, path, query, options } = call;
   const { context } = options;
   try {
-    const asked = { path, query: new URLSearchParams(query), signal: request.signal };
+    const asked = {
+      path,
+      headers: request.headers,
+      query: new URLSearchParams(query),
+      signal: request.signal,
+    };
     const { text, warnings } = await answerRest(asked, context);
     return await respond(text, call, warnings.length === 0 ? {} : { Warnings: inAscii(warnings) });
   } catch (error) {

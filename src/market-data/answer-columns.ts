@@ -15,7 +15,9 @@ export interface MarketColumn {
   onRequest?: true;
 }
 
-export type MarketTable = "bars" | "trades" | "quotes" | "corporate_actions" | "options";
+/** Of prices and ticks. */
+export type PriceTable = "bars" | "trades" | "quotes";
+export type MarketTable = PriceTable | "corporate_actions" | "options";
 
 const SYMBOL: MarketColumn = { name: "symbol", short: "S", type: "name", stored: "ticker" };
 const STAMP = "stamp";

@@ -1,5 +1,6 @@
 /** The right side of a join: rows of its tickers, as the left comes to them. */
-import { microsOf, type Numbers, numbersOf } from "../analysis/numbers.ts";
+
+import { type Numbers, numbersOf } from "../analysis/numbers.ts";
 import type { FormatColumn } from "../formats/format-columns.ts";
 import { secondsOfInterval } from "../market/interval.ts";
 import { microsOfStamp } from "../market/stamp-micros.ts";
@@ -11,6 +12,7 @@ import { lengthName } from "./bar-feed.ts";
 import { type MicrosBounds, storedBounds } from "./label-bounds.ts";
 import type { MarketSource } from "./questions.ts";
 import { runsOf } from "./series-runs.ts";
+import { stampsOf } from "./stamps.ts";
 
 /** Rows of one ticker. */
 interface RightPiece {
@@ -85,7 +87,7 @@ export class RightRows {
   async *#walk(market: MarketSource, query: ColumnQuery): AsyncGenerator<RightPiece, void> {
     for await (const batch of market.columns(query)) {
       const given = this.#shape.of(batch);
-      const micros = microsOf(given.columns.get("timestamp")!);
+      const micros = stampsOf(given);
       if (this.#delay > 0) for (let row = 0; row < micros.length; row++) micros[row]! += this.#delay;
       const cells = this.#names.map((name) => numbersOf(given.columns.get(name))!);
       for (const { ticker, from, to } of runsOf(given))

@@ -1,8 +1,8 @@
 /** Rows of one table, each with the row of another that was the newest by then. */
+
 import { AsOfMatcher } from "../analysis/as-of.ts";
 import { countsData, doubleData, instantData } from "../analysis/bars-data.ts";
 import { MatchedColumn } from "../analysis/matched-column.ts";
-import { microsOf } from "../analysis/numbers.ts";
 import type { FormatColumn } from "../formats/format-columns.ts";
 import type { ColumnBatch, ColumnData } from "../storage/model/columns.ts";
 import { WaitingLine } from "../storage/waiting-line.ts";
@@ -11,6 +11,7 @@ import { RightRows } from "./as-of-right.ts";
 import type { AnswerTable } from "./contract.ts";
 import type { MarketSource } from "./questions.ts";
 import { runsOf } from "./series-runs.ts";
+import { stampsOf } from "./stamps.ts";
 import { storedBars, storedTicks } from "./stored-rows.ts";
 
 /** Joins of a worker that go on at once: each has two of its walks. */
@@ -126,7 +127,7 @@ class Join {
   }
 
   async #joined(batch: ColumnBatch): Promise<ColumnBatch> {
-    const micros = microsOf(batch.columns.get("timestamp")!);
+    const micros = stampsOf(batch);
     for (const cells of this.#cells) cells.begin(batch.rows);
     for (const run of runsOf(batch)) {
       if (run.ticker !== this.#ticker) {

@@ -1,6 +1,7 @@
 /** How rows of a source reach the builder of bars: which columns they have, and what each adds. */
+
 import type { BarBuilder } from "../analysis/bar-builder.ts";
-import { microsOf, numbersOf } from "../analysis/numbers.ts";
+import { numbersOf } from "../analysis/numbers.ts";
 import { type QuotePrice, quotePrices, type SkippedQuotes } from "../analysis/quote-prices.ts";
 import type { Timeframe } from "../calendar/contract.ts";
 import { openGrid } from "../calendar/open-grid.ts";
@@ -12,6 +13,7 @@ import type { GridQuestion } from "./derived-questions.ts";
 import { LabelBuckets } from "./label-buckets.ts";
 import type { StoredLength } from "./questions.ts";
 import type { SaleCounter } from "./sale-counts.ts";
+import { stampsOf } from "./stamps.ts";
 
 /** What bars are made of. */
 export type BarSource =
@@ -86,10 +88,6 @@ export function bucketsFor(source: BarSource, timeframe: Timeframe, grid: GridQu
 
 const DAY_SECONDS = 86_400;
 const BAR_COLUMNS = ["timestamp", "open", "high", "low", "close", "volume", "trade_count", "vwap"];
-
-function stampsOf({ columns }: ColumnBatch): Float64Array {
-  return microsOf(columns.get("timestamp")!);
-}
 
 function doublesOf({ rows, columns }: ColumnBatch, name: string): Float64Array {
   return numbersOf(columns.get(name))?.values ?? new Float64Array(rows).fill(Number.NaN);

@@ -24,7 +24,7 @@ export interface NewestSeries {
 
 export interface NewestRows {
   columns: AnswerTable["columns"];
-  /** A row for each ticker, in their order; those without a row have no value in any other column. */
+  /** A row for each ticker, in their order; those without a row have no other value. */
   batch: ColumnBatch;
   isFound: boolean[];
 }

@@ -1,12 +1,14 @@
 /** One column of the bars of many tickers as a matrix: stamps down, tickers across. */
+
 import { doubleData, instantData } from "../analysis/bars-data.ts";
-import { microsOf, numbersOf } from "../analysis/numbers.ts";
+import { numbersOf } from "../analysis/numbers.ts";
 import { Panel, PanelLimitError } from "../analysis/panel.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { ColumnBatch, ColumnData } from "../storage/model/columns.ts";
 import { turn } from "../time/pauses.ts";
 import type { AnswerTable } from "./contract.ts";
 import { runsOf } from "./series-runs.ts";
+import { stampsOf } from "./stamps.ts";
 
 /** Stamps times tickers: 200 MB. */
 export const PANEL_CELLS_MAX = 25_000_000;
@@ -59,7 +61,7 @@ class Columns {
   }
 
   add(batch: ColumnBatch): void {
-    const stamps = microsOf(batch.columns.get(STAMP)!);
+    const stamps = stampsOf(batch);
     const { values } = numbersOf(batch.columns.get(this.#name))!;
     for (const { ticker, from, to } of runsOf(batch)) {
       if (ticker !== this.#ticker) {

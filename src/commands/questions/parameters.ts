@@ -29,7 +29,7 @@ interface About {
 }
 
 function described<T extends z.ZodType>(schema: T, { expected, example, ...about }: About): T {
-  const described = schema.meta({ ...about, ...(example === undefined ? {} : { examples: [example] }) }) as T;
+  const described = schema.meta({ ...about, ...(example === undefined ? {} : { example }) }) as T;
   expectations.set(described, expected);
   return described;
 }

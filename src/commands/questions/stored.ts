@@ -10,6 +10,7 @@ import {
   columnsOf,
   keyNames,
   type MarketTable,
+  type PriceTable,
   usualColumns,
 } from "../../market-data/answer-columns.ts";
 import type { AnswerTable } from "../../market-data/contract.ts";
@@ -77,6 +78,11 @@ export interface OpenedQuestion {
   unknown: { warnings(): Promise<string[]> } | null;
 }
 
+export interface OpenedPrices extends OpenedQuestion {
+  table: PriceTable;
+  unknown: UnknownSymbols;
+}
+
 export interface QuestionContext {
   reader: MarketSource;
   /** Of the exchange whose dates ex-dates are. */
@@ -87,7 +93,7 @@ export async function openBars(
   asked: BarsParameters,
   context: QuestionContext,
   signal: AbortSignal,
-): Promise<OpenedQuestion> {
+): Promise<OpenedPrices> {
   const source = context.reader;
   const series = readSeries(asked.timeframe);
   const { question, named } = await readRange(asked, { table: "bars", kind: series.kind }, source);
@@ -106,7 +112,7 @@ export async function openTicks(
   asked: RangeParameters,
   { reader: source }: QuestionContext,
   signal: AbortSignal,
-): Promise<OpenedQuestion> {
+): Promise<OpenedPrices> {
   const table = type === "trade" ? "trades" : "quotes";
   const { question, named } = await readRange(asked, { table, kind: "ticks" }, source);
   const ticks: TicksQuestion = { ...question, type, signal };
@@ -125,12 +131,12 @@ export async function openActions(
   return opened("corporate_actions", question, unknown, await storedActions({ ...question, signal }, source));
 }
 
-function opened(
-  table: MarketTable,
+function opened<T extends MarketTable>(
+  table: T,
   { limit }: { limit: number | null },
   unknown: UnknownSymbols,
   answer: AnswerTable,
-): OpenedQuestion {
+): OpenedQuestion & { table: T; unknown: UnknownSymbols } {
   return { table, answer: unknown.watching(answer), isPage: limit !== null, unknown };
 }
 

@@ -43,7 +43,8 @@ function ofUrl(query: string): Record<string, unknown> {
   const parameters: Record<string, unknown> = Object.create(null);
   for (const [name, value] of new URLSearchParams(query)) {
     if (name in parameters) throw badRequest(`${name}: got it twice, expected it once`);
-    parameters[name] = value;
+    // A form sends all of its fields.
+    if (value !== "") parameters[name] = value;
   }
   return { ...parameters };
 }

@@ -5,7 +5,8 @@
  * leave DuckDB, and a stream that fails half way is found out, which ends as if it were complete.
  *
  * Sorting takes many times as long as reading. Rows of a feed are stored in order of their stamps:
- * a long series is read by itself, and sorted only if a look at it finds a row out of order.
+ * so they are read as they are stored, see stored-order.ts, and sorted only where one is out of
+ * order. A series too long for that is looked at first.
  */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { TransferRowError } from "../contract.ts";
@@ -25,14 +26,18 @@ import {
   stampSql,
   valueSql,
 } from "./stored-columns.ts";
+import { type StoredLayout, StoredOrder } from "./stored-order.ts";
 import { readAllPlaces, readPlaces } from "./update-log.ts";
 
 /** Eight of DuckDB's vectors. */
 const BATCH_ROWS = 16_384;
-/** A series with so many rows is worth a look at its order, and a scan of the table for itself. */
-const LONG_ROWS = 20_000;
-/** Rows of shorter series that are sorted at once, some 100 MB. */
-const SORTED_ROWS = 1_000_000;
+/** Rows that are held at once, some 50 MB of five columns. A longer series is read by itself. */
+const RUN_ROWS = 1_000_000;
+
+interface ColumnStatement {
+  sql: string;
+  params: Param[];
+}
 
 /** @param begin a transaction for this walk alone. */
 export async function* readColumns(
@@ -67,6 +72,16 @@ async function positionsIn(session: Session, tickers: readonly string[] | null):
   return { epoch: String(row?.[0]), positions: new Map(found.filter(([, seq]) => seq > 0)) };
 }
 
+/**
+ * Asked once more without a stream, DuckDB says what is wrong. The failure may have ended the
+ * transaction.
+ */
+async function findFailure(session: Session, sql: string, params: Param[]): Promise<void> {
+  await session.run("ROLLBACK").catch(() => null);
+  await session.run("BEGIN TRANSACTION READ ONLY");
+  await session.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`, params);
+}
+
 function refusalOf(error: unknown, { kind, tickers, parts }: ColumnQuery): unknown {
   if (!(error instanceof Error) || !/^(Conversion|Binder) Error:/.test(error.message)) return error;
   const whose = tickers?.length === 1 ? `${tickers[0]} ` : "";
@@ -85,6 +100,8 @@ class Walk {
   readonly #source: string;
   readonly #params: Param[];
   readonly #select: string;
+  /** So many columns it has. */
+  readonly #selected: number;
 
   private constructor(snapshot: Snapshot, query: ColumnQuery, there: StoredColumns) {
     const kind = kindOf(query.kind);
@@ -127,6 +144,7 @@ class Walk {
       return valueSql(kind.values.find(({ name }) => name === column)!, there);
     };
     const read = query.columns.filter((column) => column !== "ticker" && column !== kind.part);
+    this.#selected = Math.max(1, read.length);
     this.#select = read.length === 0 ? "true" : read.map(sqlOf).join(", ");
   }
 
@@ -155,28 +173,54 @@ class Walk {
   }
 
   async *batches(): AsyncGenerator<ColumnBatch> {
-    const { signal } = this.#query;
-    let builder = new BatchBuilder(this.#query, BATCH_ROWS);
     const series = firstOf(await this.#series(), this.#query.limit ?? null);
     for (const run of runsOf(series)) {
-      const spans = new Spans(run);
-      for await (const chunk of this.#chunksOf(run)) {
-        if (builder.rows + chunk.rowCount > BATCH_ROWS) {
-          yield builder.finish();
-          builder = new BatchBuilder(this.#query, BATCH_ROWS);
-        }
-        builder.add(chunk, spans.next(chunk.rowCount));
-        signal?.throwIfAborted();
+      const stored = isSorted(run) ? null : await this.#inStoredOrder(run);
+      yield* stored === null ? this.#sorted(run) : this.#slices(run, stored);
+    }
+  }
+
+  async *#sorted(run: StoredSeries[]): AsyncGenerator<ColumnBatch> {
+    const spans = new Spans(run);
+    let builder = new BatchBuilder(this.#query, BATCH_ROWS);
+    for await (const chunk of this.#chunksOf(await this.#statementOf(run), rowsOf(run))) {
+      if (builder.rows + chunk.rowCount > BATCH_ROWS) {
+        yield builder.finish();
+        builder = new BatchBuilder(this.#query, BATCH_ROWS);
       }
+      builder.add(chunk, spans.next(chunk.rowCount));
+      this.#query.signal?.throwIfAborted();
     }
     if (builder.rows > 0) yield builder.finish();
   }
 
+  /** Null: they aren't stored in order. */
+  async #inStoredOrder(run: StoredSeries[]): Promise<StoredOrder | null> {
+    const { statement, layout } = this.#placedStatement(run);
+    const stored = new StoredOrder(this.#query, run, layout);
+    for await (const chunk of this.#chunksOf(statement, rowsOf(run))) {
+      stored.add(chunk);
+      if (!stored.isInOrder) return null;
+      this.#query.signal?.throwIfAborted();
+    }
+    return stored;
+  }
+
+  async *#slices(run: StoredSeries[], stored: StoredOrder): AsyncGenerator<ColumnBatch> {
+    const spans = new Spans(run);
+    const rows = rowsOf(run);
+    for (let start = 0; start < rows; start += BATCH_ROWS) {
+      const end = Math.min(rows, start + BATCH_ROWS);
+      yield stored.batch(start, end, spans.next(end - start));
+      await new Promise(setImmediate);
+      this.#query.signal?.throwIfAborted();
+    }
+  }
+
   /** Each is asked for while the one before is taken apart. */
-  async *#chunksOf(run: StoredSeries[]): AsyncGenerator<DuckDBDataChunk> {
+  async *#chunksOf({ sql, params }: ColumnStatement, rows: number): AsyncGenerator<DuckDBDataChunk> {
     const snapshot = this.#snapshot;
-    const { sql, params } = await this.#statementOf(run);
-    let left = rowsOf(run);
+    let left = rows;
     const result = await snapshot.call((session) => session.stream(sql, params));
     const fetch = (): Promise<DuckDBDataChunk | null> => {
       const chunk = snapshot.call(() => result.fetchChunk());
@@ -188,9 +232,8 @@ class Walk {
       while (left > 0) {
         const chunk = await ahead;
         if (chunk === null || chunk.rowCount === 0) {
-          // Asked once more without a stream, it says what is wrong.
           this.#query.signal?.throwIfAborted();
-          await snapshot.call((session) => session.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`, params));
+          await snapshot.call((session) => findFailure(session, sql, params));
           throw new Error(`DuckDB ended a result ${left} rows early`);
         }
         left -= chunk.rowCount;
@@ -202,26 +245,54 @@ class Walk {
     }
   }
 
-  async #statementOf(run: StoredSeries[]): Promise<{ sql: string; params: Param[] }> {
-    const series = seriesSql(this.#kind);
+  /** In order. */
+  async #statementOf(run: StoredSeries[]): Promise<ColumnStatement> {
     const params = [...this.#params];
-    const key = ({ ticker, part }: StoredSeries): string[] => {
-      const names = this.#kind.part === null ? [ticker] : [ticker, part];
-      return names.map((name) => `$${params.push(name)}::VARCHAR`);
-    };
     const isOne = run.length === 1;
-    const first = key(run[0]!);
-    const filter = isOne
-      ? series.map((column, index) => `${column} = ${first[index]}`).join(" AND ")
-      : betweenSql(series, first, key(run.at(-1)!));
-    const rows = `${this.#source} AND ${filter}`;
+    const rows = `${this.#source} AND ${this.#filterOf(run, params)}`;
     const stamps = this.#kind.hasSeq ? [this.#at, "seq"] : [this.#at];
     const limit = run.at(-1)!.isCut ? ` LIMIT ${rowsOf(run)}` : "";
     const isDescending = this.#query.order === "descending";
     const isInOrder = isOne && limit === "" && !isDescending && (await this.#isInOrder(rows, params));
-    const ordered = [...(isOne ? [] : series), ...stamps.map((sql) => (isDescending ? `${sql} DESC` : sql))];
+    const ordered = [
+      ...(isOne ? [] : seriesSql(this.#kind)),
+      ...stamps.map((sql) => (isDescending ? `${sql} DESC` : sql)),
+    ];
     const order = isInOrder ? "" : ` ORDER BY ${ordered.join(", ")}`;
     return { sql: `SELECT ${this.#select} FROM ${rows}${order}${limit}`, params };
+  }
+
+  /** In no order, with the place of each row's series in the run. */
+  #placedStatement(run: StoredSeries[]): { statement: ColumnStatement; layout: StoredLayout } {
+    const { hasSeq, part } = this.#kind;
+    const params = [...this.#params];
+    const rows = `${this.#source} AND ${this.#filterOf(run, params)}`;
+    const list = (texts: string[]): string =>
+      `unnest(from_json($${params.push(JSON.stringify(texts))}::VARCHAR, '["VARCHAR"]'))`;
+    const names = [
+      `${list(run.map((series) => series.ticker))} AS run_ticker`,
+      ...(part === null ? [] : [`${list(run.map((series) => series.part))} AS run_part`]),
+    ];
+    const isOf = ["ticker = run_ticker", ...(part === null ? [] : [`"${part}" = run_part`])];
+    const key = [stampSql(this.#kind, { sql: this.#at }), ...(hasSeq ? ["seq::BIGINT"] : [])];
+    const sql = `SELECT ${[this.#select, ...key].join(", ")}, run_place::INTEGER FROM (SELECT * FROM ${rows})
+      JOIN (SELECT ${names.join(", ")}, unnest(range(${run.length})) AS run_place) ON ${isOf.join(" AND ")}`;
+    const stamp = this.#selected;
+    const seq = hasSeq ? stamp + 1 : null;
+    return { statement: { sql, params }, layout: { stamp, seq, place: (seq ?? stamp) + 1 } };
+  }
+
+  /** Adds to the parameters. */
+  #filterOf(run: StoredSeries[], params: Param[]): string {
+    const series = seriesSql(this.#kind);
+    const key = ({ ticker, part }: StoredSeries): string[] => {
+      const names = this.#kind.part === null ? [ticker] : [ticker, part];
+      return names.map((name) => `$${params.push(name)}::VARCHAR`);
+    };
+    const first = key(run[0]!);
+    return run.length === 1
+      ? series.map((column, index) => `${column} = ${first[index]}`).join(" AND ")
+      : betweenSql(series, first, key(run.at(-1)!));
   }
 
   /** A walk over the rows as they are stored. */
@@ -312,18 +383,24 @@ class Spans {
   }
 }
 
-/** What one statement reads: a long series, or neighbours that are short. */
+/** What one statement reads: a series, or neighbours that are short. */
 function runsOf(series: StoredSeries[]): StoredSeries[][] {
   const runs: StoredSeries[][] = [];
   let rows = Number.POSITIVE_INFINITY;
   for (const each of series) {
-    const isLong = each.rows >= LONG_ROWS;
-    if (isLong || rows + each.rows > SORTED_ROWS) {
+    if (rows + each.rows > RUN_ROWS || each.isCut) {
       runs.push([]);
       rows = 0;
     }
     runs.at(-1)!.push(each);
-    rows = isLong ? Number.POSITIVE_INFINITY : rows + each.rows;
+    rows += each.rows;
   }
   return runs;
+}
+
+/**
+ * By DuckDB: it finds the first rows of many without the others; more rows than that aren't held.
+ */
+function isSorted(run: StoredSeries[]): boolean {
+  return run.at(-1)!.isCut === true || rowsOf(run) > RUN_ROWS;
 }
