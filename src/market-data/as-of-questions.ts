@@ -21,4 +21,16 @@ export const RIGHT_PREFIX = {
 } as const;
 
 /** Tables that a join may have. */
-export type JoinedName = keyof typeof RIGHT_PREFIX;
+type JoinedName = keyof typeof RIGHT_PREFIX;
+
+/** Where the rows of a side are stored. */
+export function storedOf(table: JoinedTable): {
+  table: JoinedName;
+  kind: "ticks" | StoredLength["kind"];
+  parts: string[] | null;
+} {
+  if (table.of === "trades") return { table: "trades", kind: "ticks", parts: ["trade"] };
+  if (table.of === "quotes") return { table: "quotes", kind: "ticks", parts: ["quote"] };
+  const { kind, part } = table.series;
+  return { table: "bars", kind, parts: part === null ? null : [part] };
+}

@@ -5,9 +5,9 @@ import type { FormatColumn } from "../formats/format-columns.ts";
 import { secondsOfInterval } from "../market/interval.ts";
 import { microsOfStamp } from "../market/stamp-micros.ts";
 import type { ColumnQuery } from "../storage/model/columns.ts";
-import { type KindName, kindOf } from "../storage/model/kinds.ts";
+import { kindOf } from "../storage/model/kinds.ts";
 import { AnswerBatches } from "./answer-batches.ts";
-import { type AsOfQuestion, type JoinedName, type JoinedTable, RIGHT_PREFIX } from "./as-of-questions.ts";
+import { type AsOfQuestion, RIGHT_PREFIX, storedOf } from "./as-of-questions.ts";
 import { lengthName } from "./bar-feed.ts";
 import { type MicrosBounds, storedBounds } from "./label-bounds.ts";
 import type { MarketSource } from "./questions.ts";
@@ -121,13 +121,6 @@ function tickersFrom({ tickers, after }: AsOfQuestion): string[] {
   if (after === null) return [...tickers];
   const first = Buffer.from(after.ticker);
   return tickers.filter((ticker) => Buffer.compare(Buffer.from(ticker), first) >= 0);
-}
-
-export function storedOf(table: JoinedTable): { table: JoinedName; kind: KindName; parts: string[] | null } {
-  if (table.of === "trades") return { table: "trades", kind: "ticks", parts: ["trade"] };
-  if (table.of === "quotes") return { table: "quotes", kind: "ticks", parts: ["quote"] };
-  const { kind, part } = table.series;
-  return { table: "bars", kind, parts: part === null ? null : [part] };
 }
 
 /** @param to exclusive. */

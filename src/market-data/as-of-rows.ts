@@ -15,7 +15,7 @@ import { stampsOf } from "./stamps.ts";
 import { storedBars, storedTicks } from "./stored-rows.ts";
 
 /** Joins of a worker that go on at once: each has two of its walks. */
-export const JOINS_MAX = 2;
+const JOINS_MAX = 2;
 /** Further ones get 503. */
 const JOINS_WAITING_MAX = 50;
 const JOIN_WAIT_MS = 10_000;

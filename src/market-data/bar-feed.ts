@@ -9,20 +9,14 @@ import { secondsOfInterval } from "../market/interval.ts";
 import type { ColumnBatch } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
 import type { MarketTable } from "./answer-columns.ts";
-import type { GridQuestion } from "./derived-questions.ts";
+import type { BarSource, GridQuestion } from "./derived-questions.ts";
 import { LabelBuckets } from "./label-buckets.ts";
 import type { StoredLength } from "./questions.ts";
 import type { SaleCounter } from "./sale-counts.ts";
 import { stampsOf } from "./stamps.ts";
 
-/** What bars are made of. */
-export type BarSource =
-  | { of: "trades" }
-  | { of: "quotes"; price: QuotePrice }
-  | { of: "bars"; series: StoredLength };
-
 /** Adds rows of one ticker. @param to exclusive. */
-export type AddRows = (builder: BarBuilder, from: number, to: number) => void;
+type AddRows = (builder: BarBuilder, from: number, to: number) => void;
 
 export interface BarFeed {
   kind: KindName;
@@ -33,14 +27,14 @@ export interface BarFeed {
   open(batch: ColumnBatch): AddRows;
 }
 
-interface FeedOptions {
+interface CountedRows {
   /** Counts quotes that have no price. */
   skipped: SkippedQuotes;
   /** Null: every trade counts for everything. */
   sales: SaleCounter | null;
 }
 
-export function feedOf(source: BarSource, { skipped, sales }: FeedOptions): BarFeed {
+export function feedOf(source: BarSource, { skipped, sales }: CountedRows): BarFeed {
   switch (source.of) {
     case "trades": {
       const columns = ["timestamp", "price", "size", ...(sales === null ? [] : ["conditions", "tape"])];

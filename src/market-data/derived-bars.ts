@@ -2,11 +2,11 @@
 
 import { badRequest } from "../protocol/errors.ts";
 import type { ColumnBatch, WalkPositions } from "../storage/model/columns.ts";
-import { type BarSource, sourceText } from "./bar-feed.ts";
+import { sourceText } from "./bar-feed.ts";
 import { BarMaker, type LeftOut, nothingLeftOut } from "./bar-maker.ts";
 import type { AnswerTable, TablePositions } from "./contract.ts";
 import { DerivedBatches } from "./derived-batches.ts";
-import type { BarKey, DerivedBarsQuestion, SourceOfTickers } from "./derived-questions.ts";
+import type { BarKey, BarSource, DerivedBarsQuestion, SourceOfTickers } from "./derived-questions.ts";
 import { type MicrosBounds, storedBounds } from "./label-bounds.ts";
 import { openAdjusted } from "./open-adjusted.ts";
 import { pageToken } from "./page-token.ts";
@@ -15,7 +15,7 @@ import { cutFigures, type Figures, joinFigures, reverseFigures, SeriesFigures } 
 import { barsBefore, warmUp } from "./warm-up.ts";
 
 /** Bars of one ticker that are kept to give the last one first. */
-export const DESCENDING_BARS_MAX = 500_000;
+const DESCENDING_BARS_MAX = 500_000;
 
 /** Tickers that are read at once, and the labels of their bars. */
 interface Stretch extends SourceOfTickers {

@@ -1,10 +1,16 @@
-/** Questions of bars that are made when they are asked for. The door that was asked has checked them. */
+/** Questions of bars that are made when they are asked for. Their door has checked them. */
 import type { Fill } from "../analysis/bar-fill.ts";
 import type { IndicatorKind } from "../analysis/indicators.ts";
+import type { QuotePrice } from "../analysis/quote-prices.ts";
 import type { GridOptions, Timeframe } from "../calendar/contract.ts";
 import type { Adjustment } from "../market/adjustment.ts";
-import type { BarSource } from "./bar-feed.ts";
-import type { WantedAdjustment } from "./questions.ts";
+import type { StoredLength, WantedAdjustment } from "./questions.ts";
+
+/** What bars are made of. */
+export type BarSource =
+  | { of: "trades" }
+  | { of: "quotes"; price: QuotePrice }
+  | { of: "bars"; series: StoredLength };
 
 /** The buckets of bars: see calendar/contract.ts. */
 export interface GridQuestion {

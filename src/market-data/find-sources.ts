@@ -5,9 +5,8 @@
 import type { Timeframe } from "../calendar/contract.ts";
 import { secondsOfInterval } from "../market/interval.ts";
 import { inByteOrder } from "../storage/series-order.ts";
-import type { BarSource } from "./bar-feed.ts";
 import { lengthName } from "./bar-feed.ts";
-import type { SourceOfTickers } from "./derived-questions.ts";
+import type { BarSource, SourceOfTickers } from "./derived-questions.ts";
 import type { MarketSource, StoredLength } from "./questions.ts";
 import { tickersOf } from "./symbols.ts";
 

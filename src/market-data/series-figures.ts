@@ -5,12 +5,12 @@ import { BarFiller, FillLimitError } from "../analysis/bar-fill.ts";
 import type { Indicator } from "../analysis/indicators.ts";
 import { openGrid } from "../calendar/open-grid.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { type BarSource, bucketsFor } from "./bar-feed.ts";
-import type { DerivedBarsQuestion } from "./derived-questions.ts";
+import { bucketsFor } from "./bar-feed.ts";
+import type { BarSource, DerivedBarsQuestion } from "./derived-questions.ts";
 import type { LabelBuckets } from "./label-buckets.ts";
 
 /** Rows that are filled in for one ticker. */
-export const FILLED_ROWS_MAX = 1_000_000;
+const FILLED_ROWS_MAX = 1_000_000;
 
 export interface Figures {
   bars: BarColumns;

@@ -1,7 +1,7 @@
 /** The rows of one ticker in a batch, which follow each other. */
 import type { ColumnBatch, TextColumn } from "../storage/model/columns.ts";
 
-interface SeriesRun {
+interface TickerRun {
   ticker: string;
   from: number;
   /** Exclusive. */
@@ -9,7 +9,7 @@ interface SeriesRun {
 }
 
 /** In order. @param batch has the column `symbol`. */
-export function* runsOf({ rows, columns }: ColumnBatch): Generator<SeriesRun> {
+export function* runsOf({ rows, columns }: ColumnBatch): Generator<TickerRun> {
   const { codes, dictionary } = columns.get("symbol") as TextColumn;
   for (let from = 0; from < rows; ) {
     const code = codes[from]!;

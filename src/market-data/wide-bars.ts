@@ -11,7 +11,7 @@ import { runsOf } from "./series-runs.ts";
 import { stampsOf } from "./stamps.ts";
 
 /** Stamps times tickers: 200 MB. */
-export const PANEL_CELLS_MAX = 25_000_000;
+const PANEL_CELLS_MAX = 25_000_000;
 /** Cells of one batch of the answer. */
 const BATCH_CELLS = 65_536;
 const STAMP = "timestamp";

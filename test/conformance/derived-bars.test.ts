@@ -109,6 +109,7 @@ withEachDriver({ topic: "derived bars" }, ({ withDatabase }) => {
   withDatabase("bars of trades of several tickers, whole and page by page, in both orders", async (db) => {
     const trades = TICKERS.map((_, seed) => randomTrades(seed, 900, FIRST + seed));
     await save(db, ...TICKERS.map((ticker, at) => tradesSave(ticker, trades[at]!)));
+    await save(db, ...TICKERS.map((ticker) => tradesSave(ticker, trades[0]!, "quote")));
     const asked = question({ timeframe: parseTimeframe("1Min"), sources: of(...TICKERS) });
     const expected = TICKERS.flatMap((ticker, at) => barsOf(ticker, trades[at]!, MINUTE));
     const whole = await derivedBars(asked, db.reader);

@@ -6,9 +6,9 @@ import { parseTimeframe } from "../../calendar/timeframe.ts";
 import { columnNamed, columnsOf, usualColumns } from "../../market-data/answer-columns.ts";
 import {
   type AsOfQuestion,
-  type JoinedName,
   type JoinedTable,
   RIGHT_PREFIX,
+  storedOf,
 } from "../../market-data/as-of-questions.ts";
 import { asOfRows } from "../../market-data/as-of-rows.ts";
 import { ownLength } from "../../market-data/find-sources.ts";
@@ -91,13 +91,6 @@ export async function openAsOf(
   return { table, answer, isPage: question.limit !== null, unknown };
 }
 
-function storedOf(side: JoinedTable): {
-  table: JoinedName;
-  kind: "ticks" | "daily" | "hourly" | "interval";
-} {
-  return side.of === "bars" ? { table: "bars", kind: side.series.kind } : { table: side.of, kind: "ticks" };
-}
-
 /** @throws RequestError 400 */
 function readSide(name: "left" | "right", text: string): JoinedTable {
   if (text === "trades" || text === "quotes") return { of: text };
@@ -110,7 +103,7 @@ function readSide(name: "left" | "right", text: string): JoinedTable {
 }
 
 /** @throws RequestError 400 */
-function readRightColumns(table: JoinedName, names: string | undefined): string[] {
+function readRightColumns(table: keyof typeof RIGHT_PREFIX, names: string | undefined): string[] {
   const known = columnsOf(table)
     .filter(({ name, type }) => name === "timestamp" || type === "double" || type === "int64")
     .map(({ name }) => name);

@@ -1,4 +1,4 @@
-/** get_bars, get_trades, get_quotes, get_asof: the questions of /v1 as commands, answered in JSON. */
+/** get_bars, get_trades and others: the questions of /v1 as commands, answered in JSON. */
 import type { z } from "zod";
 import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { CountTypeMemory, encodeTable } from "../../market-data/encode-table.ts";
