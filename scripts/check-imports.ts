@@ -25,6 +25,7 @@ const ORDER = [
   "sql",
   "replay",
   "commands",
+  "live-bars",
   "websocket",
   "alpaca",
   "http",

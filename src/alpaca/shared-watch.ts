@@ -262,8 +262,8 @@ export class SharedWatch implements Subscriber, Beginner {
   ): void {
     const listeners = to.get(channel);
     if (listeners === undefined || rows.length === 0) return;
-    const messages = rows.map(({ members }) => ({ T: MESSAGE_TYPES[channel], S: symbol, ...members }));
-    const groups = inGroups(messages);
+    const members = rows.map((row) => row.members);
+    const groups = inGroups({ T: MESSAGE_TYPES[channel], S: symbol, members });
     for (const listener of listeners) listener.take(groups);
   }
 }

@@ -16,6 +16,7 @@ import { createRouter } from "../http/router.ts";
 import type { StatsOptions } from "../http/stats.ts";
 import { WholeAnswers } from "../http/whole-answers.ts";
 import { HubClient } from "../hub/hub-client.ts";
+import { LiveBars } from "../live-bars/live-bars.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
@@ -132,6 +133,7 @@ class RunningWorker implements Worker {
   readonly #hub: HubClient;
   readonly #subscriptions: Subscriptions;
   readonly #addresses: Addresses;
+  readonly #liveBars: LiveBars;
   readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
   readonly #eventStreams: EventStreams;
@@ -151,6 +153,14 @@ class RunningWorker implements Worker {
       admit: (address) => this.#hub.admit(address),
       left: (address) => this.#hub.left(address),
       socketsPerAddressMax: options.settings.wsConnectionsPerAddress,
+    });
+    this.#liveBars = new LiveBars({
+      subscriptions: this.#subscriptions,
+      reads: () => {
+        const { reader } = this.#database;
+        return { reader, updates: reader.updates };
+      },
+      warn: (message) => options.log.warning(message),
     });
     this.#quota = this.#createQuota();
     this.#sockets = this.#createSockets();
@@ -205,6 +215,7 @@ class RunningWorker implements Worker {
     const stopped = listener.stop();
     const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
     replays.closeAll();
+    this.#liveBars.stop();
     this.#subscriptions.stop();
     await Promise.all([this.#sockets.drain(left()), this.#eventStreams.drain(left())]);
     await this.#answerRest(stopped, left);
@@ -302,6 +313,7 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     return new EventStreams({
       subscriptions: this.#subscriptions,
+      liveBars: this.#liveBars,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       bytesMax: unreadBytesMax(settings.maxBodyBytes),
@@ -316,6 +328,7 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     return new Sockets({
       subscriptions: this.#subscriptions,
+      liveBars: this.#liveBars,
       maxBodyBytes: settings.maxBodyBytes,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
