@@ -9,7 +9,7 @@ import { secondsOfInterval } from "../market/interval.ts";
 import type { ColumnBatch } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
 import type { MarketTable } from "./answer-columns.ts";
-import type { GridQuestion, RowSource } from "./derived-questions.ts";
+import type { BarOrigin, GridQuestion } from "./derived-questions.ts";
 import { LabelBuckets } from "./label-buckets.ts";
 import type { StoredLength } from "./questions.ts";
 import type { SaleCounter } from "./sale-counts.ts";
@@ -34,7 +34,7 @@ interface CountedRows {
   sales: SaleCounter | null;
 }
 
-export function feedOf(source: RowSource, { skipped, sales }: CountedRows): BarFeed {
+export function feedOf(source: BarOrigin, { skipped, sales }: CountedRows): BarFeed {
   switch (source.of) {
     case "trades": {
       const columns = ["timestamp", "price", "size", ...(sales === null ? [] : ["conditions", "tape"])];
@@ -61,7 +61,7 @@ export function feedOf(source: RowSource, { skipped, sales }: CountedRows): BarF
 }
 
 /** For people. */
-export function sourceText(source: RowSource): string {
+export function sourceText(source: BarOrigin): string {
   if (source.of === "quotes") return `the ${source.price} of quotes`;
   if (source.of === "trades") return "trades";
   return `stored ${lengthName(source.series)} bars`;
@@ -73,7 +73,7 @@ export function lengthName({ kind, part }: StoredLength): string {
 }
 
 /** A grid for the rows of the source. Each builder has its own. */
-export function bucketsFor(source: RowSource, timeframe: Timeframe, grid: GridQuestion): LabelBuckets {
+export function bucketsFor(source: BarOrigin, timeframe: Timeframe, grid: GridQuestion): LabelBuckets {
   const seconds = source.of === "bars" ? secondsOfInterval(lengthName(source.series)) : 0;
   // Days are dates of sessions already.
   if (seconds >= DAY_SECONDS) return new LabelBuckets(openGrid({ ...grid, timeframe, stamps: "dates" }), 0);

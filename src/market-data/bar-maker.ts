@@ -7,7 +7,7 @@ import { type KindName, kindOf, partName } from "../storage/model/kinds.ts";
 import { AdjustedBatches } from "./adjusted-batches.ts";
 import { AnswerBatches } from "./answer-batches.ts";
 import { bucketsFor, feedOf } from "./bar-feed.ts";
-import type { Adjusted, DerivedBarsQuestion, RowSource } from "./derived-questions.ts";
+import type { Adjusted, BarOrigin, DerivedBarsQuestion } from "./derived-questions.ts";
 import { type MicrosBounds, rowBounds, storedBounds } from "./label-bounds.ts";
 import type { LabelBuckets } from "./label-buckets.ts";
 import type { MarketSource } from "./questions.ts";
@@ -35,7 +35,7 @@ export function nothingLeftOut(): LeftOut {
 }
 
 export interface BarsWalk {
-  source: RowSource;
+  source: BarOrigin;
   tickers: readonly string[];
   /** Of labels; rows around them are read too. */
   labels: MicrosBounds;

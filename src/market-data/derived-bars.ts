@@ -6,7 +6,7 @@ import { sourceText } from "./bar-feed.ts";
 import { BarMaker, type LeftOut, nothingLeftOut } from "./bar-maker.ts";
 import type { AnswerTable, TablePositions } from "./contract.ts";
 import { DerivedBatches } from "./derived-batches.ts";
-import type { BarKey, DerivedBarsQuestion, RowSource, SourceOfTickers } from "./derived-questions.ts";
+import type { BarKey, BarOrigin, DerivedBarsQuestion, SourceOfTickers } from "./derived-questions.ts";
 import { type MicrosBounds, storedBounds } from "./label-bounds.ts";
 import { openAdjusted } from "./open-adjusted.ts";
 import { pageToken } from "./page-token.ts";
@@ -241,6 +241,6 @@ function sourceWarnings({ sources, timeframe }: DerivedBarsQuestion): string[] {
   );
 }
 
-function isOwnLength(source: RowSource, name: string): boolean {
+function isOwnLength(source: BarOrigin, name: string): boolean {
   return source.of === "bars" && (source.series.part ?? source.series.kind) === name;
 }

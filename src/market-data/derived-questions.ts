@@ -7,7 +7,7 @@ import type { Adjustment } from "../market/adjustment.ts";
 import type { StoredLength, WantedAdjustment } from "./questions.ts";
 
 /** What bars are made of. */
-export type RowSource =
+export type BarOrigin =
   | { of: "trades" }
   | { of: "quotes"; price: QuotePrice }
   | { of: "bars"; series: StoredLength };
@@ -30,7 +30,7 @@ export interface BarKey {
 
 /** Tickers whose bars are made of the same rows. */
 export interface SourceOfTickers {
-  source: RowSource;
+  source: BarOrigin;
   tickers: readonly string[];
 }
 

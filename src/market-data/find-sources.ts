@@ -6,7 +6,7 @@ import type { Timeframe } from "../calendar/contract.ts";
 import { secondsOfInterval } from "../market/interval.ts";
 import { inByteOrder } from "../storage/series-order.ts";
 import { lengthName } from "./bar-feed.ts";
-import type { RowSource, SourceOfTickers } from "./derived-questions.ts";
+import type { BarOrigin, SourceOfTickers } from "./derived-questions.ts";
 import type { MarketSource, StoredLength } from "./questions.ts";
 import { tickersOf } from "./symbols.ts";
 
@@ -17,7 +17,7 @@ const LOOKED_UP_MAX = 20;
 const AT_ONCE = 8;
 
 /** `bars`: stored ones of whatever length fits. Null: also trades where there are none. */
-export type SourceWish = RowSource | "bars" | null;
+export type SourceWish = BarOrigin | "bars" | null;
 
 /** In order of tickers. Tickers next to each other with the same source are together. */
 export async function findSources(
@@ -30,10 +30,10 @@ export async function findSources(
   if (ordered.length === 0) return [];
   if (wish !== null && wish !== "bars") return [{ source: wish, tickers: ordered }];
   const lengths = await lengthsOf(ordered, timeframe, market);
-  const grouped: { source: RowSource; tickers: string[] }[] = [];
+  const grouped: { source: BarOrigin; tickers: string[] }[] = [];
   for (const ticker of ordered) {
     const length = longestOf(lengths.get(ticker) ?? [], timeframe);
-    const source: RowSource =
+    const source: BarOrigin =
       length !== null
         ? { of: "bars", series: length }
         : wish === null
@@ -47,7 +47,7 @@ export async function findSources(
 }
 
 /** The stored bars that have just this length. */
-export function ownLength({ name }: Timeframe): RowSource & { of: "bars" } {
+export function ownLength({ name }: Timeframe): BarOrigin & { of: "bars" } {
   const series: StoredLength =
     name === "daily" || name === "hourly" ? { kind: name, part: null } : { kind: "interval", part: name };
   return { of: "bars", series };
@@ -73,7 +73,7 @@ function secondsOf(length: StoredLength): number {
   return secondsOfInterval(lengthName(length));
 }
 
-function isSame(a: RowSource, b: RowSource): boolean {
+function isSame(a: BarOrigin, b: BarOrigin): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 

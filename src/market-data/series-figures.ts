@@ -6,7 +6,7 @@ import type { Indicator } from "../analysis/indicators.ts";
 import { openGrid } from "../calendar/open-grid.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { bucketsFor } from "./bar-feed.ts";
-import type { DerivedBarsQuestion, RowSource } from "./derived-questions.ts";
+import type { BarOrigin, DerivedBarsQuestion } from "./derived-questions.ts";
 import type { LabelBuckets } from "./label-buckets.ts";
 
 /** Rows that are filled in for one ticker. */
@@ -27,7 +27,7 @@ export class SeriesFigures {
   bars = 0;
 
   /** @param from the first label that may be filled; null: that of the first bar. */
-  constructor(question: DerivedBarsQuestion, source: RowSource, from: number | null) {
+  constructor(question: DerivedBarsQuestion, source: BarOrigin, from: number | null) {
     const { timeframe, grid, fill, indicators } = question;
     this.#question = question;
     this.#filler = new BarFiller(openGrid({ timeframe, ...grid }), { fill, rowsMax: FILLED_ROWS_MAX });
