@@ -24,6 +24,7 @@ const ORDER = [
   "hub",
   "sql",
   "replay",
+  "rollups",
   "commands",
   "live-bars",
   "websocket",
