@@ -116,8 +116,9 @@ describe.each(["SQLite", "DuckDB", "PostgreSQL"])("on %s", (engine) => {
       }
       return times;
     };
-    expect(await read("asc")).toEqual(["02", "03", "04"]);
-    expect(await read("desc")).toEqual(["04", "03", "02"]);
+    // The first is made of the minutes of A/B.
+    expect(await read("asc")).toEqual(["02", "02", "03", "04"]);
+    expect(await read("desc")).toEqual(["02", "04", "03", "02"]);
     const { body } = await ask(`${path}&limit=2`);
     expect((await ask(`${path}&limit=1&sort=desc&page_token=${body.next_page_token}`)).status).toBe(400);
   });
@@ -127,6 +128,29 @@ describe.each(["SQLite", "DuckDB", "PostgreSQL"])("on %s", (engine) => {
     await save("save_corporate_actions", { ticker: "DAYS", data: [split] });
     const { body } = await ask("/v2/stocks/DAYS/bars?timeframe=1Day&start=2024-01-02&adjustment=split");
     expect(body.bars.map(({ c }: { c: number }) => c)).toEqual([1, 1, 1.5]);
+  });
+
+  test("bars that nobody has stored are made of trades or of shorter ones", async () => {
+    const { body, headers } = await ask("/v2/stocks/A%2FB/bars?timeframe=5Min&start=2024-01-02");
+    expect(body.bars).toEqual([{ ...TOLD_BAR, v: 200, t: "2024-01-02T15:00:00Z" }]);
+    expect(JSON.parse(headers.get("warnings")!)).toEqual(["bars of 5min are made of stored 1min bars"]);
+    await save("save_realtime_data", {
+      ...{ ticker: "TRADES", data_type: "trade", index_col: "timestamp" },
+      data: Array.from({ length: 12 }, (_, i) => ({
+        ...{ timestamp: `2024-01-02T15:${String(i).padStart(2, "0")}:30Z`, price: i + 1, size: 10 },
+      })),
+    });
+    const path = "/v2/stocks/TRADES/bars?timeframe=5Min&start=2024-01-02T15:05:00Z&limit=1";
+    const first = (await ask(path)).body;
+    const second = (await ask(`${path}&page_token=${first.next_page_token}`)).body;
+    expect([...first.bars, ...second.bars]).toEqual([
+      { o: 6, h: 10, l: 6, c: 10, v: 50, n: 5, vw: 8, t: "2024-01-02T15:05:00Z" },
+      { o: 11, h: 12, l: 11, c: 12, v: 20, n: 2, vw: 11.5, t: "2024-01-02T15:10:00Z" },
+    ]);
+    expect(second.next_page_token).toBeNull();
+    expect(await timesOf("/v2/stocks/DAYS/bars?timeframe=1Month&start=2024-01-01")).toEqual([
+      "2024-01-01T05:00:00Z",
+    ]);
   });
 
   test("the latest of many are those that there are, of one it is 404 without any", async () => {
