@@ -70,6 +70,7 @@ export interface Driver extends Line {
  * - `sql`: other programs can change the database by statements.
  * - `columnSaves`: rows can be saved as columns.
  * - `notes`: it keeps notes, and so the roll-ups of a server.
+ * - `saveGroups`: saves of several tickers can be stored together or not at all.
  */
 export type Capability =
   | "noticesOthers"
@@ -82,7 +83,8 @@ export type Capability =
   | "knowsEmpty"
   | "sql"
   | "columnSaves"
-  | "notes";
+  | "notes"
+  | "saveGroups";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -138,6 +140,7 @@ const LINES: Line[] = [
       noticesOthers: "nothing is kept that others could make wrong",
       notes: "they are the upstream's own",
       ownFrames: "the upstream makes the frames, from the rows, and bounds its own log",
+      saveGroups: "its commands save one ticker at a time",
       smallLog: "the bound is the upstream's",
     },
     place: () => (dir) => join(dir, "upstream.db"),
