@@ -133,7 +133,7 @@ async function unpack(
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
-    const unpacker = new DecompressionStream(encoding as CompressionFormat);
+    const unpacker = new DecompressionStream(encoding as "gzip");
     for await (const chunk of new Blob([bytes]).stream().pipeThrough(unpacker)) {
       size += chunk.length;
       if (size > maxBytes) throw tooLarge(size, maxBytes);

@@ -28,7 +28,7 @@ interface About {
   isList?: true;
 }
 
-function described<T extends z.ZodType>(schema: T, { expected, example, ...about }: About): T {
+export function described<T extends z.ZodType>(schema: T, { expected, example, ...about }: About): T {
   const described = schema.meta({ ...about, ...(example === undefined ? {} : { examples: [example] }) }) as T;
   expectations.set(described, expected);
   return described;
@@ -145,7 +145,7 @@ export const jsonFormat = described(z.enum(["json", "columns"]), {
   expected: '"json" or "columns"',
 });
 
-function flag(description: string) {
+export function flag(description: string) {
   return described(
     z
       .union([z.boolean(), z.enum(["true", "false"])])

@@ -10,11 +10,18 @@ import { show } from "../params.ts";
 import type { SentColumns } from "./sent-names.ts";
 import { eachRow, Nulls, type ReadPlace, valueReader, wrong } from "./sent-values.ts";
 
-type Member = SentColumns["members"][number] & { at(row: number): unknown };
+type Member = SentColumns["members"][number] & {
+  at(row: number): unknown;
+  /** The format has JSON as texts. */
+  isText: boolean;
+};
 
 /** Null: no column brings any. @throws RequestError 400 */
 export async function readExtra(sent: SentColumns, place: ReadPlace): Promise<ColumnData | null> {
-  const members = sent.members.map((member): Member => ({ ...member, at: readerOf(member) }));
+  const members = sent.members.map((member): Member => {
+    const { column } = member;
+    return { ...member, at: valueReader(column), isText: column.cells.form !== "values" };
+  });
   const { extra } = sent;
   if (members.length === 0 && extra === null) return null;
   const texts = new Dictionary(place.rows);
@@ -45,8 +52,9 @@ function textOf(
   const record = Object.create(null) as JsonRecord;
   if (extra !== null) for (const [name, value] of objectOf(extra, object, row, place)) record[name] = value;
   for (const [index, member] of members.entries()) {
-    const value = member.isJson ? jsonOf(own[index]) : own[index];
-    if (value === null || value === undefined || Number.isNaN(value)) continue;
+    const value = member.isText && member.isJson ? jsonOf(own[index]) : own[index];
+    if (value === null || value === undefined) continue;
+    if (typeof value === "number" && !Number.isFinite(value)) continue;
     const known = [member.name, ...member.aliases].find((name) => name in record);
     if (known === undefined) record[member.name] = value;
     else if (asText(record[known]) !== asText(value))
@@ -68,16 +76,6 @@ function objectOf(column: SentColumn, value: unknown, row: number, place: ReadPl
   const object = typeof value === "string" ? jsonOf(value) : value;
   if (!isObject(object)) throw wrong(column, row, place, "a JSON object, or null");
   return Object.entries(object).filter(([, member]) => member !== null);
-}
-
-/** Where the format has texts only, one of JSON. */
-function readerOf({ column, isJson }: SentColumns["members"][number]): (row: number) => unknown {
-  const at = valueReader(column);
-  if (isJson || column.cells.form !== "values") return at;
-  return (row) => {
-    const value = at(row);
-    return typeof value === "number" && !Number.isFinite(value) ? null : value;
-  };
 }
 
 /** The value of a JSON text; another text is itself. */

@@ -16,6 +16,7 @@ import type { Call } from "../call.ts";
 import type { Route } from "../route.ts";
 import { answerTable } from "./v1-answer.ts";
 import { readParameters } from "./v1-request.ts";
+import { answerPosted } from "./v1-write.ts";
 
 const METHODS = ["GET", "HEAD", "POST"];
 
@@ -39,15 +40,16 @@ function table<S extends z.ZodRawShape>(
     shown: "GET",
     isReachableByPages: true,
     async answer(call: Call) {
-      const { format, ...asked } = readChecked(path, schema, await readParameters(call)) as Record<
-        string,
-        unknown
-      >;
-      return answerTable(
-        await open(asked as never, call.options.context, call.request.signal),
-        format as never,
-        call,
-      );
+      const ask = async (parameters: Record<string, unknown>): Promise<Response> => {
+        const { format, ...asked } = readChecked(path, schema, parameters) as Record<string, unknown>;
+        return answerTable(
+          await open(asked as never, call.options.context, call.request.signal),
+          format as never,
+          call,
+        );
+      };
+      if (call.request.method === "POST") return answerPosted(call, path.slice(4) as never, ask);
+      return ask(await readParameters(call));
     },
   };
 }
