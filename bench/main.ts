@@ -12,6 +12,7 @@ import { describeMachine } from "./machine.ts";
 import { cleanUp, cleanUpOnSignals, makeRunFolder } from "./processes.ts";
 import { formatReport, toJson } from "./report.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
+import { buckets } from "./scenarios/buckets.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
 import { columns } from "./scenarios/columns.ts";
 import { disk } from "./scenarios/disk.ts";
@@ -48,6 +49,7 @@ const SCENARIOS: Scenario[] = [
   subscriptions,
   longAnswers,
   duckdbBulk,
+  buckets,
   columns,
   exportFormats,
   disk,

@@ -9,8 +9,8 @@ export interface Credentials {
   secret: string;
 }
 
-/** Whether the key is known. */
-export function admits(_credentials: Credentials): boolean {
+/** Whether the key is known. Null: none was sent, as by a browser. */
+export function admits(_credentials: Credentials | null): boolean {
   return true;
 }
 

@@ -5,7 +5,9 @@
  * It is a subscriber as a WebSocket of /ws is one, so no update is missed while a client is
  * connected. It is always `slow`, so updates are delivered to it and not to a topic.
  */
+import type { Zone } from "../market/zone.ts";
 import type { Update } from "../storage/update-contract.ts";
+import { SENT } from "../stream/frame-form.ts";
 import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
@@ -53,6 +55,8 @@ interface WatchedTicker {
 export interface SharedWatchOptions {
   subscriptions: Subscriptions;
   turns: Turns;
+  /** In which days of bars begin. */
+  zone: Zone;
   /** Called when every client has to connect again. */
   onRestart(): void;
 }
@@ -60,6 +64,8 @@ export interface SharedWatchOptions {
 export class SharedWatch implements Subscriber, Beginner {
   readonly open = true;
   readonly slow = true;
+  readonly form = SENT;
+  readonly hearsAlone = true;
   readonly #options: SharedWatchOptions;
   readonly #start: Beginning["start"];
   readonly #watched = new Map<string, WatchedTicker>();
@@ -73,6 +79,10 @@ export class SharedWatch implements Subscriber, Beginner {
 
   get subscriptions(): Iterable<Subscription> {
     return [...this.#watched.values()].map(({ subscription }) => subscription);
+  }
+
+  subscriptionTo(ticker: string): Subscription | undefined {
+    return this.#watched.get(ticker)?.subscription;
   }
 
   /**
@@ -150,13 +160,15 @@ export class SharedWatch implements Subscriber, Beginner {
 
   /** Also of heartbeats, which are nobody's here. */
   send(text: string): void {
-    if (text.includes(SNAPSHOT) || text.includes(NOT_RECOVERED)) this.#take(readToldFrame(text));
+    if (text.includes(SNAPSHOT) || text.includes(NOT_RECOVERED))
+      this.#take(readToldFrame(text, this.#options.zone));
   }
 
   deliver(ticker: string, update: Update, text: string): void {
     if (!TYPES.names.includes(update.type)) return; // rows that were removed or renamed
     // Bars also without a listener, as they tell which later ones are corrections.
-    if (update.type === BAR || this.#listenersOf(ticker).size > 0) this.#take(readToldFrame(text));
+    if (update.type === BAR || this.#listenersOf(ticker).size > 0)
+      this.#take(readToldFrame(text, this.#options.zone));
   }
 
   deliverGap(ticker: string, from: number, to: number): void {
@@ -164,11 +176,11 @@ export class SharedWatch implements Subscriber, Beginner {
   }
 
   deliverSnapshot(_ticker: string, _position: number, text: string): void {
-    this.#take(readToldFrame(text));
+    this.#take(readToldFrame(text, this.#options.zone));
   }
 
   recover(text: string): void {
-    this.#take(readToldFrame(text));
+    this.#take(readToldFrame(text, this.#options.zone));
   }
 
   waitsFrom(): undefined {
@@ -250,8 +262,8 @@ export class SharedWatch implements Subscriber, Beginner {
   ): void {
     const listeners = to.get(channel);
     if (listeners === undefined || rows.length === 0) return;
-    const messages = rows.map(({ members }) => ({ T: MESSAGE_TYPES[channel], S: symbol, ...members }));
-    const groups = inGroups(messages);
+    const members = rows.map((row) => row.members);
+    const groups = inGroups({ T: MESSAGE_TYPES[channel], S: symbol, members });
     for (const listener of listeners) listener.take(groups);
   }
 }

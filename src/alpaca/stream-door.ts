@@ -1,5 +1,6 @@
 /** Alpaca's streams of market data, over this server's own: where its clients connect. */
 import type { Server } from "bun";
+import { Zone, zoneOf } from "../market/zone.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
@@ -8,13 +9,12 @@ import type { OpenClient, SocketData } from "../websocket/socket-client.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import type { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { Turns } from "../websocket/turns.ts";
+import { FEEDS } from "./feeds.ts";
 import { credentialsOf } from "./keys.ts";
 import { SharedWatch } from "./shared-watch.ts";
 import { StreamClient, type StreamHandshake } from "./stream-client.ts";
 import { codecOf } from "./stream-codec.ts";
 
-/** All have the same data: what is stored here is of one feed. */
-const FEEDS = ["sip", "iex", "delayed_sip", "otc", "boats", "overnight", "test"];
 export const STREAM_PATHS: readonly string[] = FEEDS.map((feed) => `/v2/${feed}`);
 
 /** WebSockets that are open only to be told that their address has too many, in one worker. */
@@ -27,6 +27,8 @@ export interface StreamDoorOptions {
   quota: SubscriptionQuota;
   symbolsMax: number;
   queueBytesMax: number;
+  /** IANA name of the time zone in which days of bars begin. */
+  marketTimezone: string;
 }
 
 export class StreamDoor {
@@ -38,8 +40,9 @@ export class StreamDoor {
 
   constructor(options: StreamDoorOptions) {
     this.#options = options;
-    const { subscriptions } = options;
-    const of = { subscriptions, turns: new Turns(), onRestart: () => this.#restart() };
+    const { subscriptions, marketTimezone } = options;
+    const zone = zoneOf(marketTimezone) ?? new Zone(marketTimezone);
+    const of = { subscriptions, zone, turns: new Turns(), onRestart: () => this.#restart() };
     this.#named = new SharedWatch("snapshot", of);
     this.#all = new SharedWatch("now", of);
   }

@@ -1,10 +1,13 @@
 import { expect, test } from "bun:test";
+import { zoneOf } from "../market/zone.ts";
 import { barsFrame, gapFrame, realtimeFrame } from "../protocol/frames.ts";
 import { numericId } from "./tick-ids.ts";
 import { readToldFrame } from "./told-updates.ts";
 
+const ZONE = zoneOf("America/New_York")!;
+
 function rowsOf(frame: string): unknown[] {
-  const told = readToldFrame(frame);
+  const told = readToldFrame(frame, ZONE);
   if (told.type !== "rows") throw new Error(`got ${told.type}`);
   return JSON.parse(
     JSON.stringify(
@@ -69,16 +72,18 @@ test("a bar of a day has the moment at which the day begins in New York", () => 
 
 test("only bars of a minute and of a day are told", () => {
   const bar = { datetime: "2024-01-02T15:00:00Z", open: 1, high: 3, low: 0.5, close: 2, volume: 100 };
-  expect(readToldFrame(barsFrame("AAPL", [bar], "1min"))).toMatchObject({ kind: "minuteBars" });
-  expect(readToldFrame(barsFrame("AAPL", [bar], "5min"))).toEqual({ type: "other" });
-  expect(readToldFrame(barsFrame("AAPL", [bar]))).toEqual({ type: "other" });
+  expect(readToldFrame(barsFrame("AAPL", [bar], "1min"), ZONE)).toMatchObject({ kind: "minuteBars" });
+  expect(readToldFrame(barsFrame("AAPL", [bar], "5min"), ZONE)).toEqual({ type: "other" });
+  expect(readToldFrame(barsFrame("AAPL", [bar]), ZONE)).toEqual({ type: "other" });
 });
 
 test("a gap is told, other types of ticks aren't", () => {
   const gap = { type: "gap", symbol: "AAPL", from: 3, to: 5 } as const;
-  expect(readToldFrame(gapFrame("AAPL", 3, 5, "not_kept"))).toEqual(gap);
+  expect(readToldFrame(gapFrame("AAPL", 3, 5, "not_kept"), ZONE)).toEqual(gap);
   const records = [{ timestamp: "2024-01-02", price: 1, size: 1 }];
-  expect(readToldFrame(realtimeFrame("AAPL", "index", records, "timestamp"))).toEqual({ type: "other" });
+  expect(readToldFrame(realtimeFrame("AAPL", "index", records, "timestamp"), ZONE)).toEqual({
+    type: "other",
+  });
 });
 
 test("an id that is no integer has a number of its own, always the same", () => {

@@ -2,6 +2,7 @@
 import { readCount, readReal } from "../commands/records.ts";
 import { ID_MEMBERS } from "../market/tick-names.ts";
 import { parseCalendarDate, parseTimestamp, TimestampError } from "../market/timestamp.ts";
+import type { Zone } from "../market/zone.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { parseAllIntegers } from "../protocol/exact-integers.ts";
 import { foldNames, isObject, type JsonRecord } from "../protocol/json.ts";
@@ -33,13 +34,16 @@ const DAY_LENGTH = "2024-01-02".length;
 /** Names of stamps, where the frame names none, the likeliest first. */
 const STAMPS = ["timestamp", "datetime", "date", "time", "t"];
 
-/** @param text a frame of `protocol/frames.ts`. */
-export function readToldFrame(text: string): ToldFrame {
+/** @param text a frame of `protocol/frames.ts`. @param zone in which days of bars begin. */
+export function readToldFrame(text: string, zone: Zone): ToldFrame {
   const frame = LONG_INTEGER.test(text) ? parseAllIntegers(text) : JSON.parse(text);
   if (!isObject(frame) || typeof frame.symbol !== "string") return OTHER;
   const { symbol, data } = frame;
   const index = typeof frame.index_col === "string" ? frame.index_col : null;
-  if (Array.isArray(data)) return barsOf(symbol, data.filter(isObject), frame.interval, index);
+  if (Array.isArray(data)) {
+    const records = data.filter(isObject).map((record) => foldNames(record));
+    return barsOf(symbol, records, { interval: frame.interval, index, zone });
+  }
   if (!isObject(data)) return OTHER;
   const { type, payload } = data;
   if (type === "snapshot") return snapshotOf(symbol, data);
@@ -65,8 +69,11 @@ function snapshotOf(symbol: string, data: JsonRecord): ToldFrame {
   return { type: "snapshot", symbol, minute };
 }
 
-function barsOf(symbol: string, sent: JsonRecord[], interval: unknown, index: string | null): ToldFrame {
-  const records = sent.map((record) => foldNames(record));
+function barsOf(
+  symbol: string,
+  records: JsonRecord[],
+  { interval, index, zone }: { interval: unknown; index: string | null; zone: Zone },
+): ToldFrame {
   const stampColumn = index ?? STAMPS.find((name) => records.some((record) => Object.hasOwn(record, name)));
   if (stampColumn === undefined) return OTHER;
   if (interval === MINUTE)
@@ -87,21 +94,23 @@ function barsOf(symbol: string, sent: JsonRecord[], interval: unknown, index: st
     symbol,
     rows: readAll(records, (record) => {
       const date = parseCalendarDate(record[stampColumn])?.slice(0, DAY_LENGTH) ?? null;
-      return date === null ? null : barOf(record, date, AlpacaTime.ofDay(date));
+      return date === null ? null : barOf(record, date, AlpacaTime.ofDay(date, zone));
     }),
   };
 }
 
 /** Rows that the server has stored can be read; those of other programs, perhaps not. */
 function readAll(records: JsonRecord[], read: (record: JsonRecord) => ToldRow | null): ToldRow[] {
-  return records.flatMap((record) => {
+  const rows: ToldRow[] = [];
+  for (const record of records) {
     try {
-      return read(record) ?? [];
+      const row = read(record);
+      if (row !== null) rows.push(row);
     } catch (error) {
-      if (error instanceof RequestError || error instanceof TimestampError) return [];
-      throw error;
+      if (!(error instanceof RequestError || error instanceof TimestampError)) throw error;
     }
-  });
+  }
+  return rows;
 }
 
 /** Whoever saves may call the stamp as they please; the frame repeats that of the first record. */
@@ -117,12 +126,8 @@ function tradeOf(record: JsonRecord, stampColumn: string, idColumn: string | nul
   const stamp = parseTimestamp(record[stampColumn]);
   const price = readReal(record.price, "price", "trade");
   if (stamp === null || price === null) return null;
-  const t = new AlpacaTime(stamp);
-  const size = countOf(record.size);
-  return {
-    stamp,
-    members: tradeMembers({ t, price, size, id: idOf(record, idColumn), ...detailsOf(record) }),
-  };
+  const trade = { t: new AlpacaTime(stamp), price, size: countOf(record.size), id: idOf(record, idColumn) };
+  return { stamp, members: tradeMembers(trade, detailsOf(record)) };
 }
 
 function quoteOf(record: JsonRecord, stampColumn: string): ToldRow | null {
@@ -135,15 +140,16 @@ function quoteOf(record: JsonRecord, stampColumn: string): ToldRow | null {
     askPrice: readReal(record.ask_price, "ask_price", "quote"),
     askSize: countOf(record.ask_size),
   };
-  return { stamp, members: quoteMembers({ ...quote, ...detailsOf(record) }) };
+  return { stamp, members: quoteMembers(quote, detailsOf(record)) };
 }
 
 /** Null: a price is missing. */
 function barOf(record: JsonRecord, stamp: string, t: AlpacaTime): ToldRow | null {
-  const [open, high, low, close] = ["open", "high", "low", "close"].map((name) =>
-    readReal(record[name], name, "bar"),
-  );
-  if (open == null || high == null || low == null || close == null) return null;
+  const open = readReal(record.open, "open", "bar");
+  const high = readReal(record.high, "high", "bar");
+  const low = readReal(record.low, "low", "bar");
+  const close = readReal(record.close, "close", "bar");
+  if (open === null || high === null || low === null || close === null) return null;
   const bar = {
     ...{ t, open, high, low, close },
     volume: countOf(record.volume),

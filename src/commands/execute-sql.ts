@@ -23,7 +23,7 @@ export const executeSqlCommand: Command = {
       throw badRequest("Invalid 'query_type'. Must be 'select' or 'raw'.", `got ${show(queryType)}`);
     }
     if (typeof sql !== "string") throw badRequest(`sql_query: got ${show(sql)}, expected text`);
-    checkLength(sql);
+    checkSqlLength(sql);
     const sqlParams = readSqlParams(list ?? []);
     const request: SqlRequest = { sql, params: sqlParams, queryType, allowWrite: true, signal, client };
     const answer = await context.executeSql(request);
@@ -42,12 +42,12 @@ export async function sqlOverGet(
 ): Promise<Answer> {
   const sql = query.get("sql") || query.get("sql_query");
   if (!sql) throw badRequest("Missing required parameter 'sql' or 'sql_query'");
-  checkLength(sql);
+  checkSqlLength(sql);
   const queryType = (query.get("query_type") ?? "select").toLowerCase();
   if (queryType !== "select" && queryType !== "raw") {
     throw badRequest("Invalid 'query_type'. Must be 'select' or 'raw'.", `got ${show(queryType)}`);
   }
-  const params = readSqlParams(readParamsText(query.get("query_params")));
+  const params = readSqlParams(readSqlParamsText(query.get("query_params")));
   const warnings = unknownInQuery("a URL with SQL", query, QUERY_NAMES);
   if (warnings.length > 0 && query.get("strict") === "true") throw refuseWarnings(warnings);
   const answer = await context.executeSql({
@@ -62,14 +62,14 @@ export async function sqlOverGet(
   return warnings.length === 0 ? body : withWarnings(body, warnings);
 }
 
-function checkLength(sql: string): void {
+export function checkSqlLength(sql: string): void {
   if (sql.length <= SQL_CHARACTERS_MAX) return;
   throw badRequest(
     `execute_sql: the SQL has ${sql.length} characters, at most ${SQL_CHARACTERS_MAX} are allowed; give values as query_params`,
   );
 }
 
-function readParamsText(text: string | null): unknown {
+export function readSqlParamsText(text: string | null): unknown {
   if (text === null || text === "") return [];
   let list: unknown;
   try {

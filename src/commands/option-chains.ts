@@ -62,20 +62,26 @@ export const getOptionChain: Command = {
     "columns",
   ],
   async run({ params, signal }, { reader, marketTimezone }) {
-    const query = readChainAsOf(params, "get_option_chain", marketTimezone);
-    const { strike_min: lowest, strike_max: highest, option_type: type } = params;
-    const from = readReal(lowest, "strike_min", "params");
-    const to = readReal(highest, "strike_max", "params");
-    if (from !== null || to !== null) query.where.push({ column: "strike_price", from, to });
-    if (!isMissing(type)) {
-      const known = readOptionType(type);
-      if (known === null) throw badRequest(`option_type: got ${show(type)}, expected "call" or "put"`);
-      query.where.push({ column: "option_type", from: known, to: known });
-    }
+    const query = readOptionChain(params, marketTimezone);
     query.columns = readColumns(params.columns);
     return toDataAnswer(await reader.newestOfParts(query, signal));
   },
 };
+
+/** All but the columns. @throws RequestError 400 */
+export function readOptionChain(params: Record<string, unknown>, zone: string): ChainQuery {
+  const query = readChainAsOf(params, "get_option_chain", zone);
+  const { strike_min: lowest, strike_max: highest, option_type: type } = params;
+  const from = readReal(lowest, "strike_min", "params");
+  const to = readReal(highest, "strike_max", "params");
+  if (from !== null || to !== null) query.where.push({ column: "strike_price", from, to });
+  if (!isMissing(type)) {
+    const known = readOptionType(type);
+    if (known === null) throw badRequest(`option_type: got ${show(type)}, expected "call" or "put"`);
+    query.where.push({ column: "option_type", from: known, to: known });
+  }
+  return query;
+}
 
 export const getExpirations: Command = {
   name: "get_expirations",

@@ -1,37 +1,32 @@
 import { type ArrowRows, arrowParts } from "../formats/arrow-rows.ts";
 import { isStorable } from "../market/storable-text.ts";
-import { ID_MEMBERS, QUOTE_ALIASES } from "../market/tick-names.ts";
-import { parseTimestamp } from "../market/timestamp.ts";
+import { QUOTE_ALIASES } from "../market/tick-names.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { isReservedType, realtimeFrame, realtimeFrameOf } from "../protocol/frames.ts";
+import { isReservedType, realtimeFrame, realtimeFrameOf, type ToldNames } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { SaveTicks, TickRow } from "../storage/contract.ts";
-import { KINDS } from "../storage/model/kinds.ts";
 import { turn } from "../time/pauses.ts";
 import { withRecords } from "./arrow-params.ts";
 import { commitParts, commitSave, type PreparedSave, type SavePart } from "./commit-save.ts";
 import type { Command, CommandCall } from "./context.ts";
 import { isMissing, readDataType, requireTicker, show } from "./params.ts";
-import {
-  hasMember,
-  knownMembers,
-  readCount,
-  readExtra,
-  readId,
-  readNumbers,
-  readReal,
-  readStamp,
-  requireRecords,
-} from "./records.ts";
+import { hasMember, readNumbers, requireRecords } from "./records.ts";
 import { readIdentity } from "./request-identity.ts";
 import { indexName } from "./save-stock-data.ts";
 import { shownTicker } from "./shown-rows.ts";
 import { payloadOf, tickColumns } from "./tick-columns.ts";
+import {
+  type Aliases,
+  defaultIdColumns,
+  idColumnsOf,
+  NO_ALIASES,
+  TickReader,
+  USUAL_STAMP,
+} from "./tick-reader.ts";
 
 const MISSING = "Missing params for save_realtime_data";
 /** As `occurrences`: equal ticks are those of the request, and the sender has counted them. */
 const OF_REQUEST = "request";
-const NO_ALIASES = { price: null, size: null } as const;
 
 export const saveRealtimeData: Command = {
   name: "save_realtime_data",
@@ -84,7 +79,22 @@ function toPart(
   const prepared = toSaveTicks(withRecords(call), identity);
   const { ticker, part } = prepared.save;
   const stampColumn = String(call.params.index_col).toLowerCase();
-  return { prepared, frame: realtimeFrame(ticker, part, prepared.records, stampColumn) };
+  const names = untoldNames(call.params, prepared, stampColumn);
+  return { prepared, frame: realtimeFrame(ticker, part, prepared.records, stampColumn, names) };
+}
+
+/** What readers of the frame can't know by its records. Those of quotes have other names there. */
+function untoldNames(
+  { id_col: idColumn }: Record<string, unknown>,
+  { save, records }: PreparedSave<SaveTicks>,
+  stampColumn: string,
+): ToldNames {
+  if (save.part === "quote") return {};
+  const names: ToldNames = stampColumn === USUAL_STAMP ? {} : { index_col: stampColumn };
+  if (typeof idColumn !== "string") return names;
+  const id = idColumn.toLowerCase();
+  const [first, ...others] = defaultIdColumns(records.map(foldNames), stampColumn);
+  return first === id && others.length === 0 ? names : { ...names, id_col: id };
 }
 
 /**
@@ -148,9 +158,6 @@ export function toSaveTicks(
   };
 }
 
-/** Null: the column has no other name. */
-type Aliases = typeof QUOTE_ALIASES | typeof NO_ALIASES;
-
 function requireColumns(records: JsonRecord[], aliases: Aliases): void {
   for (const column of ["price", "size"] as const) {
     const alias = aliases[column];
@@ -199,72 +206,6 @@ function readType(value: unknown): string {
     );
   }
   return type;
-}
-
-class TickReader {
-  readonly #index: string;
-  readonly #idColumns: readonly string[];
-  readonly #aliases: Aliases;
-  readonly #known: ReadonlySet<string>;
-  /** Members of the record at hand that are read, beside those of every record. */
-  #read: string[] = [];
-
-  constructor(index: string, idColumns: readonly string[], aliases: Aliases) {
-    this.#index = index;
-    this.#idColumns = idColumns;
-    this.#aliases = aliases;
-    const known = knownMembers(KINDS.ticks, index);
-    // Where another member is the id.
-    known.delete("id");
-    this.#known = known;
-  }
-
-  /** Null: the record has no stamp. */
-  row(record: JsonRecord, i: number, place: number | null): TickRow | null {
-    const stamp = readStamp(parseTimestamp, record, this.#index, i);
-    if (stamp === null) return null;
-    if (this.#read.length > 0) this.#read = [];
-    return [
-      stamp,
-      readReal(this.#valueOf("price", record), "price", i),
-      readCount(this.#valueOf("size", record), "size", i),
-      readReal(record.ask_price, "ask_price", i),
-      readCount(record.ask_size, "ask_size", i),
-      this.#idOf(record, i),
-      readExtra(record, { known: this.#known, read: this.#read }, i),
-      place,
-    ];
-  }
-
-  #valueOf(column: "price" | "size", record: JsonRecord): unknown {
-    const alias = this.#aliases[column];
-    if (alias === null || (record[column] ?? null) !== null) return record[column];
-    this.#read.push(alias);
-    return record[alias];
-  }
-
-  /** The first that the record really has. */
-  #idOf(record: JsonRecord, i: number): string | null {
-    for (const name of this.#idColumns) {
-      if (!Object.hasOwn(record, name)) continue;
-      this.#read.push(name);
-      const id = readId(record[name], name, i);
-      if (id !== null) return id;
-    }
-    return null;
-  }
-}
-
-/** @throws RequestError 400 no record has the named column. */
-function idColumnsOf(value: unknown, records: JsonRecord[], index: string): readonly string[] {
-  // A column of stamps tells no tick from others of its stamp, however it is called.
-  if (value === undefined || value === null)
-    return ID_MEMBERS.filter((name) => name !== index && hasMember(records, name));
-  if (typeof value !== "string")
-    throw badRequest(`id_col: got ${show(value)}, expected the name of a column`);
-  const name = value.toLowerCase();
-  if (hasMember(records, name)) return [name];
-  throw badRequest(`id_col: got ${show(value)}, and no row has a column of that name`);
 }
 
 /** A client that says which request it repeats means each other request to bring new ticks. */

@@ -1,30 +1,14 @@
-import { parseCalendarDate, parseTimestamp, toHourly } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { barsFrame } from "../protocol/frames.ts";
 import { foldNames, isObject, type JsonRecord } from "../protocol/json.ts";
 import type { OnDuplicate, SaveRows } from "../storage/contract.ts";
-import {
-  type ColumnType,
-  KINDS,
-  type KindColumn,
-  partName,
-  type RowKind,
-  type SeriesRow,
-  type SeriesValue,
-} from "../storage/model/kinds.ts";
+import { KINDS, partName, type RowKind } from "../storage/model/kinds.ts";
 import { withRecords } from "./arrow-params.ts";
+import { BarReader, namesShown } from "./bar-reader.ts";
 import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
-import {
-  hasMember,
-  knownMembers,
-  readCount,
-  readExtra,
-  readReal,
-  readStamp,
-  requireRecords,
-} from "./records.ts";
+import { hasMember, requireRecords } from "./records.ts";
 import { readIdentity } from "./request-identity.ts";
 import { StagedRecords } from "./staged-records.ts";
 
@@ -40,11 +24,19 @@ export const saveStockData: Command = {
   takesArrow: true,
   async run(call, context) {
     const prepared = toSaveBars(withRecords(call), readIdentity(call));
-    const { ticker, part } = prepared.save;
-    const frame = barsFrame(ticker, prepared.records, part);
+    const frame = frameOf(prepared, String(call.params.index_col).toLowerCase());
     return commitSave(prepared, { frame, message: "Aggregated data saved successfully." }, call, context);
   },
 };
+
+/** It tells the length and the stamp of the bars where their records don't. */
+function frameOf({ save, records }: PreparedSave<SaveRows>, stampColumn: string): string {
+  const { ticker, kind, part } = save;
+  const shown = namesShown(records.map(foldNames), part);
+  const interval = part === null && shown?.kind !== kind ? kind : part;
+  const names = shown?.stampColumn === stampColumn ? {} : { index_col: stampColumn };
+  return barsFrame(ticker, records, interval, names);
+}
 
 /**
  * @param identity of `readIdentity`.
@@ -80,17 +72,14 @@ export function toSaveBars(
     const names = plain.join(", ");
     throw badRequest(`data: expected at least one of the columns ${names}`);
   }
-  const parse = stampColumn.type === "date" ? parseCalendarDate : parseHour;
-  const known = knownMembers(KINDS[kind], index);
+  const reader = new BarReader(kind, index);
   const staged = new StagedRecords(onDuplicate, `save_stock_data: ${ticker} ${partName(kind, part)}`);
   const records: JsonRecord[] = [];
   for (let i = 0; i < folded.length; i++) {
     const record = folded[i]!;
-    const stamp = readStamp(parse, record, index, i);
-    if (stamp === null) continue;
-    const row: SeriesRow = [stamp];
-    for (const { name, type } of values) row.push(readValue(record, { name, type, known }, i));
-    staged.add(row, () => missingOf(record, row, values));
+    const row = reader.row(record, i);
+    if (row === null) continue;
+    staged.add(row, () => reader.missingOf(record, row));
     records.push(sent[i]!);
   }
   if (records.length === 0)
@@ -103,27 +92,6 @@ export function toSaveBars(
     doubled: staged.doubled(records.length),
     identity,
   };
-}
-
-function readValue(
-  record: JsonRecord,
-  { name, type, known }: { name: string; type: ColumnType; known: ReadonlySet<string> },
-  row: number,
-): SeriesValue {
-  if (type === "json") return readExtra(record, { known }, row);
-  return type === "count" ? readCount(record[name], name, row) : readReal(record[name], name, row);
-}
-
-/** Places of the values that the record doesn't bring. */
-function missingOf(record: JsonRecord, row: SeriesRow, values: readonly KindColumn[]): number[] {
-  const isMissing = ({ name, type }: KindColumn, index: number): boolean =>
-    type === "json" ? row[index + 1] === null : record[name] === undefined;
-  return values.flatMap((column, index) => (isMissing(column, index) ? [index + 1] : []));
-}
-
-function parseHour(value: unknown): string | null {
-  const stamp = parseTimestamp(value);
-  return stamp === null ? null : toHourly(stamp);
 }
 
 /** The Python client sends "ignore" but expects updates of a bar: see docs/compatibility.md. */

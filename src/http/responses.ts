@@ -45,9 +45,13 @@ export function errorResponse(error: unknown): Response {
   if (!(error instanceof RequestError)) {
     return jsonResponse({ error: "An internal server error occurred." }, STATUS.ownFault);
   }
+  return jsonResponse(error.body(), error.status, headersOf(error));
+}
+
+export function headersOf({ status, retryAfterS }: RequestError): Record<string, string> {
   const headers: Record<string, string> = {};
-  if (error.retryAfterS !== undefined) headers["Retry-After"] = String(error.retryAfterS);
+  if (retryAfterS !== undefined) headers["Retry-After"] = String(retryAfterS);
   // Nothing reads the rest of a refused body.
-  if (error.status === STATUS.tooLarge) headers.Connection = "close";
-  return jsonResponse(error.body(), error.status, headers);
+  if (status === STATUS.tooLarge) headers.Connection = "close";
+  return headers;
 }

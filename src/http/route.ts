@@ -3,6 +3,8 @@ import type { Call } from "./call.ts";
 export interface Route {
   /** Clients are told the first one. */
   paths: readonly string[];
+  /** Paths that begin so, where no route has the path itself. */
+  prefixes?: readonly string[];
   methods: readonly string[];
   /** For the list of endpoints; without it the route is not in it. */
   shown?: string | undefined;

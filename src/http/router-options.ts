@@ -5,6 +5,7 @@ import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
+import type { EventStreams } from "../websocket/event-streams.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData } from "../websocket/socket-client.ts";
 import type { Sockets } from "../websocket/sockets.ts";
@@ -19,6 +20,7 @@ export interface RouterOptions {
   context: CommandContext;
   guard: HostGuard;
   sockets: Sockets;
+  eventStreams: EventStreams;
   replays: ReplaySockets;
   alpacaStreams: StreamDoor;
   health: HealthOptions;

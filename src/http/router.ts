@@ -26,6 +26,7 @@ const USUAL_METHODS = ["GET", "HEAD", "POST"];
 type Handler = (request: Request, server: Server<AnySocketData>) => Promise<Response | undefined>;
 
 const BY_PATH = new Map(ROUTES.flatMap((route) => route.paths.map((path) => [path, route] as const)));
+const BY_PREFIX = ROUTES.flatMap((route) => (route.prefixes ?? []).map((prefix) => ({ prefix, route })));
 const ENDPOINTS = ROUTES.filter(({ shown }) => shown !== undefined).map(
   ({ paths, shown }) => `${paths[0]} (${shown})`,
 );
@@ -88,11 +89,15 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
       `Host: got ${show(headers.get("host"))}, expected an address, localhost or a name given with --allow-host`,
     );
   }
-  const route: Pick<Route, "methods"> & Partial<Route> = BY_PATH.get(path) ?? { methods: USUAL_METHODS };
+  const route: Pick<Route, "methods"> & Partial<Route> = routeOf(path) ?? { methods: USUAL_METHODS };
   // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
   if (route.isReachableByPages && (method === "GET" || method === "HEAD")) refuseForeignSite(request, guard);
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
   return route.answer === undefined ? notFound(path) : route.answer(call);
+}
+
+function routeOf(path: string): Route | undefined {
+  return BY_PATH.get(path) ?? BY_PREFIX.find(({ prefix }) => path.startsWith(prefix))?.route;
 }
 
 function withCauses(error: unknown): string {

@@ -3,8 +3,10 @@ import { STREAM_PATHS } from "../alpaca/stream-door.ts";
 import { sqlOverGet } from "../commands/execute-sql.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
+import { ALPACA_ROUTE } from "./alpaca-routes.ts";
 import type { Call } from "./call.ts";
 import { runCommand } from "./command-request.ts";
+import { eventStream } from "./event-stream.ts";
 import { checkHealth } from "./health.ts";
 import { respond } from "./respond.ts";
 import { jsonResponse } from "./responses.ts";
@@ -20,6 +22,13 @@ export const ROUTES: readonly Route[] = [
   { paths: ["/db_command"], methods: ["POST"], shown: "POST", answer: command },
   { paths: ["/ws", "/stock_info/ws"], methods: ["GET"], shown: "WebSocket", answer: socket("sockets") },
   { paths: ["/ws/replay"], methods: ["GET"], shown: "WebSocket", answer: socket("replays") },
+  {
+    paths: ["/v1/stream"],
+    methods: ["GET"],
+    shown: "GET, server-sent events",
+    isReachableByPages: true,
+    answer: eventStream,
+  },
   { paths: STREAM_PATHS, methods: ["GET"], shown: "WebSocket", answer: socket("alpacaStreams") },
   { paths: ["/health", "/healthz", "/"], methods: PROBE, shown: "GET", answer: probe("health") },
   { paths: ["/ready"], methods: PROBE, answer: probe("ready") },
@@ -35,6 +44,7 @@ export const ROUTES: readonly Route[] = [
     answer: sql,
   },
   ...V1_ROUTES,
+  ALPACA_ROUTE,
 ];
 
 async function command(call: Call): Promise<Response> {

@@ -1,12 +1,14 @@
 /** The reads of a worker whose database is in the hub. */
 import { iterate, type Pieces } from "../protocol/clients-pace.ts";
-import { RequestError, unavailable } from "../protocol/errors.ts";
+import { unavailable } from "../protocol/errors.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../storage/model/columns.ts";
 import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
 import { within } from "../time/within.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
-import type { UpdateHeader } from "./messages.ts";
+import type { SentColumnQuery, UpdateHeader } from "./messages.ts";
 import { crossingOf, OF_UPDATES, READ_NAMES, type ReadName } from "./remote-reads.ts";
+import { receivedColumns } from "./sent-columns.ts";
 
 /** Long enough for a busy hub; a health check must soon learn that the database doesn't answer. */
 const PROBE_WAIT_MS = 2_000;
@@ -29,9 +31,7 @@ export function hubReader(hub: HubAccess): StockReader {
   return {
     ...(reads as unknown as Omit<StockReader, "updates" | "columns" | "close">),
     updates: updates as unknown as UpdateReader,
-    columns() {
-      throw new RequestError(501, "columns through the hub: not yet");
-    },
+    columns: (query) => walk(hub, query),
     probe: () => probe(hub),
     close() {},
   };
@@ -72,10 +72,42 @@ async function probe({ reads }: HubAccess): Promise<void> {
   });
 }
 
-async function ask(hub: HubAccess, question: Question): Promise<{ id: number; reply: ReadReply }> {
+/** Each batch is asked for while the one before is used. */
+async function* walk(
+  hub: HubAccess,
+  { signal, onPositions, ...query }: ColumnQuery,
+): AsyncGenerator<ColumnBatch> {
+  const sent: SentColumnQuery = { ...query, withPositions: onPositions !== undefined };
+  const { id, reply } = await ask(hub, { type: "read", name: "columns", args: [sent] }, signal);
+  const cancel = (): void => hub.reads.cancel(id);
+  signal?.addEventListener("abort", cancel);
+  let isOver = false;
+  try {
+    for (let { message, bytes } = reply; ; ) {
+      if (message.type !== "piece") throw new Error(`the hub answered columns with ${message.type}`);
+      const { positions, columns, more } = message;
+      if (positions !== undefined)
+        onPositions?.({ epoch: positions.epoch, positions: new Map(positions.positions) });
+      isOver = !more;
+      if (isOver) return;
+      const ahead = askAhead(hub.reads, id);
+      yield receivedColumns(columns!, bytes);
+      ({ message, bytes } = await ahead);
+    }
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+    if (!isOver) cancel();
+  }
+}
+
+async function ask(
+  hub: HubAccess,
+  question: Question,
+  signal?: AbortSignal,
+): Promise<{ id: number; reply: ReadReply }> {
   const askOnce = async (): Promise<{ id: number; reply: ReadReply }> => {
     await hub.present();
-    const { id, reply } = hub.reads.ask(question);
+    const { id, reply } = hub.reads.ask(question, signal);
     return { id, reply: await reply };
   };
   try {

@@ -6,7 +6,7 @@ import type { ReadToHub, ReadToWorker } from "./messages.ts";
 
 export interface ReadReply {
   message: Exclude<ReadToWorker, { type: "failed" }>;
-  bytes: Uint8Array;
+  bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** The connection broke with the question under way. A read may be asked again. */

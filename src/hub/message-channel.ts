@@ -8,7 +8,6 @@ import type { Socket } from "bun";
 const HEADER_BYTES = 8;
 /** A message holds a turn's saves; one has at most --max-body-mb (1,024), doubled by its frame. */
 const MESSAGE_BYTES_MAX = 0x7fff_ffff;
-const NO_BYTES = new Uint8Array(0);
 const PARTIAL_BYTES = 64 * 1024;
 /** A longer message's buffer is given back. */
 const PARTIAL_BYTES_KEPT = 4 * 1024 * 1024;
@@ -33,14 +32,21 @@ export class MessageChannel<Out, In> {
     return this.#unsentBytes;
   }
 
-  send(message: Out, attachment: Uint8Array = NO_BYTES): void {
+  /** @param attachment or its parts, in order. */
+  send(message: Out, attachment: Uint8Array | readonly Uint8Array[] = []): void {
     const text = JSON.stringify(message);
     const length = Buffer.byteLength(text);
-    const bytes = Buffer.allocUnsafe(HEADER_BYTES + length + attachment.length);
-    bytes.writeUInt32LE(4 + length + attachment.length, 0);
+    const parts = attachment instanceof Uint8Array ? [attachment] : attachment;
+    const size = parts.reduce((sum, part) => sum + part.length, 0);
+    const bytes = Buffer.allocUnsafe(HEADER_BYTES + length + size);
+    bytes.writeUInt32LE(4 + length + size, 0);
     bytes.writeUInt32LE(length, 4);
     bytes.write(text, HEADER_BYTES, "utf8");
-    bytes.set(attachment, HEADER_BYTES + length);
+    let at = HEADER_BYTES + length;
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
     if (this.#unsentBytes > 0) {
       this.#keep(bytes);
       return;

@@ -6,6 +6,7 @@
 import type { BusFigures } from "../bus/bus.ts";
 import type { ConditionName } from "../observe/conditions.ts";
 import type { Edit, EditOutcome, Save, SaveOutcome } from "../storage/contract.ts";
+import type { ColumnQuery } from "../storage/model/columns.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 import type { ReadName } from "./remote-reads.ts";
@@ -101,19 +102,33 @@ export type ReadToHub =
   /** Drops the rest, or stops the statement. */
   | { type: "cancel"; id: number };
 
+/** What is asked with `columns`, instead of what doesn't cross a socket. */
+export type SentColumnQuery = Omit<ColumnQuery, "signal" | "onPositions"> & { withPositions: boolean };
+
+export interface SentPositions {
+  epoch: string;
+  positions: [ticker: string, position: number][];
+}
+
 /** Rows travel as attachments. */
 export type ReadToWorker =
   | { type: "value"; id: number; value: unknown }
   /** The attachment holds the frames, one after the other. */
   | { type: "updates"; id: number; updates: UpdateHeader[] }
   | { type: "empty"; id: number }
-  /** The attachment is a piece of the answer; `rows`, `changed` only of SQL, in the first piece. */
+  /**
+   * The attachment is a piece of the answer; `rows`, `changed` only of SQL, in the first piece. Of
+   * columns each piece is a batch, which `columns` tells, but for the last one, which has none.
+   */
   | {
       type: "piece";
       id: number;
       more: boolean;
       rows?: number | undefined;
       changed?: number | undefined;
+      columns?: SentColumn[] | undefined;
+      /** In the first piece, where they were asked for. */
+      positions?: SentPositions | undefined;
     }
   | { type: "needs-write"; id: number }
   | {

@@ -6,11 +6,20 @@ import { type Pieces, piecesIn, piecesOf } from "../protocol/clients-pace.ts";
 import { RequestError, refusalOf, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
+import type { ColumnBatch, WalkPositions } from "../storage/model/columns.ts";
 import { WHOLE_BYTES_MAX } from "../storage/sql-answer.ts";
 import type { StoredUpdate } from "../storage/update-contract.ts";
-import type { EncodedRows, InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
-import type { ReadToHub, ReadToWorker, UpdateHeader, WireSqlRequest } from "./messages.ts";
+import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
+import type {
+  ReadToHub,
+  ReadToWorker,
+  SentColumnQuery,
+  SentPositions,
+  UpdateHeader,
+  WireSqlRequest,
+} from "./messages.ts";
 import { askReader, crossingOf } from "./remote-reads.ts";
+import { type SentColumn, sentColumns } from "./sent-columns.ts";
 
 /** Unfinished answers of one worker; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
@@ -25,10 +34,12 @@ export interface DatabaseInHub {
   written(): void;
 }
 
-type Send = (message: ReadToWorker, attachment?: Uint8Array) => void;
+type Send = (message: ReadToWorker, attachment?: Uint8Array | readonly Uint8Array[]) => void;
 
 interface Unfinished {
   pieces: Pieces | null;
+  /** Of a walk over columns, instead of pieces. */
+  batches: AsyncIterator<ColumnBatch> | null;
   abort: AbortController;
 }
 
@@ -75,7 +86,7 @@ export class ReadServer {
       return;
     }
     const abort = new AbortController();
-    this.#unfinished.set(id, { pieces: null, abort });
+    this.#unfinished.set(id, { pieces: null, batches: null, abort });
     void this.#guard(id, async () => {
       this.#database.look?.();
       await work(abort.signal);
@@ -93,6 +104,8 @@ export class ReadServer {
   }
 
   async #read({ id, ...question }: ReadToHub & { type: "read" }, signal: AbortSignal): Promise<void> {
+    if (crossingOf(question.name) === "columns")
+      return this.#sendColumns(id, question.args[0] as SentColumnQuery, signal);
     const answer = await askReader(this.#database.reader, question, signal);
     switch (crossingOf(question.name)) {
       case "rows":
@@ -126,6 +139,20 @@ export class ReadServer {
     else this.#send({ type: "piece", id, more: false }, UTF8.encode(rows.text));
   }
 
+  async #sendColumns(
+    id: number,
+    { withPositions, ...query }: SentColumnQuery,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let found: SentPositions | undefined;
+    const onPositions = ({ epoch, positions }: WalkPositions): void => {
+      found = { epoch, positions: [...positions] };
+    };
+    const walk = this.#database.reader.columns({ ...query, signal, ...(withPositions && { onPositions }) });
+    this.#unfinished.get(id)!.batches = walk[Symbol.asyncIterator]();
+    await this.#sendNext(id, () => ({ positions: found }));
+  }
+
   #sendUpdates(id: number, updates: StoredUpdate[]): void {
     if (!this.#unfinished.delete(id)) return;
     const frames = updates.map(({ frame }) => Buffer.from(frame, "utf8"));
@@ -155,18 +182,22 @@ export class ReadServer {
       this.#send({ type: "piece", id, more: false, rows, changed }, Buffer.concat(parts));
     } else {
       unfinished.pieces = piecesIn(outcome.parts);
-      await this.#sendNext(id, outcome);
+      const { rows, changed } = outcome;
+      await this.#sendNext(id, () => ({ rows, changed }));
     }
   }
 
-  async #sendNext(id: number, { rows, changed }: Partial<EncodedRows> = {}): Promise<void> {
+  /** @param also what the first piece tells beside. */
+  async #sendNext(
+    id: number,
+    also: () => Pick<PieceMessage, "rows" | "changed" | "positions"> = () => ({}),
+  ): Promise<void> {
     const unfinished = this.#unfinished.get(id);
-    if (unfinished?.pieces == null) return;
-    const next = await unfinished.pieces.next();
-    if (!this.#unfinished.has(id)) return;
+    const next = await nextOf(unfinished);
+    if (next === undefined || !this.#unfinished.has(id)) return;
     const more = next !== null;
     if (!more) this.#unfinished.delete(id);
-    this.#send({ type: "piece", id, more, rows, changed }, next ?? undefined);
+    this.#send({ type: "piece", id, more, columns: next?.columns, ...also() }, next?.bytes);
   }
 
   #forget(id: number): void {
@@ -175,6 +206,8 @@ export class ReadServer {
     this.#unfinished.delete(id);
     unfinished.abort.abort();
     void unfinished.pieces?.cancel?.(null);
+    // What a walk throws now nobody reads.
+    unfinished.batches?.return?.().catch(() => null);
   }
 
   #fail(id: number, error: unknown): void {
@@ -182,4 +215,21 @@ export class ReadServer {
       error instanceof RequestError ? error : unavailable(`the database refused a read: ${messageOf(error)}`);
     this.#send({ type: "failed", id, status, error: message, details, hint, retryAfterS });
   }
+}
+
+type PieceMessage = ReadToWorker & { type: "piece" };
+
+/** Null at the end; undefined: there is no answer any more. */
+async function nextOf(
+  unfinished: Unfinished | undefined,
+): Promise<{ bytes: Uint8Array | Uint8Array[]; columns?: SentColumn[] } | null | undefined> {
+  if (unfinished?.batches) {
+    const { done, value } = await unfinished.batches.next();
+    if (done) return null;
+    const { told, bytes } = sentColumns(value);
+    return { bytes, columns: told };
+  }
+  if (unfinished?.pieces == null) return undefined;
+  const bytes = await unfinished.pieces.next();
+  return bytes === null ? null : { bytes };
 }

@@ -7,12 +7,15 @@ import type { UpdateReader } from "../storage/update-contract.ts";
 
 export const OF_UPDATES = "updates.";
 
-/** How an answer is sent: rows in pieces, updates with their frames attached, a map as entries. */
-type Crossing = "rows" | "value" | "map" | "updates";
+/**
+ * How an answer is sent: rows and columns in pieces, updates with their frames attached, a map as
+ * entries.
+ */
+type Crossing = "rows" | "columns" | "value" | "map" | "updates";
 
 /** A method of the reader, or one of `reader.updates`, some of which have the same names. */
 export type ReadName =
-  | Exclude<keyof StockReader, "updates" | "prices" | "columns" | "close">
+  | Exclude<keyof StockReader, "updates" | "prices" | "close">
   | `${typeof OF_UPDATES}${keyof UpdateReader}`;
 
 /** Omits `prices`, which only remote databases have, and `close`. */
@@ -20,6 +23,7 @@ const READS: Record<ReadName, Crossing> = {
   rows: "rows",
   newest: "rows",
   newestOfParts: "rows",
+  columns: "columns",
   latestPrice: "value",
   previousClose: "value",
   openingPrice: "value",

@@ -1,7 +1,10 @@
-/** Columns of a save on their way to the hub: what JSON tells of them, and the bytes behind it. */
-import type { ColumnBatch, ColumnData } from "../storage/model/columns.ts";
+/**
+ * Columns on their way between worker and hub, of a save or of a read: what JSON tells of them, and
+ * their arrays behind it. The widest values come first and nulls last, so that each array begins
+ * where its type may.
+ */
+import type { ColumnArray, ColumnBatch, ColumnData } from "../storage/model/columns.ts";
 
-/** The bytes of its values come first, then those of its nulls. */
 export interface SentColumn {
   name: string;
   type: ColumnData["type"];
@@ -19,42 +22,60 @@ const ARRAYS = {
   text: Int32Array,
 } as const satisfies Record<ColumnData["type"], unknown>;
 
+const WIDTHS = [8, 4] as const;
+
 export function sentColumns({ rows, columns }: ColumnBatch): { told: SentColumn[]; bytes: Uint8Array[] } {
-  const bytes: Uint8Array[] = [];
-  const told = [...columns].map(([name, data]): SentColumn => {
-    const { buffer, byteOffset, byteLength } = data.type === "text" ? data.codes : data.values;
-    bytes.push(new Uint8Array(buffer, byteOffset, byteLength));
-    if (data.nulls !== null) bytes.push(data.nulls);
+  const told: SentColumn[] = [];
+  const values: ColumnArray[] = [];
+  const masks: Uint8Array[] = [];
+  for (const [name, data] of columns) {
+    values.push(data.type === "text" ? data.codes : data.values);
+    if (data.nulls !== null) masks.push(data.nulls);
     const shared = { name, type: data.type, rows, hasNulls: data.nulls !== null };
-    return data.type === "text" ? { ...shared, dictionary: data.dictionary } : shared;
-  });
-  return { told, bytes };
+    told.push(data.type === "text" ? { ...shared, dictionary: data.dictionary } : shared);
+  }
+  const ofWidth = (width: number): ColumnArray[] =>
+    values.filter(({ BYTES_PER_ELEMENT }) => BYTES_PER_ELEMENT === width);
+  const bytes = WIDTHS.flatMap(ofWidth).map(
+    ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
+  );
+  return { told, bytes: [...bytes, ...masks] };
+}
+
+/** Of their arrays. */
+export function bytesOfColumns(told: readonly SentColumn[]): number {
+  return told.reduce(
+    (sum, { type, rows, hasNulls }) => sum + rows * (ARRAYS[type].BYTES_PER_ELEMENT + (hasNulls ? 1 : 0)),
+    0,
+  );
 }
 
 /**
- * @param attachment its bytes are copied: the buffer is used again.
- * @param start where the first column's begin.
- * @returns the columns, and where the next ones begin. @throws RangeError they aren't all there.
+ * @param bytes of their arrays, of which the columns become views: they are the caller's own, and
+ *   begin where their buffer does. @throws RangeError they aren't all there.
  */
-export function receivedColumns(
-  told: readonly SentColumn[],
-  attachment: Uint8Array,
-  start: number,
-): { columns: ColumnBatch; end: number } {
-  let at = start;
-  const take = (length: number): ArrayBuffer => {
-    if (at + length > attachment.length) throw new RangeError("columns of a save end too early");
-    const bytes = new Uint8Array(length);
-    bytes.set(attachment.subarray(at, at + length));
-    at += length;
-    return bytes.buffer;
+export function receivedColumns(told: readonly SentColumn[], bytes: Uint8Array<ArrayBuffer>): ColumnBatch {
+  const { buffer, length } = bytes;
+  if (length < bytesOfColumns(told)) throw new RangeError("columns end too early");
+  let at = bytes.byteOffset;
+  const placeOf = (size: number): number => {
+    at += size;
+    return at - size;
   };
+  const values = new Map<SentColumn, ColumnArray>();
+  for (const width of WIDTHS)
+    for (const column of told) {
+      const { type, rows } = column;
+      if (ARRAYS[type].BYTES_PER_ELEMENT === width)
+        values.set(column, new ARRAYS[type](buffer, placeOf(rows * width), rows));
+    }
   const columns = new Map<string, ColumnData>();
-  for (const { name, type, rows, hasNulls, dictionary = [] } of told) {
-    const values = new ARRAYS[type](take(rows * ARRAYS[type].BYTES_PER_ELEMENT));
-    const nulls = hasNulls ? new Uint8Array(take(rows)) : null;
-    const data = type === "text" ? { type, codes: values, dictionary, nulls } : { type, values, nulls };
+  for (const column of told) {
+    const { name, type, rows, hasNulls, dictionary = [] } = column;
+    const cells = values.get(column)!;
+    const nulls = hasNulls ? new Uint8Array(buffer, placeOf(rows), rows) : null;
+    const data = type === "text" ? { type, codes: cells, dictionary, nulls } : { type, values: cells, nulls };
     columns.set(name, data as ColumnData);
   }
-  return { columns: { rows: told[0]?.rows ?? 0, columns }, end: at };
+  return { rows: told[0]?.rows ?? 0, columns };
 }

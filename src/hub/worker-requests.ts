@@ -7,7 +7,7 @@ import type { BusLink } from "./bus-link.ts";
 import type { DatabaseState } from "./database-state.ts";
 import type { SaveEntry, ToHub } from "./messages.ts";
 import type { SaveQueue } from "./save-queue.ts";
-import { receivedColumns } from "./sent-columns.ts";
+import { bytesOfColumns, receivedColumns } from "./sent-columns.ts";
 import type { VersionBoard } from "./version-board.ts";
 import type { WorkerLink, WorkerLinks } from "./worker-links.ts";
 import type { WriteLease } from "./write-lease.ts";
@@ -162,9 +162,10 @@ function putColumnsBack(entries: SaveEntry[], attachment: Buffer, start: number)
   let at = start;
   for (const [, save, , told] of entries) {
     if (told === undefined || save.kind !== "ticks") continue;
-    const { columns, end } = receivedColumns(told, attachment, at);
-    save.columns = columns;
-    save.rows = new Array(columns.rows);
+    const end = at + bytesOfColumns(told);
+    // A copy: the buffer is used again.
+    save.columns = receivedColumns(told, new Uint8Array(attachment.subarray(at, end)));
+    save.rows = new Array(save.columns.rows);
     at = end;
   }
 }

@@ -28,14 +28,18 @@ export class AdjustedBatches {
     this.#series = series;
   }
 
-  of(batch: ColumnBatch): ColumnBatch {
+  /**
+   * @param answer the same rows with the columns of the answer, of which some come from elsewhere.
+   * @param stored for their tickers and stamps.
+   */
+  of(answer: ColumnBatch, { rows, columns: stored }: ColumnBatch): ColumnBatch {
     const { adjustments } = this.#series;
-    const { codes, dictionary } = batch.columns.get("ticker") as TextColumn;
-    if (!dictionary.some((ticker) => adjustments.has(ticker))) return batch;
-    const micros = microsReader(batch.columns.get(this.#series.stampName)!);
-    const ratios = new Float64Array(batch.rows).fill(1);
-    const payouts = new Float64Array(batch.rows).fill(1);
-    for (let row = 0; row < batch.rows; row++) {
+    const { codes, dictionary } = stored.get("ticker") as TextColumn;
+    if (!dictionary.some((ticker) => adjustments.has(ticker))) return answer;
+    const micros = microsReader(stored.get(this.#series.stampName)!);
+    const ratios = new Float64Array(rows).fill(1);
+    const payouts = new Float64Array(rows).fill(1);
+    for (let row = 0; row < rows; row++) {
       const ticker = dictionary[codes[row]!]!;
       const adjustment = adjustments.get(ticker);
       if (adjustment === undefined) continue;
@@ -46,14 +50,14 @@ export class AdjustedBatches {
       ratios[row] = adjustment.ratios[span]!;
       payouts[row] = adjustment.payouts[span]!;
     }
-    const columns = new Map(batch.columns);
+    const columns = new Map(answer.columns);
     for (const name of PRICES) {
       const prices = columns.get(name);
       if (prices?.type === "double") columns.set(name, adjustedPrices(prices, ratios, payouts));
     }
     const volume = columns.get("volume");
     if (volume !== undefined) columns.set("volume", adjustedVolumes(volume, ratios));
-    return { rows: batch.rows, columns };
+    return { rows, columns };
   }
 
   #boundsOf(ticker: string, { exDates }: Adjustment): number[] {

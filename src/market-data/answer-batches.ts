@@ -48,7 +48,7 @@ export class AnswerBatches {
           const own = storedName(column, this.#kind);
           const stored = own === null || (own === "extra" && column.extra) ? undefined : columns.get(own);
           const data = stored ?? members?.column(column, rows) ?? noValues(column, rows);
-          return [column.name, data.type === "date" ? this.#instants(data) : data];
+          return [column.name, data.type === "date" && column.type !== "date" ? this.#instants(data) : data];
         }),
       ),
     };

@@ -15,7 +15,9 @@ export interface MarketColumn {
   onRequest?: true;
 }
 
-export type MarketTable = "bars" | "trades" | "quotes";
+/** Of prices and ticks. */
+export type PriceTable = "bars" | "trades" | "quotes";
+export type MarketTable = PriceTable | "corporate_actions" | "options";
 
 const SYMBOL: MarketColumn = { name: "symbol", short: "S", type: "name", stored: "ticker" };
 const STAMP = "stamp";
@@ -82,10 +84,45 @@ const COLUMNS: Record<MarketTable, readonly MarketColumn[]> = {
     SEQ,
     EXTRA,
   ],
+  options: [
+    { name: "symbol", short: "symbol", type: "name", stored: "option_ticker" },
+    { name: "underlying", short: "underlying", type: "text", stored: "ticker" },
+    { name: "timestamp", short: "t", type: "instant", stored: STAMP },
+    { name: "expiration_date", short: "expiration_date", type: "date", stored: "expiration_date" },
+    double("strike_price", "strike_price"),
+    { name: "type", short: "type", type: "text", stored: "option_type" },
+    double("price", "price"),
+    { name: "quote_timestamp", short: "t", type: "instant", stored: "last_quote_timestamp" },
+    double("bid", "bp"),
+    double("ask", "ap"),
+    ...["delta", "gamma", "theta", "vega", "rho"].map((greek) => double(greek, greek)),
+    double("implied_volatility", "impliedVolatility"),
+    double("day_close", "day_close"),
+    double("fmv", "fmv"),
+    count("volume", "volume"),
+    count("open_interest", "open_interest"),
+  ],
+  corporate_actions: [
+    SYMBOL,
+    { name: "ex_date", short: "ex_date", type: "date", stored: STAMP },
+    { name: "type", short: "type", type: "text", stored: "type" },
+    double("ratio", "ratio"),
+    double("cash", "cash"),
+    { name: "basis", short: "basis", type: "text", stored: "basis" },
+    { name: "new_ticker", short: "new_ticker", type: "text", stored: "new_ticker" },
+    SEQ,
+  ],
 };
 
 export function columnsOf(table: MarketTable): readonly MarketColumn[] {
   return COLUMNS[table];
+}
+
+/** Those that every row has: whose it is, and of when. */
+export function keyNames(table: MarketTable): string[] {
+  return COLUMNS[table]
+    .filter(({ stored }) => stored === "ticker" || stored === STAMP)
+    .map(({ name }) => name);
 }
 
 /** Those of an answer that names none. */
@@ -102,6 +139,6 @@ export function columnNamed(table: MarketTable, name: string): MarketColumn | nu
 export function storedName({ stored }: MarketColumn, kind: KindName): string | null {
   const { stamp, values, hasSeq } = kindOf(kind);
   if (stored === STAMP) return stamp.name;
-  if (stored === "ticker" || (stored === "seq" && hasSeq)) return stored;
+  if (stored === "ticker" || stored === kindOf(kind).part || (stored === "seq" && hasSeq)) return stored;
   return values.some(({ name }) => name === stored) ? stored : null;
 }

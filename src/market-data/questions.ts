@@ -55,6 +55,8 @@ export interface BarsQuestion extends StoredQuestion {
   adjustment: WantedAdjustment | null;
 }
 
+export type ActionsQuestion = StoredQuestion;
+
 export interface TicksQuestion extends StoredQuestion {
   type: "trade" | "quote";
 }

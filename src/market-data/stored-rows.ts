@@ -16,7 +16,7 @@ import type { MarketTable } from "./answer-columns.ts";
 import type { AnswerTable, TablePositions } from "./contract.ts";
 import { openAdjusted } from "./open-adjusted.ts";
 import { pageToken } from "./page-token.ts";
-import type { BarsQuestion, MarketSource, TicksQuestion } from "./questions.ts";
+import type { ActionsQuestion, BarsQuestion, MarketSource, TicksQuestion } from "./questions.ts";
 
 const DAY_SECONDS = 86_400;
 
@@ -39,24 +39,29 @@ export async function storedBars(question: BarsQuestion, source: MarketSource): 
       hasDates: secondsOfInterval(partName(kind, part)) >= DAY_SECONDS,
       timeZone: adjustment.timeZone,
     });
-    return openTable({ ...read, change: (batch) => batches.of(batch), onPositions });
+    return openTable({ ...read, change: (answer, stored) => batches.of(answer, stored), onPositions });
   });
+}
+
+/** Splits, dividends, spin-offs and changes of the symbol, in order of ticker and ex-date. */
+export function storedActions(question: ActionsQuestion, source: MarketSource): Promise<AnswerTable> {
+  return openTable({ table: "corporate_actions", kind: "actions", parts: null, question, source });
 }
 
 interface TableRead {
   table: MarketTable;
   kind: KindName;
   parts: readonly string[] | null;
-  question: BarsQuestion | TicksQuestion;
+  question: ActionsQuestion;
   source: MarketSource;
-  /** Of a batch as it is stored. */
-  change?: (batch: ColumnBatch) => ColumnBatch;
+  /** Of a batch with the columns of the answer, and as it is stored. */
+  change?: (answer: ColumnBatch, stored: ColumnBatch) => ColumnBatch;
   onPositions?: (found: WalkPositions) => void;
 }
 
 /** Resolves once the first rows are there, and with them the positions. */
 async function openTable(read: TableRead): Promise<AnswerTable> {
-  const { table, kind, parts, question, source, change = (batch) => batch, onPositions } = read;
+  const { table, kind, parts, question, source, change = (answer) => answer, onPositions } = read;
   const { tickers, isAll, identity, from, to, order, limit, after, columns, zone, signal } = question;
   const shaped = new AnswerBatches({ table, kind, columns, zone });
   const keys = limit === null ? [] : keyColumns(kind);
@@ -82,7 +87,10 @@ async function openTable(read: TableRead): Promise<AnswerTable> {
   return {
     columns: shaped.columns,
     names: new Map([["symbol", tickers]]),
-    batches: batchesOf(first, walk, (batch) => shaped.of(page.take(change(batch)))),
+    batches: batchesOf(first, walk, (batch) => {
+      const stored = page.take(batch);
+      return change(shaped.of(stored), stored);
+    }),
     nextPage: () => (page.last === null ? null : pageToken(identity, page.last)),
     positions,
     warnings: () => [],

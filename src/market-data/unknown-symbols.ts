@@ -21,6 +21,13 @@ export interface SeriesOfNames {
   label: string;
 }
 
+/** @param label "1Day bars". */
+export function unknownTexts(tickers: readonly string[], label: string): string[] {
+  const told = tickers.slice(0, TOLD_MAX).map((ticker) => `${ticker}: no ${label} are stored`);
+  const more = tickers.length - told.length;
+  return more === 0 ? told : [...told, `${more} more tickers have no ${label} either`];
+}
+
 export class UnknownSymbols {
   readonly #named: readonly string[];
   readonly #series: SeriesOfNames;
@@ -62,9 +69,7 @@ export class UnknownSymbols {
       const newest = await this.#source.newest({ kind, ticker, part, from: null, to: null, limit: 1 });
       (newest.empty ? this.#unknown : this.#known).add(ticker);
     }
-    const told = [...this.#unknown].slice(0, TOLD_MAX).map((ticker) => `${ticker}: no ${label} are stored`);
-    const more = this.#unknown.size - told.length;
-    return more === 0 ? told : [...told, `${more} more tickers have no ${label} either`];
+    return unknownTexts([...this.#unknown], label);
   }
 
   /** Rows of a ticker follow each other. */

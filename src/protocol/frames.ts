@@ -159,9 +159,22 @@ export function gapFrame(symbol: string, from: number, to: number, reason: GapRe
   return positioned(JSON.stringify({ symbol, data: { type: "gap", from, to, reason } }), to);
 }
 
-/** @param interval the length of the bars; null: daily or hourly, told by their stamps. */
-export function barsFrame(symbol: string, records: unknown[], interval: string | null = null): string {
-  return encodeRecords(interval === null ? { symbol, data: records } : { symbol, data: records, interval });
+/** Names that the records of a frame don't tell by themselves, in lower case. */
+export interface ToldNames {
+  /** The member with the stamp, where it isn't the usual one. */
+  index_col?: string;
+  /** The member with the id, where the save named one. */
+  id_col?: string;
+}
+
+/** @param interval the length of the bars; null: daily or hourly, told by the name of the stamp. */
+export function barsFrame(
+  symbol: string,
+  records: unknown[],
+  interval: string | null = null,
+  names: ToldNames = {},
+): string {
+  return encodeRecords({ symbol, data: records, ...(interval === null ? {} : { interval }), ...names });
 }
 
 /** The same of bars whose payload is text already. */
@@ -181,11 +194,16 @@ export function realtimeFrame(
   type: string,
   records: JsonRecord[],
   stampColumn: string,
+  names: ToldNames = {},
 ): string {
   const payload =
     type === "quote" ? records.map((record) => quoteOf(foldNames(record), stampColumn)) : records;
   const timestamp = foldNames(records[0]!)[stampColumn] ?? null;
-  return encodeRecords({ symbol, data: { type, timestamp, event_type: `${type}_update`, payload } });
+  return encodeRecords({
+    symbol,
+    data: { type, timestamp, event_type: `${type}_update`, payload },
+    ...names,
+  });
 }
 
 /** The same of ticks whose payload is text already. @param timestamp of the first. */

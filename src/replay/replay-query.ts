@@ -18,6 +18,8 @@ export interface ReplayQuery {
   /** Infinity: as fast as the client reads. */
   speed: number;
   gapMicrosMax: number;
+  /** False: frames as writers send them. */
+  isNormalized: boolean;
 }
 
 const DEFAULT_TYPES = ["quote", "trade"];
@@ -81,6 +83,7 @@ export function readReplayQuery(query: URLSearchParams): ReplayQuery {
     toMicros: microsOfStamp(to),
     speed: readSpeed(query.get("speed") ?? "1"),
     gapMicrosMax: readGap(query.get("max_gap")),
+    isNormalized: readFrames(query.get("frames")),
   };
 }
 
@@ -103,6 +106,12 @@ function readGap(text: string | null): number {
   const seconds = text.trim() === "" ? Number.NaN : Number(text);
   if (!(seconds >= 0)) throw badRequest(`replay: max_gap: got ${shown(text)}, expected seconds from 0`);
   return seconds * 1e6;
+}
+
+function readFrames(text: string | null): boolean {
+  if (text === null || text === "sent") return false;
+  if (text === "normalized") return true;
+  throw badRequest(`replay: frames: got ${shown(text)}, expected sent or normalized`);
 }
 
 function readBound(query: URLSearchParams, name: "start" | "end"): string | null {

@@ -44,9 +44,9 @@ class ColumnWalks {
     return new BoundedWalk(query, {
       timeoutMs: this.#timeoutMs,
       read,
-      begin: async () => {
+      begin: async (signal) => {
         if (this.#underWay < COLUMN_WALKS_MAX) this.#underWay++;
-        else await this.#line.wait(WALK_WAIT_MS, query.signal);
+        else await this.#line.wait(WALK_WAIT_MS, signal);
       },
       end: () => {
         if (!this.#line.give()) this.#underWay--;
@@ -58,7 +58,7 @@ class ColumnWalks {
 interface WalkOptions {
   timeoutMs: number;
   read: ReadColumns;
-  begin(): Promise<void>;
+  begin(signal: AbortSignal): Promise<void>;
   end(): void;
 }
 
@@ -112,10 +112,15 @@ class BoundedWalk implements AsyncIterableIterator<ColumnBatch> {
 
   async #begin(): Promise<AsyncIterator<ColumnBatch>> {
     const { signal } = this.#query;
-    const { timeoutMs, read, begin } = this.#options;
+    const { timeoutMs, read, begin, end } = this.#options;
     if (signal?.aborted) throw clientGone("read");
-    await begin();
     signal?.addEventListener("abort", this.#onAbort);
+    await begin(this.#stop.signal);
+    if (this.#ending !== null) {
+      // Given up as its turn came.
+      end();
+      throw clientGone("read");
+    }
     this.#timer = setTimeout(() => this.#refuse(lateBy(timeoutMs)), timeoutMs);
     return read({ ...this.#query, signal: this.#stop.signal })[Symbol.asyncIterator]();
   }
@@ -135,9 +140,9 @@ class BoundedWalk implements AsyncIterableIterator<ColumnBatch> {
   }
 
   async #free(): Promise<void> {
-    if (this.#batches === null) return;
     clearTimeout(this.#timer);
     this.#query.signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#batches === null) return;
     try {
       await this.#batches.return?.();
     } finally {

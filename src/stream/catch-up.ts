@@ -3,7 +3,6 @@
  * For updates that the log doesn't keep, the subscriber gets a gap, and a snapshot once it reaches
  * the snapshot's position.
  */
-import { gapFrame, positioned, snapshotFrame } from "../protocol/frames.ts";
 import type {
   StoredUpdate,
   TickerSnapshot,
@@ -11,7 +10,6 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../storage/update-contract.ts";
-import { snapshotJson } from "./snapshot-json.ts";
 import type { Subscription } from "./subscription.ts";
 import type { TickerFeed } from "./ticker-feed.ts";
 import { matches } from "./type-filter.ts";
@@ -86,10 +84,11 @@ class Reading {
     return this.#snapshot !== null;
   }
 
-  tell({ position, type, frame }: Update): void {
+  tell(update: Update): void {
     const { subscriber, filter } = this.#subscription;
-    if (matches(filter, type)) subscriber.recover(positioned(frame, position));
-    this.#reach(position);
+    const { ticker, epoch } = this.#options;
+    if (matches(filter, update.type)) subscriber.recover(subscriber.form.update(ticker, update, epoch));
+    this.#reach(update.position);
   }
 
   /** @param delivered a position that the database holds. */
@@ -110,8 +109,9 @@ class Reading {
   }
 
   async #tellGap(to: number): Promise<void> {
-    const { ticker, updates } = this.#options;
-    this.#subscription.subscriber.recover(gapFrame(ticker, this.#position + 1, to, "not_kept"));
+    const { ticker, updates, epoch } = this.#options;
+    const { subscriber } = this.#subscription;
+    subscriber.recover(subscriber.form.gap(ticker, { from: this.#position + 1, to }, "not_kept", epoch));
     if (this.#snapshot === null || this.#snapshot.position < to)
       this.#snapshot = await updates.snapshot(ticker);
     if (!this.#subscription.hasLeft) this.#reach(to);
@@ -124,8 +124,7 @@ class Reading {
     const snapshot = this.#snapshot;
     if (snapshot === null || snapshot.position > position) return;
     this.#snapshot = null;
-    this.#subscription.subscriber.recover(
-      snapshotFrame(ticker, snapshotJson(snapshot), { seq: snapshot.position, epoch }),
-    );
+    const { subscriber } = this.#subscription;
+    subscriber.recover(subscriber.form.snapshot(ticker, snapshot, epoch));
   }
 }

@@ -5,11 +5,14 @@
  * There may be hundreds of thousands of channels, most with one listener. So a sole listener is
  * sent to without a topic, for which Bun keeps 450 bytes.
  */
+import type { FrameForm, Texts } from "./frame-form.ts";
+import { ALL_TICKERS } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
 import { matches, type TypeFilter } from "./type-filter.ts";
 
-/** The listeners with one filter. */
+/** The listeners with one form of frames and one filter. */
 interface Topic {
+  form: FrameForm;
   filter: TypeFilter;
   listeners: number;
 }
@@ -40,6 +43,8 @@ export class Channel {
   #topic: Topic | null = null;
   /** Topics of further filters. */
   #furtherTopics: Topic[] | null = null;
+  /** Listeners that can't subscribe to topics. Null when there are none. */
+  #alone: Set<Subscription> | null = null;
   /** Null when all listen, which is nearly always so. */
   #notListening: Set<Subscription> | null = null;
 
@@ -51,6 +56,7 @@ export class Channel {
   get size(): number {
     let size = this.#notListening?.size ?? 0;
     if (this.#soleListener !== null) size++;
+    size += this.#alone?.size ?? 0;
     for (const { listeners } of this.#topics()) size += listeners;
     return size;
   }
@@ -60,16 +66,25 @@ export class Channel {
     return this.#notListening ?? NONE;
   }
 
-  publish(text: string): void {
-    this.#soleListener?.subscriber.hear(text);
-    for (const { filter } of this.#topics()) this.#publish(this.#name(filter), text);
+  publish(texts: Texts): void {
+    for (const { subscriber } of this.#hearers()) subscriber.hear(texts.of(subscriber.form));
+    for (const topic of this.#topics()) this.#publish(this.#name(topic), texts.of(topic.form));
   }
 
-  publishUpdate(type: string, text: string): void {
-    if (this.#soleListener !== null && matches(this.#soleListener.filter, type))
-      this.#soleListener.subscriber.hear(text);
-    for (const { filter } of this.#topics())
-      if (matches(filter, type)) this.#publish(this.#name(filter), text);
+  /** For those who get a heartbeat for each ticker. Subscribers to all get no other. */
+  publishHeartbeat(texts: Texts): void {
+    const isOfAll = this.ticker === ALL_TICKERS;
+    for (const { subscriber } of this.#hearers())
+      if (isOfAll || !subscriber.form.beatsOnce) subscriber.hear(texts.of(subscriber.form));
+    for (const topic of this.#topics())
+      if (isOfAll || !topic.form.beatsOnce) this.#publish(this.#name(topic), texts.of(topic.form));
+  }
+
+  publishUpdate(type: string, texts: Texts): void {
+    for (const { subscriber, filter } of this.#hearers())
+      if (matches(filter, type)) subscriber.hear(texts.of(subscriber.form));
+    for (const topic of this.#topics())
+      if (matches(topic.filter, type)) this.#publish(this.#name(topic), texts.of(topic.form));
   }
 
   /** It hears nothing before `listen` or `deliverDirectly`. */
@@ -87,6 +102,11 @@ export class Channel {
   listen(subscription: Subscription): void {
     this.#deleteNotListening(subscription);
     subscription.state = "listening";
+    if (subscription.subscriber.hearsAlone) {
+      this.#alone ??= new Set();
+      this.#alone.add(subscription);
+      return;
+    }
     if (this.#soleListener === null && this.#topic === null) {
       this.#soleListener = subscription;
       return;
@@ -111,14 +131,15 @@ export class Channel {
   }
 
   #join({ filter, subscriber }: Subscription): void {
-    let topic = this.#topicOf(filter);
+    const { form } = subscriber;
+    let topic = this.#topicOf(form, filter);
     if (topic === undefined) {
-      topic = { filter, listeners: 0 };
+      topic = { form, filter, listeners: 0 };
       if (this.#topic === null) this.#topic = topic;
       else this.#furtherTopics = [...(this.#furtherTopics ?? []), topic];
     }
     topic.listeners++;
-    subscriber.listen(this.#name(filter));
+    subscriber.listen(this.#name(topic));
   }
 
   #unlisten(subscription: Subscription): void {
@@ -126,19 +147,29 @@ export class Channel {
       this.#soleListener = null;
       return;
     }
+    if (this.#alone?.delete(subscription) === true) {
+      if (this.#alone.size === 0) this.#alone = null;
+      return;
+    }
     const { filter, subscriber } = subscription;
-    const topic = this.#topicOf(filter);
+    const topic = this.#topicOf(subscriber.form, filter);
     if (topic === undefined) return;
-    subscriber.unlisten(this.#name(filter));
+    subscriber.unlisten(this.#name(topic));
     if (--topic.listeners > 0) return;
     const others = (this.#furtherTopics ?? []).filter((one) => one !== topic);
     if (this.#topic === topic) this.#topic = others.shift() ?? null;
     this.#furtherTopics = others.length === 0 ? null : others;
   }
 
-  #topicOf(filter: TypeFilter): Topic | undefined {
-    for (const topic of this.#topics()) if (topic.filter.key === filter.key) return topic;
+  #topicOf(form: FrameForm, filter: TypeFilter): Topic | undefined {
+    for (const topic of this.#topics())
+      if (topic.form === form && topic.filter.key === filter.key) return topic;
     return undefined;
+  }
+
+  *#hearers(): Iterable<Subscription> {
+    if (this.#soleListener !== null) yield this.#soleListener;
+    if (this.#alone !== null) yield* this.#alone;
   }
 
   *#topics(): Iterable<Topic> {
@@ -148,8 +179,8 @@ export class Channel {
   }
 
   /** Computed each time, as keeping it costs more. The key is JSON: it shows where it ends. */
-  #name(filter: TypeFilter): string {
-    return filter.key + this.ticker;
+  #name({ form, filter }: Topic): string {
+    return form.key + filter.key + this.ticker;
   }
 
   #deleteNotListening(subscription: Subscription): void {

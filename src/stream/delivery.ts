@@ -1,9 +1,9 @@
 /** Sends what the feeds deliver: through topics to listeners, one by one to the others. */
-import { gapFrame, positioned, snapshotFrame } from "../protocol/frames.ts";
 import type { TickerSnapshot, Update } from "../storage/update-contract.ts";
 import type { Channel } from "./channel.ts";
+import { Texts } from "./frame-form.ts";
 import type { Heartbeats } from "./heartbeats.ts";
-import { snapshotJson } from "./snapshot-json.ts";
+import type { SocketHeartbeats } from "./socket-heartbeats.ts";
 import { ALL_TICKERS } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
@@ -13,6 +13,8 @@ export interface DeliveryOptions {
   channels: ReadonlyMap<string, Channel>;
   feeds: TickerFeeds;
   heartbeats: Heartbeats;
+  socketHeartbeats: SocketHeartbeats;
+  epoch(): string;
   warn(message: string): void;
 }
 
@@ -24,13 +26,14 @@ export class Delivery {
   }
 
   deliver(ticker: string, update: Update): void {
-    const text = positioned(update.frame, update.position);
+    const epoch = this.#options.epoch();
+    const texts = new Texts((form) => form.update(ticker, update, epoch));
     for (const channel of this.#channelsFor(ticker)) {
-      channel.publishUpdate(update.type, text);
+      channel.publishUpdate(update.type, texts);
       for (const subscription of channel.notListening) {
         if (subscription.state !== "direct") continue;
         if (channel.ticker === ALL_TICKERS) subscription.noteMoved(ticker);
-        this.#deliverOne(subscription, ticker, update, text);
+        this.#deliverOne(subscription, ticker, update, texts);
       }
     }
     this.#moved(ticker, update.position);
@@ -38,14 +41,17 @@ export class Delivery {
 
   /** Tells that the content of these positions is lost. */
   tellGap(ticker: string, from: number, to: number): void {
-    const text = gapFrame(ticker, from, to, "not_kept");
+    const epoch = this.#options.epoch();
+    const texts = new Texts((form) => form.gap(ticker, { from, to }, "not_kept", epoch));
     for (const channel of this.#channelsFor(ticker)) {
-      channel.publish(text);
+      channel.publish(texts);
       for (const subscription of channel.notListening) {
         if (subscription.state !== "direct") continue;
         if (channel.ticker === ALL_TICKERS) subscription.noteMoved(ticker);
         if (subscription.isReading(ticker)) continue;
-        if (!subscription.isAhead(ticker, to)) subscription.subscriber.deliverGap(ticker, from, to, text);
+        const { subscriber } = subscription;
+        if (!subscription.isAhead(ticker, to))
+          subscriber.deliverGap(ticker, from, to, texts.of(subscriber.form));
         this.listenIfUpToDate(subscription);
       }
     }
@@ -56,15 +62,17 @@ export class Delivery {
   }
 
   /** Follows a gap, once everything up to the snapshot's position was delivered. */
-  tellSnapshot(ticker: string, snapshot: TickerSnapshot, epoch: string): void {
+  tellSnapshot(ticker: string, snapshot: TickerSnapshot): void {
     const { position } = snapshot;
-    const text = snapshotFrame(ticker, snapshotJson(snapshot), { seq: position, epoch });
+    const epoch = this.#options.epoch();
+    const texts = new Texts((form) => form.snapshot(ticker, snapshot, epoch));
     for (const channel of this.#channelsFor(ticker)) {
-      channel.publish(text);
+      channel.publish(texts);
       for (const subscription of channel.notListening) {
         if (subscription.state !== "direct") continue;
         if (subscription.isReading(ticker) || subscription.isAhead(ticker, position)) continue;
-        subscription.subscriber.deliverSnapshot(ticker, position, text);
+        const { subscriber } = subscription;
+        subscriber.deliverSnapshot(ticker, position, texts.of(subscriber.form));
       }
     }
   }
@@ -72,11 +80,12 @@ export class Delivery {
   /** Topics are for subscriptions that have exactly what the feeds have delivered. */
   listenIfUpToDate(subscription: Subscription): void {
     if (subscription.state !== "direct" || subscription.subscriber.slow) return;
-    const { feeds, heartbeats } = this.#options;
+    const { feeds, heartbeats, socketHeartbeats } = this.#options;
     if (!subscription.isUpToDate((ticker) => feeds.delivered(ticker))) return;
     subscription.channel.listen(subscription);
     // Heartbeats to all name only tickers that moved. This one names those that moved meanwhile.
     heartbeats.tellMoved(subscription);
+    socketHeartbeats.owe(subscription);
     subscription.forgetOwnProgress();
   }
 
@@ -88,15 +97,17 @@ export class Delivery {
     if (all !== undefined) yield all;
   }
 
-  #deliverOne(subscription: Subscription, ticker: string, update: Update, text: string): void {
+  #deliverOne(subscription: Subscription, ticker: string, update: Update, texts: Texts): void {
     if (subscription.isReading(ticker)) return;
-    if (!subscription.isAhead(ticker, update.position) && matches(subscription.filter, update.type))
-      subscription.subscriber.deliver(ticker, update, text);
+    const { subscriber, filter } = subscription;
+    if (!subscription.isAhead(ticker, update.position) && matches(filter, update.type))
+      subscriber.deliver(ticker, update, texts.of(subscriber.form));
     this.listenIfUpToDate(subscription);
   }
 
   #moved(ticker: string, position: number): void {
-    const { channels, heartbeats } = this.#options;
+    const { channels, heartbeats, socketHeartbeats } = this.#options;
     if (channels.has(ALL_TICKERS)) heartbeats.moved(ticker, position);
+    socketHeartbeats.moved(ticker);
   }
 }

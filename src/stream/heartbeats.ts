@@ -5,8 +5,8 @@
  * All have one interval, so a queue in order of due time and one timer serve them all. When there
  * are too many to send in time, they come late, and other work gets its turns.
  */
-import { allHeartbeatFrame, heartbeatFrame } from "../protocol/frames.ts";
 import type { Channel } from "./channel.ts";
+import { type FrameForm, Texts } from "./frame-form.ts";
 import type { PositionCheck } from "./position-check.ts";
 import { ALL_TICKERS } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
@@ -67,15 +67,18 @@ export class Heartbeats {
     this.#moved.delete(ticker);
   }
 
+  /** Of one ticker; not to those who get one for all their tickers. */
   tell({ ticker, subscriber }: Subscription, position: number): void {
-    subscriber.send(this.#of(ticker, position, new Date()));
+    const { form } = subscriber;
+    if (!form.beatsOnce) subscriber.send(this.#of(form, ticker, position, new Date()));
   }
 
   /** Names all tickers that the subscription is not still reading. */
   tellAll(subscription: Subscription): void {
     const positions = this.#options.feeds.positions();
     for (const ticker of subscription.tickersBeingRead()) positions.delete(ticker);
-    subscription.subscriber.send(this.#ofAll(positions, new Date()));
+    const { subscriber } = subscription;
+    subscriber.send(this.#ofAll(subscriber.form, positions, new Date()));
   }
 
   /** Names the tickers that moved while the subscription, now up to date, didn't listen. */
@@ -83,7 +86,8 @@ export class Heartbeats {
     const moved = subscription.takeMoved();
     if (moved.length === 0) return;
     const positions = new Map(moved.map((ticker) => [ticker, this.#options.feeds.delivered(ticker)]));
-    subscription.subscriber.send(this.#ofAll(positions, new Date()));
+    const { subscriber } = subscription;
+    subscriber.send(this.#ofAll(subscriber.form, positions, new Date()));
   }
 
   #beatDue(): void {
@@ -119,9 +123,12 @@ export class Heartbeats {
   #beat(channel: Channel, now: Date): void {
     const { ticker } = channel;
     if (ticker === ALL_TICKERS) {
-      channel.publish(this.#ofAll(this.#moved, now));
+      channel.publishHeartbeat(new Texts((form) => this.#ofAll(form, this.#moved, now)));
       this.#moved.clear();
-    } else channel.publish(this.#of(ticker, this.#options.feeds.delivered(ticker), now));
+    } else {
+      const position = this.#options.feeds.delivered(ticker);
+      channel.publishHeartbeat(new Texts((form) => this.#of(form, ticker, position, now)));
+    }
     for (const subscription of channel.notListening) this.#beatFor(subscription, now);
   }
 
@@ -130,23 +137,24 @@ export class Heartbeats {
     const { ticker, subscriber, state } = subscription;
     if (ticker === ALL_TICKERS) {
       // The first one names all tickers: an empty one would say that there are none.
-      if (state !== "joining") subscriber.send(this.#ofAll(new Map(), now));
+      if (state !== "joining") subscriber.send(this.#ofAll(subscriber.form, new Map(), now));
       return;
     }
+    if (subscriber.form.beatsOnce) return;
     const waits = subscriber.waitsFrom(ticker);
     const delivered = Math.max(this.#options.feeds.delivered(ticker), subscription.ahead(ticker));
     const readTo = subscription.readTo(ticker);
     const reached = readTo === undefined ? (waits === undefined ? delivered : waits - 1) : readTo;
-    if (reached !== null) subscriber.send(this.#of(ticker, reached, now));
+    if (reached !== null) subscriber.send(this.#of(subscriber.form, ticker, reached, now));
   }
 
-  #of(ticker: string, position: number, now: Date): string {
+  #of(form: FrameForm, ticker: string, position: number, now: Date): string {
     const { epoch, isVerified } = this.#options.check;
-    return heartbeatFrame(ticker, now, { seq: position, epoch }, isVerified);
+    return form.heartbeat(ticker, position, { now, epoch, isVerified });
   }
 
-  #ofAll(positions: Map<string, number>, now: Date): string {
+  #ofAll(form: FrameForm, positions: Map<string, number>, now: Date): string {
     const { epoch, isVerified } = this.#options.check;
-    return allHeartbeatFrame(now, positions, epoch, isVerified);
+    return form.heartbeats({ now, positions, epoch, isVerified });
   }
 }

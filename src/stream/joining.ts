@@ -35,7 +35,7 @@ export class Joining {
     const { feeds, startingPoint } = this.#options;
     const { ticker, subscriber, channel } = subscription;
     const delivered = Math.max(feeds.delivered(ticker), channel.openedAt);
-    const begins = await startingPoint.of(ticker, delivered, start, epoch);
+    const begins = await startingPoint.of(ticker, delivered, start, { epoch, form: subscriber.form });
     if (subscription.hasLeft) return;
     if (begins.frame !== null) subscriber.send(begins.frame);
     await this.#catchUp(subscription, ticker, begins, epoch);
@@ -44,7 +44,8 @@ export class Joining {
   /** Live updates begin at once, except for tickers whose missed updates are still being read. */
   async #joinAll(subscription: Subscription, start: Start, epoch: string): Promise<void> {
     const { feeds, startingPoint, delivery, heartbeats } = this.#options;
-    const { channel } = subscription;
+    const { channel, subscriber } = subscription;
+    const told = { epoch, form: subscriber.form };
     await this.#tellStrangers(subscription, start, epoch);
     if (subscription.hasLeft) return;
     const newest = feeds.positions();
@@ -60,9 +61,9 @@ export class Joining {
       await turn();
       if (subscription.hasLeft) return;
       const delivered = feeds.delivered(ticker);
-      const begins = await startingPoint.of(ticker, delivered, start, epoch);
+      const begins = await startingPoint.of(ticker, delivered, start, told);
       if (subscription.hasLeft) return;
-      if (begins.frame !== null && !begins.nothing) subscription.subscriber.send(begins.frame);
+      if (begins.frame !== null && !begins.nothing) subscriber.send(begins.frame);
       await this.#catchUp(subscription, ticker, begins, epoch);
     }
   }
@@ -77,7 +78,8 @@ export class Joining {
     for (const ticker of start.since.keys()) {
       if (feeds.knows(ticker) || !concerns(start, ticker, 0, epoch)) continue;
       await turn();
-      const { frame } = await startingPoint.of(ticker, 0, start, epoch);
+      const { form } = subscription.subscriber;
+      const { frame } = await startingPoint.of(ticker, 0, start, { epoch, form });
       if (subscription.hasLeft) return;
       if (frame !== null) subscription.subscriber.send(frame);
     }

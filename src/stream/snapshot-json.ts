@@ -22,6 +22,25 @@ export function snapshotJson({ newest }: TickerSnapshot): string {
   );
 }
 
+/** The same under the names of normalized frames; only lengths of bars that there are. */
+export function normalizedSnapshot({ newest }: TickerSnapshot): string {
+  const ticksOf = (part: string, names: Record<string, string>): string => {
+    const found = newest.find((each) => each.kind === "ticks" && each.part === part);
+    if (found === undefined) return "null";
+    // A trade has no ask.
+    const row = part === "quote" ? found.row : (found.row.slice(0, 3) as SeriesRow);
+    return rowJson("ticks", row, names);
+  };
+  const bars = newest
+    .filter(({ kind }) => kindOf(kind).noun === "bars")
+    .map(({ kind, part, row }) => {
+      const name = JSON.stringify(partName(kind, part));
+      return `${name}:${rowJson(kind, row, { [kindOf(kind).stamp.name]: "timestamp" })}`;
+    });
+  const [quote, trade] = [ticksOf("quote", QUOTE_NAMES), ticksOf("trade", {})];
+  return `{"quote":${quote},"trade":${trade},"bars":{${bars.join(",")}}}`;
+}
+
 /** @param row may be shorter than the kind's columns. */
 function rowJson(kind: KindName, row: SeriesRow, names: Record<string, string> = {}): string {
   const { stamp, values } = kindOf(kind);
@@ -29,7 +48,7 @@ function rowJson(kind: KindName, row: SeriesRow, names: Record<string, string> =
     const { name, onRequest } = values[index]!;
     return onRequest ? [] : [`,"${names[name] ?? name}":${number(value)}`];
   });
-  return `{"${stamp.name}":"${toWire(row[0])}"${members.join("")}}`;
+  return `{"${names[stamp.name] ?? stamp.name}":"${toWire(row[0])}"${members.join("")}}`;
 }
 
 /**

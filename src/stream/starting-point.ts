@@ -1,18 +1,12 @@
 /**
  * Finds where a subscription begins: its first frame, and the position that the frame stands for.
  */
-import {
-  initialPriceFrame,
-  type NotRecovered,
-  notRecoveredFrame,
-  recoveredFrame,
-  snapshotFrame,
-} from "../protocol/frames.ts";
+import type { NotRecovered } from "../protocol/frames.ts";
 import { firstHole, type Hole } from "../storage/holes.ts";
 import { positionBefore } from "../storage/position-at.ts";
 import type { Since, StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
 import { READ_LIMIT } from "./catch-up.ts";
-import { snapshotJson } from "./snapshot-json.ts";
+import type { FrameForm } from "./frame-form.ts";
 
 export type Start =
   /** The latest price, if one is known. */
@@ -45,6 +39,12 @@ export interface BeginsAt {
   read: StoredUpdate[] | null;
 }
 
+/** The client: its database, and how it is told. */
+interface ToldClient {
+  epoch: string;
+  form: FrameForm;
+}
+
 interface Found {
   position: number;
   newest: number;
@@ -68,25 +68,24 @@ export class StartingPoint {
   }
 
   /** @param delivered a position that the database holds. */
-  async of(ticker: string, delivered: number, start: Start, epoch: string): Promise<BeginsAt> {
+  async of(ticker: string, delivered: number, start: Start, told: ToldClient): Promise<BeginsAt> {
     switch (start.kind) {
       case "now":
         return { frame: null, position: delivered, nothing: true, read: null };
       case "price":
-        return this.#price(ticker, delivered, epoch);
+        return this.#price(ticker, delivered, told);
       case "snapshot": {
         const snapshot = await this.#options.updates.snapshot(ticker);
-        const position = { seq: snapshot.position, epoch };
-        const frame = snapshotFrame(ticker, snapshotJson(snapshot), position);
+        const frame = told.form.snapshot(ticker, snapshot, told.epoch);
         return { frame, position: snapshot.position, nothing: false, read: null };
       }
       case "since":
-        return this.#since(ticker, delivered, start, epoch);
+        return this.#since(ticker, delivered, start, told);
     }
   }
 
   /** Reads until the position is the same before and after: then the price belongs to it. */
-  async #price(ticker: string, delivered: number, epoch: string): Promise<BeginsAt> {
+  async #price(ticker: string, delivered: number, { form, epoch }: ToldClient): Promise<BeginsAt> {
     const { latestPrice, updates } = this.#options;
     let position = delivered;
     let price: number | null = null;
@@ -99,8 +98,7 @@ export class StartingPoint {
       // After the last try the price may be that of a later update, which still follows.
       if (tries < PRICE_TRIES - 1) position = newest;
     }
-    const frame =
-      price === null ? null : initialPriceFrame(ticker, price, new Date(), { seq: position, epoch });
+    const frame = price === null ? null : form.price(ticker, price, new Date(), { seq: position, epoch });
     return { frame, position, nothing: price === null, read: null };
   }
 
@@ -108,19 +106,18 @@ export class StartingPoint {
     ticker: string,
     delivered: number,
     start: Start & { kind: "since" },
-    epoch: string,
+    { form, epoch }: ToldClient,
   ): Promise<BeginsAt> {
     const { updates } = this.#options;
     const since = start.since instanceof Map ? (start.since.get(ticker) ?? { position: 0 }) : start.since;
     const found = await this.#find(ticker, delivered, since, start.epoch, epoch);
     if ("position" in found) {
       const { position, newest, read } = found;
-      const frame = recoveredFrame(ticker, position + 1, newest, epoch);
+      const frame = form.recovered(ticker, position + 1, newest, epoch);
       return { frame, position, nothing: position === newest, read };
     }
     const snapshot = await updates.snapshot(ticker);
-    const position = { seq: snapshot.position, epoch };
-    const frame = notRecoveredFrame(ticker, found, snapshotJson(snapshot), position);
+    const frame = form.notRecovered(ticker, found, snapshot, epoch);
     return { frame, position: snapshot.position, nothing: false, read: null };
   }
 

@@ -1,5 +1,6 @@
 /** The subscriber as this folder sees it; websocket/ implements it. */
 import type { Update } from "../storage/update-contract.ts";
+import type { FrameForm } from "./frame-form.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** Stands for all tickers. No ticker is empty. */
@@ -7,10 +8,15 @@ export const ALL_TICKERS = "";
 
 export interface Subscriber {
   readonly open: boolean;
+  /** Stays as it is while there are subscriptions. */
+  readonly form: FrameForm;
+  /** It can't listen to topics: it gets all through `hear`. */
+  readonly hearsAlone: boolean;
   /** True while updates must be delivered one by one: see `deliverDirectly`. */
   readonly slow: boolean;
   /** Kept by the subscriber, which looks them up by ticker anyway. */
   readonly subscriptions: Iterable<Subscription>;
+  subscriptionTo(ticker: string): Subscription | undefined;
   /** Sends a frame that is no update. */
   send(text: string): void;
   /** The next update. The client's choice decides whether it is held back, folded or dropped. */
@@ -25,7 +31,7 @@ export interface Subscriber {
   recover(text: string): void;
   /** Resolves when there is room for more of them, or the subscriber is closed. */
   room(): Promise<void>;
-  /** Takes what `publish` would bring, while it is the sole listener. */
+  /** Takes what `publish` would bring, while it is the sole listener, or hears alone. */
   hear(text: string): void;
   listen(topic: string): void;
   unlisten(topic: string): void;

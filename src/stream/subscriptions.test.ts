@@ -7,6 +7,7 @@ import type {
   Update,
   UpdateReader,
 } from "../storage/update-contract.ts";
+import { type FrameForm, SENT, SENT_BEATING_ONCE } from "./frame-form.ts";
 import type { Start } from "./starting-point.ts";
 import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
@@ -106,6 +107,9 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
       frames,
       subscriptions: [] as Subscription[],
       open: true,
+      form: SENT as FrameForm,
+      hearsAlone: false,
+      subscriptionTo: (ticker: string) => self.subscriptions.find((each) => each.ticker === ticker),
       slow: false,
       restarted: false,
       send: (text: string) => void frames.push(text),
@@ -491,6 +495,58 @@ test("whoever comes, goes and comes back at any moment sees everything once and 
   traffic.subscriptions.stop();
 });
 
+test("a socket's heartbeats name what moved, at the position that it has, and in the end all that there is", async () => {
+  const log = new Log();
+  const { subscriptions, subscriber, begin } = setUp(log, 3);
+  const random = randomNumbers(7);
+  const tickers = ["A", "B", "C", "D"];
+  const one = subscriber();
+  one.form = SENT_BEATING_ONCE;
+  const begun = tickers.map((ticker) => begin(one, ticker, { kind: "now" }));
+  await Promise.all(begun.map((each) => each.begun));
+  for (let i = 0; i < 1_500; i++) {
+    const ticker = tickers[Math.floor(random() * 3)]!;
+    const update = log.commit(ticker, "trade");
+    if (random() < 0.9) subscriptions.accept(ticker, update);
+    if (random() < 0.02) {
+      one.slow = true;
+      for (const { subscription } of begun) subscriptions.deliverDirectly(subscription);
+    }
+    if (random() < 0.1) {
+      one.slow = false;
+      for (const { subscription } of begun) subscriptions.listenIfUpToDate(subscription);
+    }
+    if (i % 20 === 0) await Bun.sleep(1);
+  }
+  one.slow = false;
+  for (const { subscription } of begun) subscriptions.listenIfUpToDate(subscription);
+  await subscriptions.missed(ALL_TICKERS);
+  const told = new Map<string, number>();
+  const seen = new Map<string, number>();
+  let looked = 0;
+  await until(() => {
+    for (const frame of parsed(one.frames.slice(looked))) {
+      if (frame.positions === undefined) seen.set(frame.symbol, frame.seq);
+      else
+        for (const [ticker, position] of Object.entries(frame.positions)) {
+          // The first one tells where the ticker begins.
+          expect(`${ticker} ${position}`).toBe(`${ticker} ${seen.get(ticker) ?? 0}`);
+          told.set(ticker, position);
+        }
+    }
+    looked = one.frames.length;
+    return tickers.every((ticker) => told.get(ticker) === (log.updates.get(ticker)?.length ?? 0));
+  });
+  const beats = one.frames.length;
+  await until(() => one.frames.length > beats + 3);
+  expect(parsed(one.frames.slice(-3)).map(({ positions }) => positions)).toEqual([{}, {}, {}]);
+  for (const { subscription } of begun) subscriptions.leave(subscription);
+  const left = one.frames.length;
+  await Bun.sleep(20);
+  expect(one.frames.length).toBe(left);
+  subscriptions.stop();
+});
+
 test("a hole that is known is told at once; one further on as a gap, and a snapshot comes at its place", async () => {
   const { log, subscriptions, subscriber, begin } = setUp();
   for (let i = 1; i <= 1_200; i++) log.commit("A", "quote", i < 700 || i > 710);
@@ -631,6 +687,8 @@ class Traffic {
     for (let stay = 1, isLast = false; !isLast; stay++) {
       isLast = this.#isOver;
       const one = this.#clients.subscriber();
+      if (this.random() < 0.3) one.form = SENT_BEATING_ONCE;
+      if (this.random() < 0.3) one.hearsAlone = true;
       const since =
         ticker === ALL_TICKERS
           ? new Map([...reached].map(([of, position]) => [of, { position }]))

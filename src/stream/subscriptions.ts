@@ -13,6 +13,7 @@ import { Heartbeats } from "./heartbeats.ts";
 import { Joining } from "./joining.ts";
 import { Openings } from "./openings.ts";
 import { PositionCheck } from "./position-check.ts";
+import { SocketHeartbeats } from "./socket-heartbeats.ts";
 import { type Start, StartingPoint } from "./starting-point.ts";
 import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
 import { Subscription } from "./subscription.ts";
@@ -44,6 +45,7 @@ export class Subscriptions {
   readonly #check: PositionCheck;
   readonly #openings: Openings;
   readonly #heartbeats: Heartbeats;
+  readonly #socketHeartbeats: SocketHeartbeats;
   readonly #delivery: Delivery;
   readonly #joining: Joining;
   readonly #checks: Timer;
@@ -77,7 +79,19 @@ export class Subscriptions {
       accept: (ticker, update) => this.accept(ticker, update),
     });
     this.#heartbeats = new Heartbeats({ intervalMs: heartbeatIntervalMs, feeds, check: this.#check });
-    this.#delivery = new Delivery({ channels, feeds, heartbeats: this.#heartbeats, warn });
+    this.#socketHeartbeats = new SocketHeartbeats({
+      intervalMs: heartbeatIntervalMs,
+      feeds,
+      check: this.#check,
+    });
+    this.#delivery = new Delivery({
+      channels,
+      feeds,
+      heartbeats: this.#heartbeats,
+      socketHeartbeats: this.#socketHeartbeats,
+      epoch: () => this.#check.epoch,
+      warn,
+    });
     this.#joining = new Joining({
       feeds,
       startingPoint: new StartingPoint(options),
@@ -120,6 +134,7 @@ export class Subscriptions {
     }
     const subscription = new Subscription(channel, subscriber, filter);
     channel.add(subscription);
+    if (subscriber.form.beatsOnce && ticker !== ALL_TICKERS) this.#socketHeartbeats.add(subscriber);
     this.#subscribers.set(subscriber, (this.#subscribers.get(subscriber) ?? 0) + 1);
     this.#size++;
     return subscription;
@@ -180,7 +195,10 @@ export class Subscriptions {
     this.#size--;
     const others = (this.#subscribers.get(subscriber) ?? 1) - 1;
     if (others > 0) this.#subscribers.set(subscriber, others);
-    else this.#subscribers.delete(subscriber);
+    else {
+      this.#subscribers.delete(subscriber);
+      this.#socketHeartbeats.remove(subscriber);
+    }
     if (channel.size > 0) return;
     this.#heartbeats.stop(channel);
     this.#channels.delete(ticker);
@@ -231,6 +249,7 @@ export class Subscriptions {
   stop(): void {
     clearInterval(this.#checks);
     this.#heartbeats.stopAll();
+    this.#socketHeartbeats.stop();
     this.#feeds.close();
   }
 
@@ -263,7 +282,7 @@ export class Subscriptions {
       deliver: (ticker, update) => this.#delivery.deliver(ticker, update),
       gap: (ticker, from, to) => this.#delivery.tellGap(ticker, from, to),
       readSnapshot: (ticker) => this.#options.updates.snapshot(ticker),
-      tellSnapshot: (ticker, snapshot) => this.#delivery.tellSnapshot(ticker, snapshot, this.#check.epoch),
+      tellSnapshot: (ticker, snapshot) => this.#delivery.tellSnapshot(ticker, snapshot),
       warn: (ticker, message) =>
         this.#options.warn(`Updates of ${ticker} are missing and can't be read: ${message}`),
     };

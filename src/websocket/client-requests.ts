@@ -12,7 +12,7 @@ import type { Subscriptions } from "../stream/subscriptions.ts";
 import { isNothing, minus, type TypeFilter, union } from "../stream/type-filter.ts";
 import { sleep } from "../time/pauses.ts";
 import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
-import { MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
+import { type FrameStyle, MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { Turns } from "./turns.ts";
@@ -42,6 +42,8 @@ export interface RequestingClient {
   readonly hasRoomForAnswer: boolean;
   /** Resolves when it has room, or is closed. */
   room(): Promise<void>;
+  /** @throws MessageError it has subscriptions that are told otherwise. */
+  tellAs(telling: FrameStyle): void;
   close(code: number, reason: string): void;
   /** Closes a client that sends too much. */
   refuse(code: number, errorCode: string, reason: string): void;
@@ -185,6 +187,7 @@ export class ClientRequests implements Beginner {
       if (this.#beginning !== null) await this.#beginning;
       if (!this.open) return;
       this.#options.watchList.check(message.wish);
+      if (message.telling !== null) client.tellAs(message.telling);
       this.#open(message.wish);
       await this.#tellOpened();
     } else if (this.open) {

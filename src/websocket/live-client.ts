@@ -1,16 +1,19 @@
-/** One WebSocket of /ws: what it watches, and what waits for it while it reads slowly. */
-import type { ServerWebSocket } from "bun";
+/**
+ * One client of live updates, through a WebSocket or a stream of events: what it watches, and what
+ * waits for it while it reads slowly.
+ */
 import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/codes.ts";
 import { errorFrame } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
+import type { FrameForm } from "../stream/frame-form.ts";
 import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import { matches, type TypeFilter } from "../stream/type-filter.ts";
 import { turn } from "../time/pauses.ts";
 import { ClientRequests, type RequestingClient } from "./client-requests.ts";
-import type { Handshake } from "./live-request.ts";
-import type { SocketClient, SocketData, SocketServices } from "./socket-client.ts";
+import { type FrameStyle, type Handshake, MessageError } from "./live-request.ts";
+import type { SocketClient, SocketServices } from "./socket-client.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
@@ -20,10 +23,29 @@ const SLOW_BYTES = 64 * 1024;
 const POSITIONS_NAMED_MAX = 10_000;
 /** Frames sent as one write: as many as Bun collects for a topic. */
 const HEARD_MAX = 32;
+/** Limits for one batch; what is due beyond them goes into the next. A frame may be longer. */
+const BATCH_FRAMES_MAX = 1_000;
+const BATCH_CHARACTERS_MAX = 64 * 1024;
 /** Limit for unread answers beside `queueBytesMax`; beyond it no more messages are answered. */
 const ANSWERS_BYTES_MAX = 1024 * 1024;
 
+/** What a client is written to: a WebSocket, or what stands for one. */
+export interface ClientSocket {
+  /** As that of a WebSocket. */
+  readonly readyState: number;
+  getBufferedAmount(): number;
+  send(text: string): number;
+  /** What is sent in the call goes out as one write. */
+  cork(write: () => void): void;
+  subscribe(topic: string): void;
+  unsubscribe(topic: string): void;
+  close(code: number, reason: string): void;
+}
+
 export interface LiveClientOptions extends SocketServices {
+  address: string;
+  /** The socket has no topics, and collects what is sent in a turn by itself. */
+  isStream: boolean;
   subscriptions: Subscriptions;
   symbolsMax: number;
   queueBytesMax: number;
@@ -31,7 +53,7 @@ export interface LiveClientOptions extends SocketServices {
 }
 
 export class LiveClient implements Subscriber, SocketClient, RequestingClient {
-  readonly #socket: ServerWebSocket<SocketData>;
+  readonly #socket: ClientSocket;
   readonly #handshake: Handshake;
   readonly #options: LiveClientOptions;
   readonly #watchList: WatchList;
@@ -41,16 +63,20 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   #room: PromiseWithResolvers<void> | null = null;
   /** Frames of this turn of the event loop: heartbeats often fall due together, and go as one. */
   #heard: string[] | null = null;
+  #heardCharacters = 0;
+  #telling: FrameStyle;
   #slow = false;
   #closing = false;
 
-  constructor(socket: ServerWebSocket<SocketData>, handshake: Handshake, options: LiveClientOptions) {
+  constructor(socket: ClientSocket, handshake: Handshake, options: LiveClientOptions) {
     this.#socket = socket;
     this.#handshake = handshake;
     this.#options = options;
-    this.#waiting = new WaitingUpdates(handshake.slow, options.queueBytesMax);
-    const { subscriptions, symbolsMax, quota, queuedBytes, turns } = options;
-    const { address } = socket.data;
+    this.#telling = handshake;
+    this.#waiting = new WaitingUpdates(handshake.slow, options.queueBytesMax, (ticker, range) =>
+      this.form.gap(ticker, range, "slow", options.subscriptions.knownEpoch),
+    );
+    const { address, subscriptions, symbolsMax, quota, queuedBytes, turns } = options;
     this.#watchList = new WatchList({ subscriber: this, address, subscriptions, quota, symbolsMax });
     this.#requests = new ClientRequests({
       subscriptions,
@@ -70,8 +96,31 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
     return this.#slow;
   }
 
+  get form(): FrameForm {
+    return this.#telling.form;
+  }
+
+  get hearsAlone(): boolean {
+    return this.#telling.batch || this.#options.isStream;
+  }
+
   get subscriptions(): Iterable<Subscription> {
     return this.#watchList;
+  }
+
+  subscriptionTo(ticker: string): Subscription | undefined {
+    return this.#watchList.get(ticker);
+  }
+
+  tellAs(telling: FrameStyle): void {
+    const isSame = telling.form === this.form && telling.batch === this.#telling.batch;
+    if (isSame) return;
+    if (this.#watchList.size > 0)
+      throw new MessageError(
+        "bad_message",
+        "frames, heartbeat, batch: got others than those of the subscriptions before, expected them with the first",
+      );
+    this.#telling = telling;
   }
 
   /** What it watches, for the log. */
@@ -86,6 +135,24 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   /** Whether anything waits that `pace` may move on. */
   get waits(): boolean {
     return this.#slow || this.#room !== null;
+  }
+
+  /**
+   * Of each ticker, the position up to which everything was sent; those that have not begun are
+   * left out. Null: they mean nothing now, as the subscriptions were taken away.
+   */
+  places(): Map<string, number> | null {
+    const { subscriptions } = this.#options;
+    const waiting = this.#waiting.size === 0 ? null : this.#waiting.first();
+    const places = new Map<string, number>();
+    for (const subscription of this.#watchList) {
+      if (subscription.hasLeft) return null;
+      const { ticker } = subscription;
+      const first = waiting?.get(ticker);
+      const position = first === undefined ? subscriptions.reached(subscription, ticker) : first - 1;
+      if (position !== null) places.set(ticker, position);
+    }
+    return places;
   }
 
   start(): void {
@@ -197,11 +264,8 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   hear(text: string): void {
     if (!this.open) return;
     this.#options.onHeard(text.length);
-    if (this.#heard === null) {
-      this.#heard = [];
-      queueMicrotask(() => this.#writeHeard());
-    }
-    if (this.#heard.push(text) >= HEARD_MAX) this.#writeHeard();
+    if (this.#options.isStream) this.#socket.send(text);
+    else this.#collect(text);
   }
 
   listen(topic: string): void {
@@ -219,15 +283,35 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   }
 
   #write(text: string): void {
+    if (this.#telling.batch) {
+      this.#collect(text);
+      return;
+    }
     this.#writeHeard();
     this.#socket.send(text);
+  }
+
+  #collect(text: string): void {
+    const { batch } = this.#telling;
+    if (batch && this.#heardCharacters + text.length > BATCH_CHARACTERS_MAX) this.#writeHeard();
+    if (this.#heard === null) {
+      this.#heard = [];
+      queueMicrotask(() => this.#writeHeard());
+    }
+    this.#heardCharacters += text.length;
+    if (this.#heard.push(text) >= (batch ? BATCH_FRAMES_MAX : HEARD_MAX)) this.#writeHeard();
   }
 
   #writeHeard(): void {
     const heard = this.#heard;
     if (heard === null) return;
     this.#heard = null;
+    this.#heardCharacters = 0;
     if (!this.open) return;
+    if (this.#telling.batch && heard.length > 1) {
+      this.#socket.send(`{"type":"batch","updates":[${heard.join(",")}]}`);
+      return;
+    }
     this.#socket.cork(() => {
       for (const text of heard) this.#socket.send(text);
     });

@@ -8,10 +8,12 @@ import { badRequest, RequestError } from "../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
 import { namesIn } from "../protocol/name-list.ts";
 import type { Since } from "../storage/update-contract.ts";
+import { type FrameForm, SENT, SENT_BEATING_ONCE } from "../stream/frame-form.ts";
 import type { Start } from "../stream/starting-point.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { ALL_TYPES, minus, onlyTypes, type TypeFilter } from "../stream/type-filter.ts";
 import { DEPTH_MAX, isDeep } from "./json-depth.ts";
+import { NORMALIZED } from "./normalized-form.ts";
 
 /** What happens when too much waits for a client. */
 export type SlowPolicy = "disconnect" | "conflate" | "gap";
@@ -48,7 +50,14 @@ function names(since: Since | Map<string, Since>, ticker: string): boolean {
   return !(since instanceof Map) || ticker === ALL_TICKERS || since.has(ticker);
 }
 
-export interface Handshake {
+/** How a client wants to be told. */
+export interface FrameStyle {
+  form: FrameForm;
+  /** Frames of one turn as one. */
+  batch: boolean;
+}
+
+export interface Handshake extends FrameStyle {
   slow: SlowPolicy;
   /** The value of `symbol=`, whose client is not told of its subscription; "" if there is none. */
   symbol: string;
@@ -58,15 +67,22 @@ export interface Handshake {
 
 /** @throws RequestError 400 naming the parameter. */
 export function readHandshake(query: URLSearchParams): Handshake {
-  const slow = readSlow(query.get("slow"));
+  const head = {
+    slow: readSlow(query.get("slow")),
+    ...readTelling({
+      frames: query.get("frames"),
+      heartbeat: query.get("heartbeat"),
+      batch: readSwitch(query.get("batch"), "batch"),
+    }),
+  };
   const symbol = query.get("symbol") ?? "";
   const symbols = query.get("symbols");
   if (symbol !== "" && symbols !== null)
     throw badRequest("symbols: got both symbol and symbols, expected one of them");
-  if (symbol === "" && symbols === null) return { slow, symbol, wish: null };
+  if (symbol === "" && symbols === null) return { ...head, symbol, wish: null };
   if (symbols === "")
     return {
-      slow,
+      ...head,
       symbol,
       wish: { tickers: [], filter: ALL_TYPES, since: null, otherwise: { kind: "now" } },
     };
@@ -76,18 +92,42 @@ export function readHandshake(query: URLSearchParams): Handshake {
   const filter = types === null ? ALL_TYPES : readTypes(namesIn(types));
   const since = query.get("since");
   const epoch = readEpoch(query.get("epoch"));
-  const snapshot = readSwitch(query.get("snapshot"));
+  const snapshot = readSwitch(query.get("snapshot"), "snapshot");
   const plain: Start = symbols === null ? { kind: "price" } : { kind: "snapshot" };
   const withoutSince: Start = snapshot === null ? plain : { kind: snapshot ? "snapshot" : "now" };
   const starts = {
     since: since === null ? null : { kind: "since" as const, since: sinceOfQuery(since, tickers), epoch },
     otherwise: withoutSince,
   };
-  return { slow, symbol, wish: { tickers, filter, ...startsFor(tickers, starts) } };
+  return { ...head, symbol, wish: { tickers, filter, ...startsFor(tickers, starts) } };
+}
+
+/** @throws RequestError 400 */
+function readTelling({
+  frames,
+  heartbeat,
+  batch,
+}: Record<"frames" | "heartbeat" | "batch", unknown>): FrameStyle {
+  const isNormalized = readWord("frames", frames, ["sent", "normalized"]) === "normalized";
+  const beat = readWord("heartbeat", heartbeat, ["ticker", "socket"]);
+  if (isNormalized && beat === "ticker")
+    throw badRequest('heartbeat: got "ticker" with normalized frames, expected "socket"');
+  if (batch !== undefined && batch !== null && typeof batch !== "boolean")
+    throw badRequest(`batch: got ${show(batch)}, expected true or false`);
+  const form = isNormalized ? NORMALIZED : beat === "socket" ? SENT_BEATING_ONCE : SENT;
+  return { form, batch: batch === true };
+}
+
+function readWord(name: string, value: unknown, words: readonly string[]): string | null {
+  if (value === undefined || value === null) return null;
+  const word = words.find((each) => each === value);
+  if (word !== undefined) return word;
+  throw badRequest(`${name}: got ${show(value)}, expected ${words.join(" or ")}`);
 }
 
 export type Message =
-  | { action: "subscribe"; wish: Wish }
+  /** `telling` null: as before. */
+  | { action: "subscribe"; wish: Wish; telling: FrameStyle | null }
   | { action: "unsubscribe"; tickers: string[]; filter: TypeFilter }
   | { action: "close" };
 
@@ -158,7 +198,13 @@ function readSubscribe(message: JsonRecord): Message {
     since: hasSince ? { kind: "since", since: sinceOfMessage(since, tickers), epoch } : null,
     otherwise: { kind: snapshot ? "snapshot" : "now" },
   };
-  return { action: "subscribe", wish: { tickers, filter, ...startsFor(tickers, starts) } };
+  const { frames, heartbeat, batch } = message;
+  const tellsNothing = frames === undefined && heartbeat === undefined && batch === undefined;
+  return {
+    action: "subscribe",
+    wish: { tickers, filter, ...startsFor(tickers, starts) },
+    telling: tellsNothing ? null : readTelling({ frames, heartbeat, batch }),
+  };
 }
 
 /** A subscription to all begins with positions alone: prices or snapshots may be thousands. */
@@ -177,11 +223,11 @@ function readSlow(value: string | null): SlowPolicy {
   return policy;
 }
 
-function readSwitch(value: string | null): boolean | null {
+function readSwitch(value: string | null, name: string): boolean | null {
   if (value === null) return null;
   if (value === "true" || value === "1") return true;
   if (value === "false" || value === "0") return false;
-  throw badRequest(`snapshot: got ${show(value)}, expected true or false`);
+  throw badRequest(`${name}: got ${show(value)}, expected true or false`);
 }
 
 function readSymbols(value: unknown, name: string): string[] {

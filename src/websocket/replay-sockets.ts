@@ -22,6 +22,7 @@ import type { StockReader } from "../storage/contract.ts";
 import type { Addresses } from "./addresses.ts";
 import { MessageError, readJson } from "./live-request.ts";
 import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
+import { normalizedReplayBeat, normalizedReplayEnd, normalizedRow } from "./normalized-form.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import { Turns } from "./turns.ts";
 
@@ -223,7 +224,8 @@ class Replay {
         await this.#pacer.until(dueMs, this.#signal);
       }
       if (this.#signal.aborted) return;
-      this.#socket.send(frame.text);
+      const { symbol, text } = frame;
+      this.#socket.send(this.#query.isNormalized ? normalizedRow(symbol, text) : text);
       this.#lastMicros = Math.max(this.#lastMicros, frame.atMicros);
       this.#sent.set(frame.symbol, (this.#sent.get(frame.symbol) ?? 0) + 1);
       if (this.#isBehind()) await this.#untilRead();
@@ -235,13 +237,14 @@ class Replay {
   }
 
   async #end(): Promise<void> {
+    const timestamp = isoOf(this.#query.toMicros);
     for (const symbol of this.#query.symbols) {
-      const data = {
-        type: "replay_end",
-        timestamp: isoOf(this.#query.toMicros),
-        updates: this.#sent.get(symbol) ?? 0,
-      };
-      this.#socket.send(JSON.stringify({ symbol, data }));
+      const updates = this.#sent.get(symbol) ?? 0;
+      this.#socket.send(
+        this.#query.isNormalized
+          ? normalizedReplayEnd(symbol, timestamp, updates)
+          : JSON.stringify({ symbol, data: { type: "replay_end", timestamp, updates } }),
+      );
     }
     if (this.#isBehind()) await this.#untilRead();
     this.#socket.close(CLOSE_NORMAL, "the replay is over");
@@ -273,8 +276,9 @@ class Replay {
     const position = this.#pacer.positionMicros() ?? this.#query.startMicros;
     if (position === null) return;
     const micros = Math.max(this.#lastMicros, Math.min(position, this.#query.toMicros));
-    for (const symbol of this.#query.symbols)
-      this.#socket.send(heartbeatFrame(symbol, new Date(micros / 1_000), null));
+    const now = new Date(micros / 1_000);
+    if (this.#query.isNormalized) this.#socket.send(normalizedReplayBeat(now));
+    else for (const symbol of this.#query.symbols) this.#socket.send(heartbeatFrame(symbol, now, null));
   }
 
   #watchClient(): void {

@@ -124,7 +124,7 @@ export class Sockets {
         MESSAGE_BYTES_MAX,
         MESSAGE_BYTES + MESSAGE_BYTES_PER_SYMBOL * this.#options.symbolsMax,
       ),
-      backpressureLimit: this.#options.maxBodyBytes * FRAME_PER_BODY_MAX + SUBSCRIBER_BACKLOG_BYTES,
+      backpressureLimit: unreadBytesMax(this.#options.maxBodyBytes),
       closeOnBackpressureLimit: true,
       idleTimeout: 120,
       perMessageDeflate: false,
@@ -208,7 +208,15 @@ export class Sockets {
   #liveClient(handshake: Handshake): OpenClient {
     const { subscriptions, symbolsMax, queueBytesMax, quota } = this.#options;
     return (socket, services) =>
-      new LiveClient(socket, handshake, { ...services, subscriptions, symbolsMax, queueBytesMax, quota });
+      new LiveClient(socket, handshake, {
+        ...services,
+        address: socket.data.address,
+        isStream: false,
+        subscriptions,
+        symbolsMax,
+        queueBytesMax,
+        quota,
+      });
   }
 
   #services(socket: Socket): SocketServices {
@@ -342,6 +350,11 @@ export class Sockets {
     this.#options.log.warning(`${describe(socket)} ${why}; cutting it off`);
     socket.terminate();
   }
+}
+
+/** What one client may leave unread: the largest frame fits. */
+export function unreadBytesMax(maxBodyBytes: number): number {
+  return maxBodyBytes * FRAME_PER_BODY_MAX + SUBSCRIBER_BACKLOG_BYTES;
 }
 
 function describe({ data }: Socket): string {

@@ -2,7 +2,7 @@
  * Updates that wait for a slow client, bounded. At the bound the client's policy decides: `add`
  * asks for a disconnect, folds updates, or drops them and reports a gap.
  */
-import { editOfType, gapFrame } from "../protocol/frames.ts";
+import { editOfType } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { SlowPolicy } from "./live-request.ts";
 
@@ -18,12 +18,16 @@ interface Waiting {
   folded: number;
 }
 
+/** The frame of a gap of the reason `slow`. */
+type GapText = (ticker: string, range: { from: number; to: number }) => string;
+
 /** One frame counts for at most this part of the bound, so that some large ones always fit. */
 const FRAME_PARTS = 16;
 
 export class WaitingUpdates {
   readonly #policy: SlowPolicy;
   readonly #maxBytes: number;
+  readonly #gapText: GapText;
   /** Sorted by sending order; keyed by ticker and type if updates are folded. */
   #waiting = new Map<string | number, Waiting>();
   #bytes = 0;
@@ -33,9 +37,10 @@ export class WaitingUpdates {
   /** The newest position taken of each ticker, while something waits. `from` may lie before it. */
   readonly #taken = new Map<string, number>();
 
-  constructor(policy: SlowPolicy, maxBytes: number) {
+  constructor(policy: SlowPolicy, maxBytes: number, gapText: GapText) {
     this.#policy = policy;
     this.#maxBytes = maxBytes;
+    this.#gapText = gapText;
   }
 
   get size(): number {
@@ -126,7 +131,7 @@ export class WaitingUpdates {
       else this.#taken.set(entry.ticker, entry.position);
       if (entry.text === null) {
         this.#gaps.delete(entry.ticker);
-        return gapFrame(entry.ticker, entry.from, entry.position, "slow");
+        return this.#gapText(entry.ticker, { from: entry.from, to: entry.position });
       }
       return entry.folded === 0 ? entry.text : `${entry.text.slice(0, -1)},"conflated":${entry.folded}}`;
     }

@@ -33,9 +33,10 @@ import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { Addresses } from "../websocket/addresses.ts";
+import { EventStreams } from "../websocket/event-streams.ts";
 import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData } from "../websocket/socket-client.ts";
-import { Sockets } from "../websocket/sockets.ts";
+import { Sockets, unreadBytesMax } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
 import { commandContext } from "./command-context.ts";
@@ -133,6 +134,7 @@ class RunningWorker implements Worker {
   readonly #addresses: Addresses;
   readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
+  readonly #eventStreams: EventStreams;
   /** Set by `boot`. */
   #storage: WorkerStorage | null = null;
   /** Set by `serve`. */
@@ -152,6 +154,7 @@ class RunningWorker implements Worker {
     });
     this.#quota = this.#createQuota();
     this.#sockets = this.#createSockets();
+    this.#eventStreams = this.#createEventStreams();
   }
 
   get port(): number {
@@ -200,10 +203,10 @@ class RunningWorker implements Worker {
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     descriptors.stop();
     const stopped = listener.stop();
-    const hadSockets = this.#sockets.size + replays.size > 0;
+    const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
     replays.closeAll();
     this.#subscriptions.stop();
-    await this.#sockets.drain(left());
+    await Promise.all([this.#sockets.drain(left()), this.#eventStreams.drain(left())]);
     await this.#answerRest(stopped, left);
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await this.#stop();
@@ -295,6 +298,20 @@ class RunningWorker implements Worker {
     });
   }
 
+  #createEventStreams(): EventStreams {
+    const { settings, log } = this.#options;
+    return new EventStreams({
+      subscriptions: this.#subscriptions,
+      symbolsMax: settings.wsSymbolsMax,
+      queueBytesMax: settings.wsQueueBytes,
+      bytesMax: unreadBytesMax(settings.maxBodyBytes),
+      addresses: this.#addresses,
+      quota: this.#quota,
+      counters: this.#counters,
+      log,
+    });
+  }
+
   #createSockets(): Sockets {
     const { settings, log } = this.#options;
     return new Sockets({
@@ -318,6 +335,7 @@ class RunningWorker implements Worker {
       quota: this.#quota,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
+      marketTimezone: settings.marketTimezone,
     });
   }
 
@@ -335,6 +353,7 @@ class RunningWorker implements Worker {
         { what: "large answers", bytes: wholeAnswers.bytes },
         { what: "saves under way", bytes: this.#hub.saveBytesInFlight },
         { what: "updates that wait for WebSockets", bytes: this.#sockets.waitingBytes },
+        { what: "updates that wait for streams of events", bytes: this.#eventStreams.waitingBytes },
       ],
       shrink: () => storage.shrink(),
     });
@@ -371,6 +390,7 @@ class RunningWorker implements Worker {
       }),
       guard: new HostGuard(settings.allowHosts),
       sockets: this.#sockets,
+      eventStreams: this.#eventStreams,
       replays,
       alpacaStreams: this.#createStreams(),
       health: this.#health(),

@@ -68,6 +68,7 @@ export interface Driver extends Line {
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
  * - `sql`: other programs can change the database by statements.
+ * - `snapshots`: rows of many series come from one moment, with their positions.
  * - `columnSaves`: rows can be saved as columns.
  * - `notes`: it keeps notes, and so the roll-ups of a server.
  * - `saveGroups`: saves of several tickers can be stored together or not at all.
@@ -82,6 +83,7 @@ export type Capability =
   | "anyDay"
   | "knowsEmpty"
   | "sql"
+  | "snapshots"
   | "columnSaves"
   | "notes"
   | "saveGroups";
@@ -135,6 +137,7 @@ const LINES: Line[] = [
     lacks: {
       anyText: "requests are JSON in UTF-8: a half of a surrogate pair is refused",
       anyDay: "its commands tell those of today",
+      snapshots: "each of its answers has one series",
       columnSaves: "its commands take rows",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",

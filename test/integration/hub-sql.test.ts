@@ -18,7 +18,7 @@ test("a small answer is one message, so that a client is answered whole or told 
   try {
     const sent: { message: ReadToWorker; text: string }[] = [];
     const server = new ReadServer({ ...database, written() {} }, (message, attachment) =>
-      sent.push({ message, text: Buffer.from(attachment ?? []).toString() }),
+      sent.push({ message, text: Buffer.concat([attachment ?? []].flat()).toString() }),
     );
     const ask = async (id: number, sql: string) => {
       const request = { sql, params: [], mode: "read" as const, maxRows: 1_000_000 };

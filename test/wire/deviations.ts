@@ -5,8 +5,8 @@
  *
  * What holds everywhere isn't listed step by step: numbers are compared by value; a recorded NaN or
  * Infinity is null; an error answer may have `details` and `hint` besides `error`; frames have
- * `seq` and `epoch` besides; what a client sends that can't be understood is answered with an error
- * frame, where it was ignored.
+ * `seq` and `epoch` besides, and `index_col` where the name of a stamp isn't the usual one; what a
+ * client sends that can't be understood is answered with an error frame, where it was ignored.
  */
 import {
   asRecorded,

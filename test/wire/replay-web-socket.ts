@@ -223,6 +223,7 @@ export class WebSocketReplay implements Disposable {
     const { seq, epoch } = json;
     delete json.seq;
     delete json.epoch;
+    delete json.index_col;
     const isUpdate = data.type !== "heartbeat" && data.type !== "initial_price";
     const expected = client.position === null ? Number(seq) : client.position + (isUpdate ? 1 : 0);
     client.position = Number(seq);

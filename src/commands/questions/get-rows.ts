@@ -1,5 +1,6 @@
 /** get_bars, get_trades, get_quotes: the questions of /v1 as commands, answered in JSON. */
 import type { z } from "zod";
+import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { CountTypeMemory, encodeTable } from "../../market-data/encode-table.ts";
 import { jsonForm } from "../../market-data/json-forms.ts";
 import { atClientsPace } from "../../protocol/clients-pace.ts";
@@ -54,12 +55,12 @@ function question<S extends z.ZodRawShape>(
       // Whoever runs commands warns of others.
       const known = Object.fromEntries(Object.entries(params).filter(([key]) => names.includes(key)));
       const { format, ...asked } = readParameters(name, schema, known) as Record<string, unknown>;
-      const { table, answer, isPage, unknown } = await open(asked as never, context, signal);
+      const { table, answer, isPage, isSingle, json, unknown } = await open(asked as never, context, signal);
       const { bytes, pieces } = await encodeTable(answer, {
         format: format === "columns" ? format : "json",
         ...{ isPage, table, counts: new CountTypeMemory() },
-        json: (columns, end) => jsonForm(table, columns, end),
-        warnings: async () => [...answer.warnings(), ...(await unknown.warnings())],
+        json: json ?? ((columns, end) => jsonForm(table as MarketTable, columns, end, isSingle)),
+        warnings: async () => [...answer.warnings(), ...((await unknown?.warnings()) ?? [])],
         onBroken: (error) => context.warn(`${name}: an answer was broken off: ${messageOf(error)}`),
       });
       return bytes ?? atClientsPace(pieces);

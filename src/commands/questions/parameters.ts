@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { nearest } from "../../config/nearest.ts";
 import { TICKER_LENGTH_MAX } from "../../market/ticker.ts";
-import { parseCalendarDate } from "../../market/timestamp.ts";
+import { parseCalendarDate, TimestampError } from "../../market/timestamp.ts";
 import { zoneOf } from "../../market/zone.ts";
 import { TABLE_FORMATS } from "../../market-data/encode-table.ts";
 import { SYMBOLS_MAX } from "../../market-data/symbols.ts";
@@ -29,7 +29,7 @@ interface About {
 }
 
 export function described<T extends z.ZodType>(schema: T, { expected, example, ...about }: About): T {
-  const described = schema.meta({ ...about, ...(example === undefined ? {} : { examples: [example] }) }) as T;
+  const described = schema.meta({ ...about, ...(example === undefined ? {} : { example }) }) as T;
   expectations.set(described, expected);
   return described;
 }
@@ -62,48 +62,76 @@ export const symbol = described(z.string().refine(isTicker), {
   expected: `a ticker of at most ${TICKER_LENGTH_MAX} characters`,
 });
 
+const EXPECTED_STAMP = "a date such as 2024-01-02, or a moment such as 2024-01-02T14:30:00Z";
 /** Read by whoever knows the form of the stamps. */
 const stamp = z.union([z.string(), z.number()]);
+
+export const timeframe = text({
+  description:
+    "The length of the bars: 1Min, 5Min, 1Hour, 1Day, 1Week, 90s, or as stored bars are named (5min, hourly, daily).",
+  expected: "a length of bars such as 1Min, 1Hour or 1Day",
+  example: "1Day",
+});
 
 export const start = described(stamp, {
   description:
     "The first moment, inclusive: ISO 8601, a date, or a number since 1970. A date is a day in `tz`, and so is a time without an offset.",
-  expected: "a date such as 2024-01-02, or a moment such as 2024-01-02T14:30:00Z",
+  expected: EXPECTED_STAMP,
   example: "2024-01-02",
 });
 
 export const end = described(stamp, {
   description: "The last moment, inclusive. A date is the whole day.",
-  expected: "a date such as 2024-01-02, or a moment such as 2024-01-02T21:00:00Z",
+  expected: EXPECTED_STAMP,
   example: "2024-01-03",
 });
 
-export const adjustTo = described(
-  z.string().transform((text, ctx) => {
-    try {
-      return parseCalendarDate(text) ?? z.NEVER;
-    } catch {
-      ctx.addIssue("no date");
-      return z.NEVER;
-    }
-  }),
-  {
-    description: "The last ex-date that counts. Default: today at the market.",
-    expected: "a date such as 2024-01-02",
-    example: "2024-06-28",
-  },
-);
+export const sqlParams = described(z.union([z.string(), z.array(z.unknown())]), {
+  description: "Values for the statement's parameters, a JSON list.",
+  expected: "a JSON list",
+  example: "[]",
+});
 
-export const limit = described(
-  z
+export function date(description: string, example?: string) {
+  const calendarDate = z.string().transform((text, context) => {
+    try {
+      const read = parseCalendarDate(text);
+      if (read !== null) return read;
+    } catch (error) {
+      if (!(error instanceof TimestampError)) throw error;
+    }
+    context.addIssue("no date");
+    return z.NEVER;
+  });
+  return described(calendarDate, { description, expected: "a date such as 2024-01-02", example });
+}
+
+export function number(description: string, example?: number) {
+  const decimal = z.union([z.number(), z.string().regex(/^-?\d{1,15}(\.\d{1,15})?$/)]).transform(Number);
+  return described(decimal, { description, expected: "a number", example });
+}
+
+export function stampOf(description: string) {
+  return described(stamp, { description, expected: EXPECTED_STAMP });
+}
+
+export const underlying = described(z.string().refine(isTicker), {
+  description: "The ticker of the underlying.",
+  expected: "a ticker such as AAPL",
+  example: "AAPL",
+});
+
+export function limitOf(max: number, description: string) {
+  const rows = z
     .union([z.int(), z.string().regex(/^\d{1,9}$/)])
     .transform(Number)
-    .refine((rows) => rows >= 1 && rows <= LIMIT_MAX),
-  {
-    description: "So many rows at most, over all tickers. Without it the answer has all, as a stream.",
-    expected: `a whole number from 1 to ${LIMIT_MAX}`,
-    example: 1000,
-  },
+    .refine((count) => count >= 1 && count <= max);
+  return described(rows, { description, expected: `a whole number from 1 to ${max}`, example: 1000 });
+}
+
+export const limit = limitOf(
+  LIMIT_MAX,
+  "So many rows at most, over all tickers. Without it the answer has all, as a stream.",
 );
 
 export const pageToken = described(z.string(), {

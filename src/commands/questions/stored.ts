@@ -5,8 +5,16 @@ import { parseTimeframe } from "../../calendar/timeframe.ts";
 import { dateAt } from "../../market/session-date.ts";
 import { TimestampError } from "../../market/timestamp.ts";
 import { parseZonedBound } from "../../market/zoned-bound.ts";
-import { columnNamed, columnsOf, type MarketTable, usualColumns } from "../../market-data/answer-columns.ts";
+import {
+  columnNamed,
+  columnsOf,
+  keyNames,
+  type MarketTable,
+  type PriceTable,
+  usualColumns,
+} from "../../market-data/answer-columns.ts";
 import type { AnswerTable } from "../../market-data/contract.ts";
+import type { EncodeOptions } from "../../market-data/encode-table.ts";
 import { readPageToken } from "../../market-data/page-token.ts";
 import type {
   BarsQuestion,
@@ -15,7 +23,7 @@ import type {
   TicksQuestion,
   WantedAdjustment,
 } from "../../market-data/questions.ts";
-import { storedBars, storedTicks } from "../../market-data/stored-rows.ts";
+import { storedActions, storedBars, storedTicks } from "../../market-data/stored-rows.ts";
 import { findTickers, type WantedSymbols } from "../../market-data/symbols.ts";
 import { UnknownSymbols } from "../../market-data/unknown-symbols.ts";
 import { badRequest } from "../../protocol/errors.ts";
@@ -36,12 +44,7 @@ const RANGE = {
 };
 
 export const BARS_PARAMETERS = z.object({
-  timeframe: p.text({
-    description:
-      "The length of the bars: 1Min, 5Min, 1Hour, 1Day, 1Week, 90s, or as stored bars are named (5min, hourly, daily).",
-    expected: "a length of bars such as 1Min, 1Hour or 1Day",
-    example: "1Day",
-  }),
+  timeframe: p.timeframe,
   ...RANGE,
   adjustment: p
     .choice(
@@ -49,10 +52,13 @@ export const BARS_PARAMETERS = z.object({
       "Prices and volumes as if splits had always been made, and dividends always been paid. Default: raw, as stored.",
     )
     .optional(),
-  adjust_to: p.adjustTo.optional(),
+  adjust_to: p.date("The last ex-date that counts. Default: today at the market.").optional(),
 });
 
 export const TICKS_PARAMETERS = z.object(RANGE);
+
+/** Their dates are of the exchange, and have no zone. */
+export const ACTIONS_PARAMETERS = TICKS_PARAMETERS.omit({ tz: true });
 
 type RangeParameters = z.output<typeof TICKS_PARAMETERS>;
 type BarsParameters = z.output<typeof BARS_PARAMETERS>;
@@ -60,10 +66,20 @@ type BarsParameters = z.output<typeof BARS_PARAMETERS>;
 /** An answer that a door can encode. */
 export interface OpenedQuestion {
   /** The member of JSON, and the names of its columns. */
-  table: MarketTable;
+  table: MarketTable | "snapshots" | "options";
   answer: AnswerTable;
   /** All rows are gathered before the first byte. */
   isPage: boolean;
+  /** A ticker has one row: no list in JSON. */
+  isSingle?: boolean;
+  /** In place of the form of the table. */
+  json?: EncodeOptions["json"];
+  /** Null: the answer's own warnings are all. */
+  unknown: { warnings(): Promise<string[]> } | null;
+}
+
+export interface OpenedPrices extends OpenedQuestion {
+  table: PriceTable;
   unknown: UnknownSymbols;
 }
 
@@ -77,7 +93,7 @@ export async function openBars(
   asked: BarsParameters,
   context: QuestionContext,
   signal: AbortSignal,
-): Promise<OpenedQuestion> {
+): Promise<OpenedPrices> {
   const source = context.reader;
   const series = readSeries(asked.timeframe);
   const { question, named } = await readRange(asked, { table: "bars", kind: series.kind }, source);
@@ -96,7 +112,7 @@ export async function openTicks(
   asked: RangeParameters,
   { reader: source }: QuestionContext,
   signal: AbortSignal,
-): Promise<OpenedQuestion> {
+): Promise<OpenedPrices> {
   const table = type === "trade" ? "trades" : "quotes";
   const { question, named } = await readRange(asked, { table, kind: "ticks" }, source);
   const ticks: TicksQuestion = { ...question, type, signal };
@@ -104,12 +120,23 @@ export async function openTicks(
   return opened(table, ticks, unknown, await storedTicks(ticks, source));
 }
 
-function opened(
-  table: MarketTable,
+export async function openActions(
+  asked: RangeParameters,
+  { reader: source }: QuestionContext,
+  signal: AbortSignal,
+): Promise<OpenedQuestion> {
+  const { question, named } = await readRange(asked, { table: "corporate_actions", kind: "actions" }, source);
+  const series = { kind: "actions", part: null, label: "corporate actions" } as const;
+  const unknown = new UnknownSymbols(named, series, source);
+  return opened("corporate_actions", question, unknown, await storedActions({ ...question, signal }, source));
+}
+
+function opened<T extends MarketTable>(
+  table: T,
   { limit }: { limit: number | null },
   unknown: UnknownSymbols,
   answer: AnswerTable,
-): OpenedQuestion {
+): OpenedQuestion & { table: T; unknown: UnknownSymbols } {
   return { table, answer: unknown.watching(answer), isPage: limit !== null, unknown };
 }
 
@@ -128,7 +155,7 @@ function readAdjustment(
 }
 
 /** @throws RequestError 400 */
-function readSeries(timeframe: string): StoredLength {
+export function readSeries(timeframe: string): StoredLength {
   let name: string;
   try {
     name = parseTimeframe(timeframe).name;
@@ -143,7 +170,7 @@ function readSeries(timeframe: string): StoredLength {
 
 async function readRange(
   asked: RangeParameters,
-  { table, kind }: { table: MarketTable; kind: StoredLength["kind"] | "ticks" },
+  { table, kind }: { table: MarketTable; kind: StoredLength["kind"] | "ticks" | "actions" },
   source: MarketSource,
 ) {
   const zone = asked.tz ?? "UTC";
@@ -168,7 +195,7 @@ async function readRange(
 }
 
 /** @throws RequestError 400 */
-function readSymbols({
+export function readSymbols({
   symbol,
   symbols,
 }: {
@@ -212,5 +239,5 @@ function readColumns(table: MarketTable, names: readonly string[] | undefined): 
       `columns: got ${JSON.stringify(name.slice(0, 100))}, expected some of ${known.join(", ")}`,
     );
   });
-  return [...new Set(["symbol", "timestamp", ...columns])];
+  return [...new Set([...keyNames(table), ...columns])];
 }

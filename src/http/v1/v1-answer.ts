@@ -1,5 +1,6 @@
 /** A table as the answer to a request. */
 import type { OpenedQuestion } from "../../commands/questions/stored.ts";
+import type { MarketTable } from "../../market-data/answer-columns.ts";
 import {
   CountTypeMemory,
   type EncodedTable,
@@ -22,7 +23,7 @@ const HEADER_LENGTH_MAX = 4_096;
 
 /** @throws RequestError 400, 503 */
 export async function answerTable(
-  { table, answer, isPage, unknown }: OpenedQuestion,
+  { table, answer, isPage, isSingle, json, unknown }: OpenedQuestion,
   wanted: TableFormat | undefined,
   call: Call,
 ): Promise<Response> {
@@ -30,8 +31,8 @@ export async function answerTable(
   const format = wanted ?? acceptedFormat(call.request.headers.get("accept"));
   const encoded = await encodeTable(answer, {
     ...{ format, isPage, table, counts },
-    json: (columns, end) => jsonForm(table, columns, end),
-    warnings: async () => [...answer.warnings(), ...(await unknown.warnings())],
+    json: json ?? ((columns, end) => jsonForm(table as MarketTable, columns, end, isSingle)),
+    warnings: async () => [...answer.warnings(), ...((await unknown?.warnings()) ?? [])],
     onBroken: (error) =>
       log.error(`${call.path}: an answer was broken off after its first byte: ${messageOf(error)}`),
   });
@@ -71,7 +72,7 @@ function notesAsHeaders(
 }
 
 /** JSON whose other characters are escaped, as a header has none. */
-function inAscii(value: unknown): string {
+export function inAscii(value: unknown): string {
   return JSON.stringify(value).replaceAll(
     /[\u007f-\uffff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,

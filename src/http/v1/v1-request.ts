@@ -2,11 +2,15 @@
 import { show } from "../../commands/params.ts";
 import type { TableFormat } from "../../market-data/encode-table.ts";
 import { badRequest } from "../../protocol/errors.ts";
+import { parseAllIntegers } from "../../protocol/exact-integers.ts";
 import { isObject, parseRequestJson } from "../../protocol/json.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Call } from "../call.ts";
 import { readBody } from "../request-body.ts";
 import { FORMAT_TYPES } from "./format-types.ts";
+
+/** Doubles hold every integer of 15 digits. Longer ones may lose some. */
+const LONG_INTEGER = /\d{16}/;
 
 /** @throws RequestError 400; of a body also 413, 415, 429 and 503 */
 export async function readParameters(call: Call): Promise<Record<string, unknown>> {
@@ -23,7 +27,7 @@ export async function readParameters(call: Call): Promise<Record<string, unknown
   }
   let body: unknown;
   try {
-    body = parseRequestJson(text);
+    body = LONG_INTEGER.test(text) ? parseRequestJson(text, parseAllIntegers) : parseRequestJson(text);
   } catch (error) {
     throw badRequest("Invalid JSON payload", messageOf(error));
   }
@@ -44,7 +48,8 @@ export function parametersOfUrl(query: string): Record<string, unknown> {
   const parameters: Record<string, unknown> = Object.create(null);
   for (const [name, value] of new URLSearchParams(query)) {
     if (name in parameters) throw badRequest(`${name}: got it twice, expected it once`);
-    parameters[name] = value;
+    // A form sends all of its fields.
+    if (value !== "") parameters[name] = value;
   }
   return { ...parameters };
 }

@@ -1,55 +1,41 @@
-/** Questions by URL: see docs/http-api.md. */
-import type { z } from "zod";
-import {
-  format as formatParameter,
-  readParameters as readChecked,
-} from "../../commands/questions/parameters.ts";
-import {
-  BARS_PARAMETERS,
-  type OpenedQuestion,
-  openBars,
-  openTicks,
-  type QuestionContext,
-  TICKS_PARAMETERS,
-} from "../../commands/questions/stored.ts";
-import type { Call } from "../call.ts";
+/** The routes of /v1, and the pages that describe them. */
+import { readParameters as readChecked } from "../../commands/questions/parameters.ts";
+import { jsonResponse } from "../responses.ts";
 import type { Route } from "../route.ts";
-import { answerTable } from "./v1-answer.ts";
+import { docsPage } from "./docs-page.ts";
+import { openApi } from "./openapi.ts";
+import { DOORS, type Door } from "./v1-doors.ts";
 import { readParameters } from "./v1-request.ts";
 import { answerPosted } from "./v1-write.ts";
 
-const METHODS = ["GET", "HEAD", "POST"];
-
-const FORMAT = { format: formatParameter.optional() };
+const READ = ["GET", "HEAD"];
 
 export const V1_ROUTES: readonly Route[] = [
-  table("/v1/bars", BARS_PARAMETERS.extend(FORMAT), openBars),
-  table("/v1/trades", TICKS_PARAMETERS.extend(FORMAT), (...of) => openTicks("trade", ...of)),
-  table("/v1/quotes", TICKS_PARAMETERS.extend(FORMAT), (...of) => openTicks("quote", ...of)),
+  ...DOORS.map(
+    (door): Route => ({
+      paths: [door.path],
+      methods: ["GET", "HEAD", "POST"],
+      shown: door.writes === undefined ? "GET" : "GET, POST",
+      // Any page can make a browser send a GET.
+      isReachableByPages: true,
+      answer: answerOf(door),
+    }),
+  ),
+  {
+    paths: ["/openapi.json"],
+    methods: READ,
+    shown: "GET",
+    answer: async () => jsonResponse(openApi(), 200),
+  },
+  { paths: ["/docs"], methods: READ, shown: "GET", answer: async () => docsPage() },
 ];
 
-/** A route whose answer is a table. */
-function table<S extends z.ZodRawShape>(
-  path: string,
-  schema: z.ZodObject<S>,
-  open: (asked: never, context: QuestionContext, signal: AbortSignal) => Promise<OpenedQuestion>,
-): Route {
-  return {
-    paths: [path],
-    methods: METHODS,
-    shown: "GET",
-    isReachableByPages: true,
-    async answer(call: Call) {
-      const ask = async (parameters: Record<string, unknown>): Promise<Response> => {
-        const { format, ...asked } = readChecked(path, schema, parameters) as Record<string, unknown>;
-        return answerTable(
-          await open(asked as never, call.options.context, call.request.signal),
-          format as never,
-          call,
-        );
-      };
-      if (call.request.method === "POST") return answerPosted(call, path.slice(4) as never, ask);
-      return ask(await readParameters(call));
-    },
+function answerOf({ path, parameters, writes, answer }: Door): Route["answer"] {
+  return async (call) => {
+    const ask = (asked: Record<string, unknown>) =>
+      answer(call, readChecked(path, parameters, asked) as never);
+    const isPost = call.request.method === "POST";
+    if (writes !== undefined && isPost) return answerPosted(call, writes, async (asked) => ask(asked));
+    return ask(await readParameters(call));
   };
 }

@@ -16,6 +16,8 @@ export interface StoredSeries {
   ticker: string;
   part: string;
   rows: number;
+  /** There are more, which the walk doesn't come to. */
+  isCut?: true;
 }
 
 export class BatchBuilder {

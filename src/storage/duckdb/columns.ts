@@ -5,16 +5,18 @@
  * leave DuckDB, and a stream that fails half way is found out, which ends as if it were complete.
  *
  * Sorting takes many times as long as reading. Rows of a feed are stored in order of their stamps:
- * a long series is read by itself, and sorted only if a look at it finds a row out of order.
+ * so they are read as they are stored, see stored-order.ts, and sorted only where one is out of
+ * order. A series too long for that is looked at first.
  */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { TransferRowError } from "../contract.ts";
-import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import type { ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/columns.ts";
 import { kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
 import { seqOf, storedStamp } from "../transfer-rows.ts";
 import { BatchBuilder, type StoredSeries } from "./column-batch.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
+import type { Snapshot } from "./read-sessions.ts";
 import type { Param, Session } from "./session.ts";
 import {
   boundsOf,
@@ -24,37 +26,60 @@ import {
   stampSql,
   valueSql,
 } from "./stored-columns.ts";
+import { type StoredLayout, StoredOrder } from "./stored-order.ts";
+import { readAllPlaces, readPlaces } from "./update-log.ts";
 
-/** Four of DuckDB's vectors. */
-const BATCH_ROWS = 8_192;
-/** A series with so many rows is worth a look at its order, and a scan of the table for itself. */
-const LONG_ROWS = 20_000;
-/** Rows of shorter series that are sorted at once, some 100 MB. */
-const SORTED_ROWS = 1_000_000;
+/** Eight of DuckDB's vectors. */
+const BATCH_ROWS = 16_384;
+/** Rows that are held at once, some 50 MB of five columns. A longer series is read by itself. */
+const RUN_ROWS = 1_000_000;
 
-/** @param open a connection for this walk alone. */
+interface ColumnStatement {
+  sql: string;
+  params: Param[];
+}
+
+/** @param begin a transaction for this walk alone. */
 export async function* readColumns(
-  open: () => Promise<Session>,
+  begin: () => Promise<Snapshot>,
   query: ColumnQuery,
 ): AsyncGenerator<ColumnBatch> {
   const { signal } = query;
   signal?.throwIfAborted();
-  const session = await open();
-  const interrupt = (): void => session.connection.interrupt();
+  const snapshot = await begin();
+  const interrupt = (): void => snapshot.interrupt();
   signal?.addEventListener("abort", interrupt);
   try {
-    await session.run("BEGIN TRANSACTION READ ONLY");
-    const walk = await Walk.begin(session, query);
+    signal?.throwIfAborted();
+    query.onPositions?.(await snapshot.call((session) => positionsIn(session, query.tickers)));
+    const walk = await Walk.begin(snapshot, query);
     if (walk !== null) yield* walk.batches();
   } catch (error) {
     signal?.throwIfAborted();
     throw refusalOf(error, query);
   } finally {
     signal?.removeEventListener("abort", interrupt);
-    // A result that isn't read to its end would keep the transaction after the connection.
-    await session.run("ROLLBACK").catch(() => null);
-    session.close();
+    await snapshot.release();
   }
+}
+
+async function positionsIn(session: Session, tickers: readonly string[] | null): Promise<WalkPositions> {
+  const [row] = await session.rows("SELECT epoch FROM update_epoch LIMIT 1");
+  const places =
+    tickers === null ? await readAllPlaces(session) : await readPlaces(session, tickers.map(storable));
+  const position = (ticker: string): [string, number] => [ticker, places.get(storable(ticker))?.seq ?? 0];
+  const found = (tickers ?? [...places.keys()]).map(position);
+  return { epoch: String(row?.[0]), positions: new Map(found.filter(([, seq]) => seq > 0)) };
+}
+
+/**
+ * Asked once more without a stream, DuckDB says what is wrong. The failure may have ended the
+ * transaction.
+ */
+async function findFailure(session: Session, sql: string, params: Param[]): Promise<void> {
+  await session.run("ROLLBACK").catch(() => null);
+  await session.run("BEGIN TRANSACTION READ ONLY");
+  await session.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`, params);
 }
 
 function refusalOf(error: unknown, { kind, tickers, parts }: ColumnQuery): unknown {
@@ -66,7 +91,7 @@ function refusalOf(error: unknown, { kind, tickers, parts }: ColumnQuery): unkno
 }
 
 class Walk {
-  readonly #session: Session;
+  readonly #snapshot: Snapshot;
   readonly #query: ColumnQuery;
   readonly #kind: RowKind;
   readonly #at: string;
@@ -75,13 +100,15 @@ class Walk {
   readonly #source: string;
   readonly #params: Param[];
   readonly #select: string;
+  /** So many columns it has. */
+  readonly #selected: number;
 
-  private constructor(session: Session, query: ColumnQuery, there: StoredColumns) {
+  private constructor(snapshot: Snapshot, query: ColumnQuery, there: StoredColumns) {
     const kind = kindOf(query.kind);
     const isDate = kind.stamp.type === "date";
     const at = instant(kind.stamp.name, there);
     const [first, last] = boundsOf(isDate);
-    this.#session = session;
+    this.#snapshot = snapshot;
     this.#query = query;
     this.#kind = kind;
     this.#at = at.sql;
@@ -105,90 +132,183 @@ class Walk {
     const rows = `${kind.table} WHERE ${filters.join(" AND ")}`;
     // Ticks that share a stamp become 0, 1, 2 … in the order stored, as an upgrade of the file
     // makes them.
-    this.#source =
+    const source =
       !kind.hasSeq || this.#hasSeq
         ? rows
         : `(SELECT *, row_number() OVER (PARTITION BY ${[...seriesSql(kind), at.sql].join(", ")}
              ORDER BY rowid) - 1 AS seq FROM ${rows}) WHERE true`;
+    this.#source = query.after == null ? source : `${source} AND ${this.#behindSql(query.after, at)}`;
     const sqlOf = (column: string): string => {
       if (column === kind.stamp.name) return stampSql(kind, at);
       if (column === "seq") return "seq::BIGINT";
       return valueSql(kind.values.find(({ name }) => name === column)!, there);
     };
     const read = query.columns.filter((column) => column !== "ticker" && column !== kind.part);
+    this.#selected = Math.max(1, read.length);
     this.#select = read.length === 0 ? "true" : read.map(sqlOf).join(", ");
   }
 
   /** Null: there is no table. */
-  static async begin(session: Session, query: ColumnQuery): Promise<Walk | null> {
+  static async begin(snapshot: Snapshot, query: ColumnQuery): Promise<Walk | null> {
     const { table } = kindOf(query.kind);
-    const there = await readStoredColumns(session, table);
-    return there === null ? null : new Walk(session, query, there);
+    const there = await snapshot.call((session) => readStoredColumns(session, table));
+    return there === null ? null : new Walk(snapshot, query, there);
+  }
+
+  /** Adds to the parameters. The bound of the ticker alone lets DuckDB skip what lies before it. */
+  #behindSql({ ticker, part, stamp, seq }: RowKey, at: { sql: string; type: string }): string {
+    const param = (value: string, type: string): string => `$${this.#params.push(value)}::${type}`;
+    const than = this.#query.order === "descending" ? "<" : ">";
+    const name = param(storable(ticker), "VARCHAR");
+    const moment = param(stamp, at.type);
+    let behind = `${at.sql} ${than} ${moment}`;
+    if (this.#kind.hasSeq)
+      behind = `(${behind} OR (${at.sql} = ${moment} AND seq ${than} ${param(String(seq), "BIGINT")}))`;
+    if (this.#kind.part !== null) {
+      const column = `"${this.#kind.part}"`;
+      const value = param(storable(part ?? ""), "VARCHAR");
+      behind = `(${column} > ${value} OR (${column} = ${value} AND ${behind}))`;
+    }
+    return `ticker >= ${name} AND (ticker > ${name} OR ${behind})`;
   }
 
   async *batches(): AsyncGenerator<ColumnBatch> {
-    const { signal } = this.#query;
+    const series = firstOf(await this.#series(), this.#query.limit ?? null);
+    for (const run of runsOf(series)) {
+      const stored = isSorted(run) ? null : await this.#inStoredOrder(run);
+      yield* stored === null ? this.#sorted(run) : this.#slices(run, stored);
+    }
+  }
+
+  async *#sorted(run: StoredSeries[]): AsyncGenerator<ColumnBatch> {
+    const spans = new Spans(run);
     let builder = new BatchBuilder(this.#query, BATCH_ROWS);
-    for (const run of runsOf(await this.#series())) {
-      const spans = new Spans(run);
-      for await (const chunk of this.#chunksOf(run)) {
-        if (builder.rows + chunk.rowCount > BATCH_ROWS) {
-          yield builder.finish();
-          builder = new BatchBuilder(this.#query, BATCH_ROWS);
-        }
-        builder.add(chunk, spans.next(chunk.rowCount));
-        signal?.throwIfAborted();
+    for await (const chunk of this.#chunksOf(await this.#statementOf(run), rowsOf(run))) {
+      if (builder.rows + chunk.rowCount > BATCH_ROWS) {
+        yield builder.finish();
+        builder = new BatchBuilder(this.#query, BATCH_ROWS);
       }
+      builder.add(chunk, spans.next(chunk.rowCount));
+      this.#query.signal?.throwIfAborted();
     }
     if (builder.rows > 0) yield builder.finish();
   }
 
-  async *#chunksOf(run: StoredSeries[]): AsyncGenerator<DuckDBDataChunk> {
-    const { sql, params } = await this.#statementOf(run);
-    let left = run.reduce((sum, { rows }) => sum + rows, 0);
-    const result = await this.#session.stream(sql, params);
-    while (left > 0) {
-      const chunk = await result.fetchChunk();
-      if (chunk === null || chunk.rowCount === 0) {
-        // Asked once more without a stream, it says what is wrong.
-        this.#query.signal?.throwIfAborted();
-        await this.#session.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`, params);
-        throw new Error(`DuckDB ended a result ${left} rows early`);
-      }
-      left -= chunk.rowCount;
-      yield chunk;
+  /** Null: they aren't stored in order. */
+  async #inStoredOrder(run: StoredSeries[]): Promise<StoredOrder | null> {
+    const { statement, layout } = this.#placedStatement(run);
+    const stored = new StoredOrder(this.#query, run, layout);
+    for await (const chunk of this.#chunksOf(statement, rowsOf(run))) {
+      stored.add(chunk);
+      if (!stored.isInOrder) return null;
+      this.#query.signal?.throwIfAborted();
+    }
+    return stored;
+  }
+
+  async *#slices(run: StoredSeries[], stored: StoredOrder): AsyncGenerator<ColumnBatch> {
+    const spans = new Spans(run);
+    const rows = rowsOf(run);
+    for (let start = 0; start < rows; start += BATCH_ROWS) {
+      const end = Math.min(rows, start + BATCH_ROWS);
+      yield stored.batch(start, end, spans.next(end - start));
+      await new Promise(setImmediate);
+      this.#query.signal?.throwIfAborted();
     }
   }
 
-  async #statementOf(run: StoredSeries[]): Promise<{ sql: string; params: Param[] }> {
-    const series = seriesSql(this.#kind);
+  /** Each is asked for while the one before is taken apart. */
+  async *#chunksOf({ sql, params }: ColumnStatement, rows: number): AsyncGenerator<DuckDBDataChunk> {
+    const snapshot = this.#snapshot;
+    let left = rows;
+    const result = await snapshot.call((session) => session.stream(sql, params));
+    const fetch = (): Promise<DuckDBDataChunk | null> => {
+      const chunk = snapshot.call(() => result.fetchChunk());
+      chunk.catch(() => null);
+      return chunk;
+    };
+    let ahead = fetch();
+    try {
+      while (left > 0) {
+        const chunk = await ahead;
+        if (chunk === null || chunk.rowCount === 0) {
+          this.#query.signal?.throwIfAborted();
+          await snapshot.call((session) => findFailure(session, sql, params));
+          throw new Error(`DuckDB ended a result ${left} rows early`);
+        }
+        left -= chunk.rowCount;
+        if (left > 0) ahead = fetch();
+        yield chunk;
+      }
+    } finally {
+      await ahead.catch(() => null);
+    }
+  }
+
+  /** In order. */
+  async #statementOf(run: StoredSeries[]): Promise<ColumnStatement> {
     const params = [...this.#params];
+    const isOne = run.length === 1;
+    const rows = `${this.#source} AND ${this.#filterOf(run, params)}`;
+    const stamps = this.#kind.hasSeq ? [this.#at, "seq"] : [this.#at];
+    const limit = run.at(-1)!.isCut ? ` LIMIT ${rowsOf(run)}` : "";
+    const isDescending = this.#query.order === "descending";
+    const isInOrder = isOne && limit === "" && !isDescending && (await this.#isInOrder(rows, params));
+    const ordered = [
+      ...(isOne ? [] : seriesSql(this.#kind)),
+      ...stamps.map((sql) => (isDescending ? `${sql} DESC` : sql)),
+    ];
+    const order = isInOrder ? "" : ` ORDER BY ${ordered.join(", ")}`;
+    return { sql: `SELECT ${this.#select} FROM ${rows}${order}${limit}`, params };
+  }
+
+  /** In no order, with the place of each row's series in the run. */
+  #placedStatement(run: StoredSeries[]): { statement: ColumnStatement; layout: StoredLayout } {
+    const { hasSeq, part } = this.#kind;
+    const params = [...this.#params];
+    const rows = `${this.#source} AND ${this.#filterOf(run, params)}`;
+    const list = (texts: string[]): string =>
+      `unnest(from_json($${params.push(JSON.stringify(texts))}::VARCHAR, '["VARCHAR"]'))`;
+    const names = [
+      `${list(run.map((series) => series.ticker))} AS run_ticker`,
+      ...(part === null ? [] : [`${list(run.map((series) => series.part))} AS run_part`]),
+    ];
+    const isOf = ["ticker = run_ticker", ...(part === null ? [] : [`"${part}" = run_part`])];
+    const key = [stampSql(this.#kind, { sql: this.#at }), ...(hasSeq ? ["seq::BIGINT"] : [])];
+    const sql = `SELECT ${[this.#select, ...key].join(", ")}, run_place::INTEGER FROM (SELECT * FROM ${rows})
+      JOIN (SELECT ${names.join(", ")}, unnest(range(${run.length})) AS run_place) ON ${isOf.join(" AND ")}`;
+    const stamp = this.#selected;
+    const seq = hasSeq ? stamp + 1 : null;
+    return { statement: { sql, params }, layout: { stamp, seq, place: (seq ?? stamp) + 1 } };
+  }
+
+  /** Adds to the parameters. */
+  #filterOf(run: StoredSeries[], params: Param[]): string {
+    const series = seriesSql(this.#kind);
     const key = ({ ticker, part }: StoredSeries): string[] => {
       const names = this.#kind.part === null ? [ticker] : [ticker, part];
       return names.map((name) => `$${params.push(name)}::VARCHAR`);
     };
-    const isOne = run.length === 1;
     const first = key(run[0]!);
-    const filter = isOne
+    return run.length === 1
       ? series.map((column, index) => `${column} = ${first[index]}`).join(" AND ")
       : betweenSql(series, first, key(run.at(-1)!));
-    const rows = `${this.#source} AND ${filter}`;
-    const stamps = this.#kind.hasSeq ? [this.#at, "seq"] : [this.#at];
-    const isInOrder = isOne && (await this.#isInOrder(rows, params));
-    const order = isInOrder ? "" : ` ORDER BY ${[...(isOne ? [] : series), ...stamps].join(", ")}`;
-    return { sql: `SELECT ${this.#select} FROM ${rows}${order}`, params };
   }
 
   /** A walk over the rows as they are stored. */
   async #isInOrder(rows: string, params: Param[]): Promise<boolean> {
     if (this.#kind.hasSeq && !this.#hasSeq) return false;
     const seq = this.#hasSeq ? ", seq AS n, lag(seq) OVER () AS m" : "";
-    const found = await this.#session.rows(
+    const found = await this.#rows(
       `SELECT 1 FROM (SELECT ${this.#at} AS a, lag(${this.#at}) OVER () AS b${seq} FROM ${rows})
        WHERE a < b${this.#hasSeq ? " OR (a = b AND n < m)" : ""} LIMIT 1`,
       params,
     );
     return found.length === 0;
+  }
+
+  #rows(sql: string, params: Param[]): Promise<unknown[][]> {
+    return this.#snapshot.call((session) => session.rows(sql, params));
   }
 
   /** In the order of the walk. @throws TransferRowError */
@@ -200,7 +320,7 @@ class Walk {
         ? `min(${this.#at}) FILTER (epoch_us(${this.#at}) % 1000000 <> 0)`
         : "NULL::TIMESTAMP";
     const seqs = this.#query.columns.includes("seq") ? "min(seq), max(seq)" : "0, 0";
-    const found = await this.#session.rows(
+    const found = await this.#rows(
       `SELECT ticker, ${part === null ? "''" : `"${part}"`}, count(*),
          strftime(${partial}, '%Y-%m-%d %H:%M:%S.%f'), ${seqs}
        FROM ${this.#source} GROUP BY ALL ORDER BY 1, 2`,
@@ -214,6 +334,23 @@ class Walk {
       return series;
     });
   }
+}
+
+function rowsOf(run: StoredSeries[]): number {
+  return run.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+/** Those of the first rows: of the last one there may be more. */
+function firstOf(series: StoredSeries[], limit: number | null): StoredSeries[] {
+  if (limit === null) return series;
+  const first: StoredSeries[] = [];
+  let left = limit;
+  for (const each of series) {
+    if (left <= 0) break;
+    first.push(each.rows > left ? { ...each, rows: left, isCut: true } : each);
+    left -= each.rows;
+  }
+  return first;
 }
 
 /** Of keys, inclusive. The bounds of the first column alone let DuckDB skip what lies beyond. */
@@ -246,18 +383,24 @@ class Spans {
   }
 }
 
-/** What one statement reads: a long series, or neighbours that are short. */
+/** What one statement reads: a series, or neighbours that are short. */
 function runsOf(series: StoredSeries[]): StoredSeries[][] {
   const runs: StoredSeries[][] = [];
   let rows = Number.POSITIVE_INFINITY;
   for (const each of series) {
-    const isLong = each.rows >= LONG_ROWS;
-    if (isLong || rows + each.rows > SORTED_ROWS) {
+    if (rows + each.rows > RUN_ROWS || each.isCut) {
       runs.push([]);
       rows = 0;
     }
     runs.at(-1)!.push(each);
-    rows = isLong ? Number.POSITIVE_INFINITY : rows + each.rows;
+    rows += each.rows;
   }
   return runs;
+}
+
+/**
+ * By DuckDB: it finds the first rows of many without the others; more rows than that aren't held.
+ */
+function isSorted(run: StoredSeries[]): boolean {
+  return run.at(-1)!.isCut === true || rowsOf(run) > RUN_ROWS;
 }

@@ -18,8 +18,10 @@ const STREAMS_WAITING_MAX = 100;
 /** A connection in its own read-only transaction. */
 export interface Snapshot {
   call<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /** Ends the call that is under way. */
+  interrupt(): void;
   /** Must not run during a call. A second release does nothing. */
-  release(): void;
+  release(): void | Promise<void>;
 }
 
 export class ReadSessions {
@@ -54,8 +56,8 @@ export class ReadSessions {
     });
   }
 
-  async snapshot(): Promise<Snapshot> {
-    await this.#streams.take(READ_WAIT_MS);
+  async snapshot(signal?: AbortSignal): Promise<Snapshot> {
+    await this.#streams.take(READ_WAIT_MS, signal);
     let session: Session;
     try {
       session = await this.#inSlot(async () => {
@@ -70,6 +72,7 @@ export class ReadSessions {
     let released = false;
     return {
       call: (work) => this.#inSlot(() => work(session)),
+      interrupt: () => session.connection.interrupt(),
       release: () => {
         if (released) return;
         released = true;

@@ -5,7 +5,6 @@
  */
 import type { DuckDBValue } from "@duckdb/node-api";
 import type { MarketDay } from "../../market/market-day.ts";
-import { RequestError } from "../../protocol/errors.ts";
 import type {
   JsonRows,
   NewestOfPartsQuery,
@@ -76,10 +75,7 @@ export class DuckDbReader implements StockReader {
   readonly updates: UpdateReader;
   readonly #sessions: ReadSessions;
 
-  readonly #file: DuckDbFile;
-
   constructor(file: DuckDbFile, log: UpdateLog) {
-    this.#file = file;
     this.#sessions = new ReadSessions(file);
     this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
@@ -163,9 +159,7 @@ export class DuckDbReader implements StockReader {
   }
 
   columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
-    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
-      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
-    return readColumns(() => this.#file.connect(), query);
+    return readColumns(() => this.#sessions.snapshot(query.signal), query);
   }
 
   async sizeBytes(): Promise<number> {

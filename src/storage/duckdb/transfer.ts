@@ -12,6 +12,7 @@ import { BatchBuilder } from "./column-batch.ts";
 import { readColumns } from "./columns.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
+import type { Snapshot } from "./read-sessions.ts";
 import type { Param, Session } from "./session.ts";
 import {
   boundsOf,
@@ -96,7 +97,7 @@ export class DuckDbTransfer implements TransferReader {
   }
 
   columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
-    return readColumns(this.#connect, query);
+    return readColumns(() => snapshotOf(this.#connect), query);
   }
 
   close(): void {
@@ -152,6 +153,20 @@ export class DuckDbTransfer implements TransferReader {
   #rows(sql: string, params: Param[]): Promise<unknown[][]> {
     return this.#turns.run(() => this.#session.rows(sql, params));
   }
+}
+
+async function snapshotOf(connect: () => Promise<Session>): Promise<Snapshot> {
+  const session = await connect();
+  await session.run("BEGIN TRANSACTION READ ONLY");
+  return {
+    call: (work) => work(session),
+    interrupt: () => session.connection.interrupt(),
+    async release() {
+      // A result that isn't read to its end would keep the transaction after the connection.
+      await session.run("ROLLBACK").catch(() => null);
+      session.close();
+    },
+  };
 }
 
 interface PageOf {

@@ -10,6 +10,8 @@ import { dayText, Int64Reader, StampTexts } from "./stamp-text.ts";
 /** 1 where the row has no value. Null: every row has one. */
 type Nulls = Uint8Array | null;
 
+export type ColumnArray = Float64Array | BigInt64Array | Int32Array;
+
 /** The values of a column, one for each row of the batch. What stands at a null means nothing. */
 export type ColumnData =
   | { type: "double"; values: Float64Array; nulls: Nulls }

@@ -6,7 +6,7 @@
 import { isStorable } from "../../market/storable-text.ts";
 import { BatchCells, typeOfColumn } from "../column-cells.ts";
 import { TransferRowError } from "../contract.ts";
-import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import type { ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/columns.ts";
 import { keyColumns, kindOf, partName, type RowKind, seriesColumns } from "../model/kinds.ts";
 import { fillCells } from "./binary-cells.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -15,6 +15,7 @@ import { isUnknownToDatabase, isWorthRepeating, requestErrorOf } from "./errors.
 import type { Lease, PostgresPool } from "./pool.ts";
 import { runRead } from "./read.ts";
 import { anyLiteral, columnSql, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
+import { type PostgresUpdates, positionsIn } from "./updates.ts";
 
 /** Some 2 ms of work. */
 const BATCH_ROWS = 8_192;
@@ -28,29 +29,44 @@ const TRIES = 2;
 
 export class ColumnReader {
   readonly #pool: PostgresPool;
+  readonly #updates: PostgresUpdates;
   #hasCopy = true;
 
-  constructor(pool: PostgresPool) {
+  constructor(pool: PostgresPool, updates: PostgresUpdates) {
     this.#pool = pool;
+    this.#updates = updates;
   }
 
   /** @throws RequestError 503 @throws TransferRowError */
   async *read(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
     const tickers = query.tickers?.filter(isStorable) ?? null;
     const parts = query.parts?.filter(isStorable) ?? null;
-    if (tickers?.length === 0 || parts?.length === 0) return;
+    const stored = { ...query, tickers, parts };
+    const isEmpty = tickers?.length === 0 || parts?.length === 0;
+    if (isEmpty && query.onPositions === undefined) return;
     for (let attempt = 1; ; attempt++) {
       let isBegun = false;
+      // Those of a walk that breaks before its first batch, and is begun anew, nobody hears.
+      let found: WalkPositions | null = null;
+      const begin = (): void => {
+        if (!isBegun && found !== null) query.onPositions?.(found);
+        isBegun = true;
+      };
+      const onPositions =
+        query.onPositions &&
+        ((positions: WalkPositions) => {
+          found = positions;
+        });
       try {
-        for await (const batch of this.#walk({ ...query, tickers, parts })) {
-          isBegun = true;
+        for await (const batch of this.#walk({ ...stored, onPositions }, isEmpty)) {
+          begin();
           yield batch;
         }
+        begin();
         return;
       } catch (error) {
         if (!isBegun && this.#hasCopy && isUnknownToDatabase(error)) this.#hasCopy = false;
-        else if (error instanceof TransferRowError)
-          throw await this.#named(error, { ...query, tickers, parts });
+        else if (error instanceof TransferRowError) throw await this.#named(error, stored);
         else if (isBegun || !isWorthRepeating(error) || attempt === TRIES) {
           this.#pool.noteFailure(error);
           throw requestErrorOf(error, "read");
@@ -80,16 +96,21 @@ export class ColumnReader {
     return new TransferRowError(`${ticker} ${partName(query.kind, part)} ${stamp}: ${message}`);
   }
 
-  async *#walk(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+  async *#walk(query: ColumnQuery, isEmpty: boolean): AsyncGenerator<ColumnBatch> {
+    const { tickers, onPositions } = query;
+    // Two statements, of one snapshot.
+    const isolation = onPositions === undefined ? "" : ", ISOLATION LEVEL REPEATABLE READ";
+    const epoch = onPositions === undefined ? "" : await this.#updates.epoch();
     const lease = await this.#pool.acquire("stream", query.signal);
     const { connection } = lease;
     let ended = false;
     try {
       await connection.run(
-        `BEGIN READ ONLY; SET LOCAL statement_timeout = ${WALK_MAX_MS};
+        `BEGIN READ ONLY${isolation}; SET LOCAL statement_timeout = ${WALK_MAX_MS};
          SET LOCAL idle_in_transaction_session_timeout = ${BATCH_TAKEN_MAX_MS}`,
       );
-      yield* this.#hasCopy ? copied(connection, query) : fetched(connection, query);
+      onPositions?.({ epoch, positions: await positionsIn(connection, tickers) });
+      if (!isEmpty) yield* this.#hasCopy ? copied(connection, query) : fetched(connection, query);
       await connection.run("COMMIT");
       ended = true;
     } finally {
@@ -162,10 +183,11 @@ function take(batch: BatchCells, copied: CopiedRows): boolean {
 
 /** Without parameters, which COPY takes none of. @param cell of the table `p`. */
 function selection(
-  { kind: name, tickers, parts, from, to, columns }: ColumnQuery,
+  query: ColumnQuery,
   cell: (column: string, index: number) => string,
   also: string[] = [],
 ): string {
+  const { kind: name, tickers, parts, from, to, columns, order, limit, after } = query;
   const kind = kindOf(name);
   const at = `p.${columnSql(kind.stamp.name)}`;
   const stamp = (text: string | null, edge: "first" | "last"): string =>
@@ -177,12 +199,40 @@ function selection(
       : [`p.${columnSql(kind.part)} IN (${parts.map(anyLiteral).join(", ")})`]),
     `${at} >= ${stamp(from, "first")}`,
     `${at} <= ${stamp(to, "last")}`,
+    ...(after == null ? [] : behindSql(kind, after, query)),
     ...also,
   ];
+  const key = keyColumns(kind);
+  const isSeries = (column: string): boolean => seriesColumns(kind).includes(column);
+  const direction = (column: string): string => (order === "descending" && !isSeries(column) ? " DESC" : "");
   return `SELECT ${columns.map(cell).join(", ")} FROM ${kind.table} p WHERE ${where.join(" AND ")}
-    ORDER BY ${keyColumns(kind)
-      .map((column) => `p.${columnSql(column)}`)
-      .join(", ")}`;
+    ORDER BY ${key.map((column) => `p.${columnSql(column)}${direction(column)}`).join(", ")}
+    ${limit == null ? "" : `LIMIT ${limit}`}`;
+}
+
+/** Comparisons of whole keys, where the index can find them. */
+function behindSql(kind: RowKind, key: RowKey, { tickers, parts, order }: ColumnQuery): string[] {
+  const at = `p.${columnSql(kind.stamp.name)}`;
+  const than = order === "descending" ? "<" : ">";
+  const stamp = `${anyLiteral(stampParam(kind, key.stamp, "first"))}::${SQL_TYPES[kind.stamp.type]}`;
+  const rowCells: [string, string][] = [
+    [at, stamp],
+    ...(kind.hasSeq ? [["p.seq", `${key.seq}::bigint`] satisfies [string, string]] : []),
+  ];
+  const isOnly = (names: readonly string[] | null, name: string | null): boolean =>
+    names?.length === 1 && names[0] === name;
+  const seriesCells: [string, string][] = [
+    ["p.ticker", anyLiteral(key.ticker)],
+    ...(kind.part === null
+      ? []
+      : [[`p.${columnSql(kind.part)}`, anyLiteral(key.part ?? "")] satisfies [string, string]]),
+  ];
+  const compared = (cells: [string, string][], by: string): string =>
+    `(${cells.map(([cell]) => cell).join(", ")}) ${by} (${cells.map(([, value]) => value).join(", ")})`;
+  if (isOnly(tickers, key.ticker) && (kind.part === null || isOnly(parts, key.part)))
+    return [compared(rowCells, than)];
+  if (than === ">") return [compared([...seriesCells, ...rowCells], than)];
+  return [compared(seriesCells, ">="), `(${compared(seriesCells, ">")} OR ${compared(rowCells, than)})`];
 }
 
 function binaryCell(kind: RowKind, column: string): string {

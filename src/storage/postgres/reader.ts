@@ -1,5 +1,5 @@
 import type { MarketDay } from "../../market/market-day.ts";
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { unavailable } from "../../protocol/errors.ts";
 import { within } from "../../time/within.ts";
 import type {
   JsonRows,
@@ -98,8 +98,8 @@ export class PostgresReader implements StockReader {
 
   constructor(pool: PostgresPool) {
     this.#pool = pool;
-    this.#columns = new ColumnReader(pool);
     this.updates = new PostgresUpdates(pool);
+    this.#columns = new ColumnReader(pool, this.updates);
   }
 
   rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
@@ -184,8 +184,6 @@ export class PostgresReader implements StockReader {
   }
 
   columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
-    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
-      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
     return this.#columns.read(query);
   }
 

@@ -12,6 +12,7 @@ import { storedParts, storedTickers } from "./distinct-values.ts";
 import { failureOf, requestErrorOf } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
 import { columnSql, isSeries, rowCells, SQL_TYPES, stampParam, storedRow } from "./sql-text.ts";
+import { PostgresUpdates } from "./updates.ts";
 
 /** Rows of one page, about 1 MB. */
 const PAGE_ROWS = 4_000;
@@ -28,7 +29,7 @@ export class PostgresTransfer implements TransferReader {
   constructor(pool: PostgresPool, close: () => Promise<void>) {
     this.#pool = pool;
     this.#close = close;
-    this.#columns = new ColumnReader(pool);
+    this.#columns = new ColumnReader(pool, new PostgresUpdates(pool));
   }
 
   async tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {

@@ -10,6 +10,7 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../update-contract.ts";
+import type { PostgresConnection } from "./connection.ts";
 import { distinctSql } from "./distinct-values.ts";
 import { failureOf } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -103,13 +104,7 @@ export class PostgresUpdates implements UpdateReader {
   }
 
   async positions(tickers: readonly string[] | null): Promise<Map<string, number>> {
-    const rows =
-      tickers === null
-        ? await runRead<{ ticker: string; seq: number }>(this.#pool, ALL_POSITIONS_SQL)
-        : await runRead<{ ticker: string; seq: number }>(this.#pool, POSITIONS_SQL, [
-            tickers.filter((ticker) => !ticker.includes("\0")),
-          ]);
-    return new Map(rows.map(({ ticker, seq }) => [ticker, seq]));
+    return positionsOf(await runRead(this.#pool, ...positionsSql(tickers)));
   }
 
   async newest(ticker: string): Promise<NewestUpdate> {
@@ -163,6 +158,23 @@ export class PostgresUpdates implements UpdateReader {
       return [];
     }
   }
+}
+
+/** In the transaction of the connection. */
+export async function positionsIn(
+  connection: PostgresConnection,
+  tickers: readonly string[] | null,
+): Promise<Map<string, number>> {
+  return positionsOf(await connection.run(...positionsSql(tickers)));
+}
+
+function positionsSql(tickers: readonly string[] | null): [sql: string, params: unknown[]] {
+  if (tickers === null) return [ALL_POSITIONS_SQL, []];
+  return [POSITIONS_SQL, [tickers.filter((ticker) => !ticker.includes("\0"))]];
+}
+
+function positionsOf(rows: { ticker: string; seq: number }[]): Map<string, number> {
+  return new Map(rows.map(({ ticker, seq }) => [ticker, seq]));
 }
 
 function newestRow(name: KindName, part: string | null, cells: Cells, ticker: string): NewestRow {

@@ -5,10 +5,11 @@
 import { BrokenAnswerError } from "../answered-rows.ts";
 import { BatchCells } from "../column-cells.ts";
 import { type JsonRows, type StockReader, TransferRowError } from "../contract.ts";
-import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import type { ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/columns.ts";
 import { kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { partsInOrder, tickersInOrder } from "../series-order.ts";
 import { AnswerColumns } from "./answer-columns.ts";
+import { ascendingRows, descendingRows } from "./column-window.ts";
 
 /** Some ms of work. */
 const BATCH_ROWS = 4_096;
@@ -22,19 +23,76 @@ type RemoteSeries = ColumnQuery & { ticker: string; part: string | null };
 
 /** @throws TransferRowError */
 export async function* readColumns(reader: RowsReader, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+  const { signal, limit, after, order, onPositions } = query;
+  signal?.throwIfAborted();
+  if (onPositions !== undefined) onPositions(await positionsOf(reader, query));
+  const isPlain = limit == null && after == null && order !== "descending";
+  yield* isPlain ? readAll(reader, query) : readWindow(reader, query);
+}
+
+/** Noted before the rows are read: there is no snapshot of both. */
+async function positionsOf({ updates }: RowsReader, { tickers }: ColumnQuery): Promise<WalkPositions> {
+  return { epoch: await updates.epoch(), positions: await updates.positions(tickers) };
+}
+
+async function* readAll(reader: RowsReader, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
   const { kind: name, columns, signal } = query;
   const batch = new BatchCells(kindOf(name), columns, BATCH_ROWS);
-  for (const ticker of await tickersOf(reader, query)) {
-    for (const part of await partsOf(reader, ticker, query)) {
+  for await (const series of seriesOf(reader, query)) {
+    for await (const full of seriesInto(batch, reader, series)) {
+      yield full;
+      await new Promise(setImmediate);
       signal?.throwIfAborted();
-      for await (const full of seriesInto(batch, reader, { ...query, ticker, part })) {
-        yield full;
-        await new Promise(setImmediate);
-        signal?.throwIfAborted();
-      }
     }
   }
   if (batch.rows > 0) yield batch.end();
+}
+
+/** Commands of the upstream know neither `seq` nor an order: its rows are chosen here. */
+async function* readWindow(reader: RowsReader, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+  const { columns, limit, after, order } = query;
+  const kind = kindOf(query.kind);
+  const names = [...new Set([...columns, kind.stamp.name, ...(kind.hasSeq ? ["seq"] : [])])];
+  let left = limit ?? Number.POSITIVE_INFINITY;
+  for await (const series of seriesOf(reader, query)) {
+    if (left <= 0) return;
+    const isFirst = after != null && series.ticker === after.ticker && series.part === after.part;
+    const window = { columns, behind: isFirst ? after : null, limit: left };
+    const rows = oneSeries(reader, boundedBy({ ...series, columns: names }, window.behind));
+    const chosen =
+      order === "descending"
+        ? descendingRows(query.kind, rows, window)
+        : ascendingRows(query.kind, rows, window);
+    for await (const batch of chosen) {
+      left -= batch.rows;
+      yield batch;
+      await new Promise(setImmediate);
+      query.signal?.throwIfAborted();
+    }
+  }
+}
+
+function boundedBy(series: RemoteSeries, behind: RowKey | null): RemoteSeries {
+  if (behind === null) return series;
+  const { from, to, order } = series;
+  const { stamp } = behind;
+  if (order === "descending") return { ...series, to: to === null || stamp < to ? stamp : to };
+  return { ...series, from: from === null || stamp > from ? stamp : from };
+}
+
+async function* oneSeries(reader: RowsReader, series: RemoteSeries): AsyncGenerator<ColumnBatch> {
+  const batch = new BatchCells(kindOf(series.kind), series.columns, BATCH_ROWS);
+  yield* seriesInto(batch, reader, series);
+  if (batch.rows > 0) yield batch.end();
+}
+
+async function* seriesOf(reader: RowsReader, query: ColumnQuery): AsyncGenerator<RemoteSeries> {
+  for (const ticker of await tickersOf(reader, query)) {
+    for (const part of await partsOf(reader, ticker, query)) {
+      query.signal?.throwIfAborted();
+      yield { ...query, ticker, part };
+    }
+  }
 }
 
 /** What is full on the way. An answer that breaks off is asked for again from the last row on. */

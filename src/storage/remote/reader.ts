@@ -1,6 +1,5 @@
 /** A worker's reads, asked of its upstream. */
 import type { MarketDay } from "../../market/market-day.ts";
-import { RequestError } from "../../protocol/errors.ts";
 import { isObject } from "../../protocol/json.ts";
 import type {
   JsonRows,
@@ -120,8 +119,6 @@ export class RemoteReader implements StockReader {
   }
 
   columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
-    if (query.limit != null || query.after != null || query.order === "descending" || query.onPositions)
-      throw new RequestError(501, "columns: limit, after, order and positions: not yet");
     return readColumns(this, query);
   }
 

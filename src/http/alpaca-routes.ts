@@ -1,0 +1,35 @@
+/** Alpaca's market data API: see docs/alpaca.md. */
+import { answerRest, restError } from "../alpaca/rest.ts";
+import { REST_PREFIXES } from "../alpaca/rest-paths.ts";
+import { RequestError } from "../protocol/errors.ts";
+import type { Call } from "./call.ts";
+import { respond } from "./respond.ts";
+import { headersOf, jsonResponse } from "./responses.ts";
+import type { Route } from "./route.ts";
+import { inAscii } from "./v1/v1-answer.ts";
+
+export const ALPACA_ROUTE: Route = {
+  paths: [],
+  prefixes: REST_PREFIXES,
+  methods: ["GET", "HEAD"],
+  isReachableByPages: true,
+  answer,
+};
+
+async function answer(call: Call): Promise<Response> {
+  const { request, path, query, options } = call;
+  const { context } = options;
+  try {
+    const asked = {
+      path,
+      headers: request.headers,
+      query: new URLSearchParams(query),
+      signal: request.signal,
+    };
+    const { text, warnings } = await answerRest(asked, context);
+    return await respond(text, call, warnings.length === 0 ? {} : { Warnings: inAscii(warnings) });
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    return jsonResponse(restError(error), error.status, headersOf(error));
+  }
+}

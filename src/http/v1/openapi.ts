@@ -1,0 +1,181 @@
+/** The description of /v1 as OpenAPI 3.1, made of what checks the parameters. */
+import { z } from "zod";
+import { version } from "../../../package.json" with { type: "json" };
+import { WRITE_PARAMETERS } from "../../commands/writes/write-parameters.ts";
+import type { MarketTable } from "../../market-data/answer-columns.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { FORMAT_TYPES } from "./format-types.ts";
+import { DOORS, type Door } from "./v1-doors.ts";
+import { writeContent } from "./write-description.ts";
+
+type JsonSchema = Record<string, unknown>;
+
+export interface OpenApiParameter {
+  name: string;
+  in: "query";
+  required: boolean;
+  description: string;
+  schema: JsonSchema;
+  example?: unknown;
+  style?: "form";
+  explode?: false;
+}
+
+interface Operation {
+  operationId: string;
+  summary: string;
+  parameters?: OpenApiParameter[];
+  requestBody?: object;
+  responses: Record<string, object>;
+}
+
+export interface OpenApi {
+  openapi: "3.1.0";
+  info: object;
+  paths: Record<string, { get: Operation; post: Operation }>;
+  components: object;
+}
+
+let made: OpenApi | null = null;
+
+/** Made when it is first asked for. */
+export function openApi(): OpenApi {
+  made ??= {
+    openapi: "3.1.0",
+    info: {
+      title: "Stock DB Server",
+      version,
+      description:
+        "Market data of many tickers. Stamps are UTC unless `tz` asks for a zone. A parameter that isn't known is an error.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    paths: Object.fromEntries(DOORS.map((door) => [door.path, pathOf(door)])),
+    components: { schemas: { Error: ERROR } },
+  };
+  return made;
+}
+
+const ERROR: JsonSchema = {
+  type: "object",
+  required: ["error"],
+  properties: {
+    error: { type: "string", description: "Parameter, value, and what was expected." },
+    details: { type: "string" },
+    hint: { type: "string" },
+  },
+};
+
+const ERRORS: Record<number, string> = {
+  [STATUS.badRequest]: "A parameter is wrong, missing or unknown.",
+  [STATUS.forbidden]: "The server's settings, or a page of another site, forbid it.",
+  [STATUS.unavailable]: "Come back later: too much is under way, or the database is away.",
+};
+
+function pathOf(door: Door): { get: Operation; post: Operation } {
+  const { path, summary } = door;
+  const id = path.slice("/v1/".length).replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+  const schema = schemaOf(door);
+  const responses = responsesOf(door);
+  return {
+    get: { operationId: `get_${id}`, summary, parameters: parametersOf(schema), responses },
+    post: {
+      operationId: `post_${id}`,
+      summary: `${summary}; the parameters as JSON${door.writes === undefined ? "" : ", or rows to store"}`,
+      ...(door.writes === undefined ? {} : { parameters: writeParameters(door.writes) }),
+      requestBody: {
+        required: true,
+        content:
+          door.writes === undefined
+            ? { "application/json": { schema: withoutOwnNames(schema) } }
+            : writeContent(door.writes, withoutOwnNames(schema)),
+      },
+      responses,
+    },
+  };
+}
+
+/** They are of rows alone: a question has its own in the body. */
+function writeParameters(table: MarketTable): OpenApiParameter[] {
+  return parametersOf(schemaOf({ parameters: WRITE_PARAMETERS[table] })).map((parameter) => ({
+    ...parameter,
+    required: false,
+    description: `Of rows to store: ${parameter.description}`,
+  }));
+}
+
+function schemaOf({ parameters }: Pick<Door, "parameters">): JsonSchema {
+  const { $schema, ...schema } = z.toJSONSchema(parameters, { io: "input", unrepresentable: "any" });
+  for (const property of Object.values(schema.properties as Record<string, JsonSchema>)) {
+    const { example } = property;
+    // Of a schema, OpenAPI 3.1 has a list.
+    if (example !== undefined) property.examples = [example];
+  }
+  return { ...schema, additionalProperties: false };
+}
+
+/** The members that only `parametersOf` reads. */
+function withoutOwnNames({ properties, ...schema }: JsonSchema): JsonSchema {
+  const plain = Object.entries(properties as Record<string, JsonSchema>).map(([name, property]) => {
+    const { example: _, isList: __, ...rest } = property;
+    return [name, rest];
+  });
+  return { ...schema, properties: Object.fromEntries(plain) };
+}
+
+function parametersOf({ properties, required = [] }: JsonSchema): OpenApiParameter[] {
+  return Object.entries(properties as Record<string, JsonSchema>).map(([name, property]) => {
+    const { description, example, examples: _, isList, ...schema } = property;
+    return {
+      ...{ name, in: "query", required: (required as string[]).includes(name) },
+      description: String(description),
+      ...(isList === true
+        ? { schema: { type: "array", items: { type: "string" } }, style: "form", explode: false }
+        : { schema }),
+      ...(example === undefined ? {} : { example: isList === true ? String(example).split(",") : example }),
+    };
+  });
+}
+
+function responsesOf({ isTable }: Door): Record<string, object> {
+  const error = { "application/json": { schema: { $ref: "#/components/schemas/Error" } } };
+  const errors = Object.entries(ERRORS).map(([status, description]) => [
+    status,
+    { description, content: error },
+  ]);
+  return {
+    200: {
+      description: isTable
+        ? "The rows. In JSON they stand under their tickers; other formats have a row for each."
+        : "The rows.",
+      ...(isTable ? { headers: HEADERS } : {}),
+      content: isTable ? tableContent() : { "application/json": { schema: { type: "object" } } },
+    },
+    ...Object.fromEntries(errors),
+  };
+}
+
+const HEADERS = {
+  "Next-Page-Token": { description: "As next_page_token in JSON.", schema: { type: "string" } },
+  Warnings: { description: "As warnings in JSON: a JSON list of sentences.", schema: { type: "string" } },
+};
+
+function tableContent(): Record<string, object> {
+  const json: JsonSchema = {
+    type: "object",
+    properties: {
+      next_page_token: { type: ["string", "null"] },
+      epoch: { type: "string" },
+      positions: { type: "object", additionalProperties: { type: "integer" } },
+      warnings: { type: "array", items: { type: "string" } },
+    },
+    additionalProperties: { type: "object" },
+  };
+  return Object.fromEntries(
+    FORMAT_TYPES.map(({ type }) => type.split(";")[0]!).map((type) => [
+      type,
+      type === "application/json"
+        ? { schema: json }
+        : { schema: { type: "string", ...(type.startsWith("text/") ? {} : { format: "binary" }) } },
+    ]),
+  );
+}
