@@ -118,7 +118,10 @@ class CsvReader {
       this.#ends = longer(this.#ends);
     }
     const start = this.#at;
-    if (text.charCodeAt(start) === QUOTE) return this.#readQuoted(start + 1);
+    if (text.charCodeAt(start) === QUOTE) {
+      this.#readQuoted(start + 1);
+      return;
+    }
     let at = start;
     for (;;) {
       const sign = text.charCodeAt(at);

@@ -5,14 +5,17 @@ import { columnsOf, type MarketTable } from "../../market-data/answer-columns.ts
 import { badRequest } from "../../protocol/errors.ts";
 import { type KindName, kindOf } from "../../storage/model/kinds.ts";
 
+/** Tables whose rows a POST to /v1 stores. */
+export type WrittenTable = Extract<MarketTable, "bars" | "trades" | "quotes">;
+
 /** Other names than the long and the short one of an answer. */
-const ALSO: Record<MarketTable, Record<string, readonly string[]>> = {
+const ALSO: Record<WrittenTable, Record<string, readonly string[]>> = {
   bars: { symbol: ["ticker"], timestamp: ["date", "datetime", "time"] },
   trades: { symbol: ["ticker"], timestamp: ["datetime", "time"], id: ["trade_id"] },
   quotes: { symbol: ["ticker"], timestamp: ["datetime", "time"], bid_price: ["price"], bid_size: ["size"] },
 };
 /** Columns that say of every row what the request says already, and nothing else. */
-const CONSTANT: Record<MarketTable, readonly string[]> = {
+const CONSTANT: Record<WrittenTable, readonly string[]> = {
   bars: ["interval", "timeframe"],
   trades: ["type", "data_type"],
   quotes: ["type", "data_type"],
@@ -33,7 +36,7 @@ export interface SentColumns {
 }
 
 /** @throws RequestError 400 */
-export function namedColumns(table: MarketTable, kind: KindName, { columns }: SentTable): SentColumns {
+export function namedColumns(table: WrittenTable, kind: KindName, { columns }: SentTable): SentColumns {
   const found = new Map<string, SentColumn>();
   const others: SentColumn[] = [];
   for (const column of columns) {
@@ -78,7 +81,7 @@ export function namedColumns(table: MarketTable, kind: KindName, { columns }: Se
 }
 
 /** Values of the kind, and what it keeps as members of `extra`. */
-function byPlace(table: MarketTable, kind: KindName, found: ReadonlyMap<string, SentColumn>) {
+function byPlace(table: WrittenTable, kind: KindName, found: ReadonlyMap<string, SentColumn>) {
   const values = new Map<string, SentColumn>();
   const members: SentColumns["members"] = [];
   for (const { name, stored, extra, type } of columnsOf(table)) {
@@ -97,7 +100,7 @@ function isOwn(kind: KindName, name: string): boolean {
 }
 
 /** Short names mean what they mean in that case of letters; of others it makes no difference. */
-function targetOf(table: MarketTable, sent: string): string | null {
+function targetOf(table: WrittenTable, sent: string): string | null {
   const all = columnsOf(table);
   const exact = all.find(({ name, short }) => name === sent || short === sent);
   if (exact !== undefined) return exact.name;
@@ -112,14 +115,14 @@ function unknownName(name: string): string {
   return name.length === 1 ? name : name.toLowerCase();
 }
 
-const NEEDED: Record<MarketTable, { names: string; stored: readonly string[] }> = {
+const NEEDED: Record<WrittenTable, { names: string; stored: readonly string[] }> = {
   bars: { names: "open, high, low, close and volume", stored: ["open", "high", "low", "close", "volume"] },
   trades: { names: "price", stored: ["price"] },
   quotes: { names: "bid_price and ask_price", stored: ["price", "ask_price"] },
 };
 
 function requireValues(
-  table: MarketTable,
+  table: WrittenTable,
   values: ReadonlyMap<string, SentColumn>,
   columns: readonly SentColumn[],
 ): void {

@@ -1,7 +1,6 @@
 /** All rows of a body, read and checked, as columns of their kind. */
 import type { SentColumn, SentTable } from "../../formats/sent-table.ts";
 import { parseInterval } from "../../market/interval.ts";
-import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { badRequest } from "../../protocol/errors.ts";
 import { Dictionary } from "../../storage/column-values.ts";
 import type { ColumnBatch, ColumnData } from "../../storage/model/columns.ts";
@@ -9,7 +8,7 @@ import { type KindName, kindOf, partName } from "../../storage/model/kinds.ts";
 import { turn } from "../../time/pauses.ts";
 import { requireTicker, show } from "../params.ts";
 import { readExtra } from "./sent-extra.ts";
-import { namedColumns, type SentColumns } from "./sent-names.ts";
+import { namedColumns, type SentColumns, type WrittenTable } from "./sent-names.ts";
 import { readStamps } from "./sent-stamps.ts";
 import {
   eachRow,
@@ -24,7 +23,7 @@ import {
 
 /** What rows are of. */
 export interface WrittenSeries {
-  table: MarketTable;
+  table: WrittenTable;
   kind: KindName;
   part: string | null;
 }

@@ -3,13 +3,13 @@ import { z } from "zod";
 import { CalendarError } from "../../calendar/contract.ts";
 import { parseTimeframe } from "../../calendar/timeframe.ts";
 import { zoneOf } from "../../market/zone.ts";
-import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { badRequest } from "../../protocol/errors.ts";
 import type { SaveTicks } from "../../storage/contract.ts";
 import * as p from "../questions/parameters.ts";
 import { readIdentity } from "../request-identity.ts";
 import { readTickRule } from "../save-realtime-data.ts";
 import { readOnDuplicate } from "../save-stock-data.ts";
+import type { WrittenTable } from "./sent-names.ts";
 import type { WriteRequest } from "./write-rows.ts";
 
 const SHARED = {
@@ -62,11 +62,11 @@ export const WRITE_PARAMETERS = {
   bars: WRITE_BARS,
   trades: WRITE_TICKS,
   quotes: WRITE_TICKS,
-} as const satisfies Record<MarketTable, z.ZodObject>;
+} as const satisfies Record<WrittenTable, z.ZodObject>;
 
 /** @throws RequestError 400 */
 export function readWrite(
-  table: MarketTable,
+  table: WrittenTable,
   path: string,
   given: Record<string, unknown>,
   idempotencyKey: string | null,

@@ -1,8 +1,8 @@
 /** The description of /v1 as OpenAPI 3.1, made of what checks the parameters. */
 import { z } from "zod";
 import { version } from "../../../package.json" with { type: "json" };
+import type { WrittenTable } from "../../commands/writes/sent-names.ts";
 import { WRITE_PARAMETERS } from "../../commands/writes/write-parameters.ts";
-import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { FORMAT_TYPES } from "./format-types.ts";
 import { DOORS, type Door } from "./v1-doors.ts";
@@ -95,7 +95,7 @@ function pathOf(door: Door): { get: Operation; post: Operation } {
 }
 
 /** They are of rows alone: a question has its own in the body. */
-function writeParameters(table: MarketTable): OpenApiParameter[] {
+function writeParameters(table: WrittenTable): OpenApiParameter[] {
   return parametersOf(schemaOf({ parameters: WRITE_PARAMETERS[table] })).map((parameter) => ({
     ...parameter,
     required: false,

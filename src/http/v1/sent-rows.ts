@@ -1,13 +1,13 @@
 /** Rows of a JSON body, in the shapes that answers have, or a plain list. */
 
 import { show } from "../../commands/params.ts";
+import type { WrittenTable } from "../../commands/writes/sent-names.ts";
 import { type RecordGroup, readLists, readRecords } from "../../formats/read-records.ts";
 import type { SentTable } from "../../formats/sent-table.ts";
-import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { badRequest } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 
-const TABLES: readonly MarketTable[] = ["bars", "trades", "quotes"];
+const TABLES: readonly WrittenTable[] = ["bars", "trades", "quotes"];
 const OF_ROWS = [...TABLES, "data", "columns"] as const;
 /** What an answer has beside its rows. */
 const BESIDE = ["next_page_token", "epoch", "positions", "warnings"];
@@ -16,13 +16,13 @@ const BESIDE = ["next_page_token", "epoch", "positions", "warnings"];
  * @returns null: it has no rows, and so the parameters of a question.
  * @throws RequestError 400, SentTableError
  */
-export async function sentRows(json: unknown[] | JsonRecord, table: MarketTable): Promise<SentTable | null> {
+export async function sentRows(json: unknown[] | JsonRecord, table: WrittenTable): Promise<SentTable | null> {
   if (Array.isArray(json)) return readRecords([{ ticker: null, records: json }]);
   const members = OF_ROWS.filter((name) => hasRows(name, json));
   const [member] = members;
   if (member === undefined) return null;
   if (members.length > 1) throw badRequest(`body: got ${members.join(" and ")}, expected one of them`);
-  if (TABLES.includes(member as MarketTable) && member !== table)
+  if (TABLES.includes(member as WrittenTable) && member !== table)
     throw badRequest(`body: got ${member}, expected ${table}, as the path says`);
   const { [member]: rows, symbol, ...others } = json;
   const other = Object.keys(others).find((name) => !BESIDE.includes(name));

@@ -20,7 +20,7 @@ import {
   TICKS_PARAMETERS,
 } from "../../commands/questions/stored.ts";
 import { TICKERS_PARAMETERS, tickersAnswer } from "../../commands/questions/tickers.ts";
-import type { MarketTable } from "../../market-data/answer-columns.ts";
+import type { WrittenTable } from "../../commands/writes/sent-names.ts";
 import type { TableFormat } from "../../market-data/encode-table.ts";
 import { stringifyExact } from "../../protocol/json.ts";
 import type { Call } from "../call.ts";
@@ -35,7 +35,7 @@ export interface Door {
   /** The answer has a `format`; others are JSON alone. */
   isTable: boolean;
   /** A POST of rows stores them. */
-  writes?: MarketTable;
+  writes?: WrittenTable;
   /** @param asked what `parameters` has read. */
   answer(call: Call, asked: never): Promise<Response>;
 }

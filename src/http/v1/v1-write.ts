@@ -2,10 +2,11 @@
  * POST of /v1/bars, /v1/trades and /v1/quotes: a body of rows is stored. A JSON object without rows
  * has the parameters of a question.
  */
+
+import type { WrittenTable } from "../../commands/writes/sent-names.ts";
 import { readWrite } from "../../commands/writes/write-parameters.ts";
 import { writeRows } from "../../commands/writes/write-rows.ts";
 import { type SentTable, SentTableError } from "../../formats/sent-table.ts";
-import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { badRequest, RequestError } from "../../protocol/errors.ts";
 import { isObject } from "../../protocol/json.ts";
@@ -25,7 +26,7 @@ const SMALL_BODY_BYTES = 1024 * 1024;
 /** @param ask answers a question with these parameters. */
 export async function answerPosted(
   call: Call,
-  table: MarketTable,
+  table: WrittenTable,
   ask: (parameters: Record<string, unknown>) => Promise<Response>,
 ): Promise<Response> {
   const { bodies, memory, maxBodyBytes } = call.options;
@@ -49,7 +50,7 @@ export async function answerPosted(
   return ask(parametersOf(call.query, question));
 }
 
-async function store(rows: SentTable, table: MarketTable, call: Call): Promise<Response> {
+async function store(rows: SentTable, table: WrittenTable, call: Call): Promise<Response> {
   const { request, options, path, query } = call;
   const key = request.headers.get(IDEMPOTENCY_HEADER);
   const asked = readWrite(table, path, parametersOfUrl(query), key);
@@ -73,7 +74,7 @@ function formatOf(type: string | null): BodyFormat {
 
 interface BodyOptions {
   type: string | null;
-  table: MarketTable;
+  table: WrittenTable;
   unpackedBytesMax: number;
 }
 
@@ -112,7 +113,7 @@ async function bodyOf(
 
 async function jsonBody(
   text: string,
-  table: MarketTable,
+  table: WrittenTable,
 ): Promise<{ rows: SentTable } | { rows: null; json: unknown }> {
   const { parseExactJson } = await import("../../formats/read-records.ts");
   let json: unknown;

@@ -1,10 +1,11 @@
 /** What the description of /v1 says of a POST that brings rows. */
-import { columnsOf, type MarketTable } from "../../market-data/answer-columns.ts";
+import type { WrittenTable } from "../../commands/writes/sent-names.ts";
+import { columnsOf } from "../../market-data/answer-columns.ts";
 import { ARROW_STREAM, JSON_TYPE, PARQUET } from "../../protocol/media-types.ts";
 
 type Row = Record<string, string | number | null>;
 
-const ROWS: Record<MarketTable, Row[]> = {
+const ROWS: Record<WrittenTable, Row[]> = {
   bars: [
     {
       symbol: "AAPL",
@@ -42,7 +43,7 @@ const ROWS: Record<MarketTable, Row[]> = {
 };
 
 /** @param question the schema of a body with parameters. */
-export function writeContent(table: MarketTable, question: object): Record<string, object> {
+export function writeContent(table: WrittenTable, question: object): Record<string, object> {
   const rows = ROWS[table];
   const names = Object.keys(rows[0]!);
   const lines = rows.map((row) => names.map((name) => row[name] ?? "").join(","));
