@@ -24,8 +24,8 @@ export interface CommandContext {
     call: Pick<CommandCall, "arrow" | "saveId"> & { text: string | null },
   ): Promise<SaveOutcome>;
   /**
-   * Resolves as `save`, of saves that are stored together or not at all. Null: the database can't do
-   * that, and takes each by itself.
+   * Resolves as `save`, of saves that are stored together or not at all. Null: the database takes
+   * each by itself.
    */
   saveTogether: ((saves: readonly Save[], updates: readonly NewUpdate[]) => Promise<SaveOutcome[]>) | null;
   /** Resolves as `save`. Gives the edit its saveId. */

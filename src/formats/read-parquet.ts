@@ -164,11 +164,11 @@ const PARSERS = {
   jsonFromBytes: textOf,
 };
 
-type Reading = "double" | "int64" | "instant" | "text" | "decimal" | "values";
+type ParquetReading = "double" | "int64" | "instant" | "text" | "decimal" | "values";
 
 /** The values of one column, as the row groups come. */
 class ColumnSink {
-  readonly #reading: Reading;
+  readonly #reading: ParquetReading;
   readonly #element: SchemaElement;
   readonly #spend: Spend;
   readonly #rows: number;
@@ -185,7 +185,7 @@ class ColumnSink {
     this.#reading = readingOf(element);
     this.#spend = spend;
     this.#rows = rows;
-    const isOf = (reading: Reading) => (this.#reading === reading ? rows : 0);
+    const isOf = (reading: ParquetReading) => (this.#reading === reading ? rows : 0);
     this.#nulls = new Uint8Array(rows);
     this.#doubles = new Float64Array(isOf("double"));
     this.#integers = new BigInt64Array(isOf("int64") + isOf("instant"));
@@ -255,7 +255,13 @@ class ColumnSink {
   }
 }
 
-function readingOf({ type, converted_type, logical_type, num_children, ...element }: SchemaElement): Reading {
+function readingOf({
+  type,
+  converted_type,
+  logical_type,
+  num_children,
+  ...element
+}: SchemaElement): ParquetReading {
   if (num_children !== undefined || element.repetition_type === "REPEATED") return "values";
   if (converted_type === "DECIMAL") return "decimal";
   if (stampOf({ type, converted_type, logical_type, ...element } as SchemaElement) !== null) return "instant";

@@ -10,21 +10,21 @@ export type SentCells =
   | { form: "data"; data: ColumnData; stamps?: StampNotes };
 
 /** What a format says of a column of stamps. */
-export interface StampNotes {
+interface StampNotes {
   /** Of wall clocks that say no zone: their reader must know it. */
   areWallClocks: boolean;
   /** An IANA name in which the column is shown; null: it says none. */
   zone: string | null;
 }
 
-export interface SentColumn {
+export interface WireColumn {
   name: string;
   cells: SentCells;
 }
 
 export interface SentTable {
   rows: number;
-  columns: SentColumn[];
+  columns: WireColumn[];
   /** Of rows that stand under the name of their ticker; null: they don't. */
   tickerOf: ((row: number) => string) | null;
   /** Where a row is, behind its number: ` (line 12)`, or nothing. */

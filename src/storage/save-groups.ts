@@ -44,10 +44,19 @@ export function requireWholeGroups(
   saves: readonly Grouped[],
   outcomes: readonly (SaveOutcome | null)[],
 ): void {
+  const refused = firstRefusedGroup(saves, outcomes);
+  if (refused !== null) throw refused;
+}
+
+/** @param outcomes null: not known yet. */
+export function firstRefusedGroup(
+  saves: readonly Grouped[],
+  outcomes: readonly (SaveOutcome | null)[],
+): GroupRefusedError | null {
   const index = saves.findIndex(
     ({ together }, place) => together !== undefined && outcomes[place]?.ok === false,
   );
-  if (index >= 0) throw new GroupRefusedError(groupOf(saves, index), outcomes);
+  return index < 0 ? null : new GroupRefusedError(groupOf(saves, index), outcomes);
 }
 
 /** The batch as its groups, and each save without one. */

@@ -82,6 +82,31 @@ withEachDriver({ topic: "groups of saves", needs: "saveGroups" }, ({ open, testO
     expect((await allBars(db, "B")).map(({ close, ma10 }) => [close, ma10 ?? null])).toEqual([[7, null]]);
   });
 
+  withDatabase("an identity that was used for another save refuses the whole group", async (db) => {
+    const identified = (ticker: string, second: number, print: string): Save =>
+      ticks(ticker, [[at(second), 1]], "request", {
+        ...logged(`${ticker}-${second}-${print}`, "{}"),
+        request: { key: `key of ${ticker}`, print, text: "k" },
+      });
+    const [first, ...others] = [
+      [identified("A", 1, "one"), identified("B", 1, "one")],
+      [identified("A", 2, "two"), identified("C", 2, "two")],
+      [identified("A", 1, "one"), identified("D", 1, "one")],
+    ].map((saves, index) => together(`${index}`, saves));
+    const expected = [
+      [200, 200],
+      [409, 409],
+      [200, 200],
+    ];
+    // In one batch with the first, and once the log has it.
+    expect((await commitAll(db, [...first!, ...others.flat()])).map(statusOf)).toEqual(expected.flat());
+    for (const [index, group] of others.entries())
+      expect((await commitAll(db, group)).map(statusOf)).toEqual(expected[index + 1]!);
+    expect((await allTicks(db, "A")).map(({ timestamp }) => timestamp)).toHaveLength(1);
+    expect(await allTicks(db, "C")).toEqual([]);
+    for (const ticker of ["B", "D"]) expect(await allTicks(db, ticker)).toHaveLength(1);
+  });
+
   testOf("sql", "a rule that users made refuses the whole group of the save that breaks it", (name) =>
     withDatabase(name, async (db) => {
       await db.execute("CREATE UNIQUE INDEX one_a_stamp ON realtime_data (ticker, type, timestamp)");

@@ -1,16 +1,11 @@
 /** Rows that go to /v1 and come back from there. */
 import { randomNumbers } from "./random.ts";
+import type { Answer } from "./requests.ts";
 import type { RunningServer } from "./server.ts";
 
 export const FORMATS = ["json", "columns", "ndjson", "csv", "arrow", "parquet"] as const;
 
-// biome-ignore lint/suspicious/noExplicitAny: tests look into it as they please.
-type Json = any;
-
-export interface PostedAnswer {
-  status: number;
-  body: Json;
-}
+type PostedAnswer = Omit<Answer, "headers">;
 
 export async function post(
   { url }: Pick<RunningServer, "url">,

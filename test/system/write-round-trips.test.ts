@@ -58,7 +58,8 @@ async function fill(server: RunningServer, seed: number): Promise<void> {
           open: random.price(),
           close: 1 + bar,
         });
-        return `${own.slice(0, -1)},"volume":${random.count()},"trade_count":${random.pick(["null", "7"])},"vwap":${random.price()}}`;
+        const counts = `"volume":${random.count()},"trade_count":${random.pick(["null", "7"])}`;
+        return `${own.slice(0, -1)},${counts},"vwap":${random.price()}}`;
       });
       await save("save_stock_data", { ticker, index_col: "date", interval }, bars);
     }

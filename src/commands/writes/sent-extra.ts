@@ -1,5 +1,5 @@
 /** The column `extra` of rows that a body brings as columns: see storage/extra-json.ts. */
-import type { SentColumn } from "../../formats/sent-table.ts";
+import type { WireColumn } from "../../formats/sent-table.ts";
 import { badRequest } from "../../protocol/errors.ts";
 import { parseAllIntegers } from "../../protocol/exact-integers.ts";
 import { isObject, type JsonRecord, stringifyExact } from "../../protocol/json.ts";
@@ -10,7 +10,7 @@ import { show } from "../params.ts";
 import type { SentColumns } from "./sent-names.ts";
 import { eachRow, Nulls, type ReadPlace, valueReader, wrong } from "./sent-values.ts";
 
-type Member = SentColumns["members"][number] & {
+type SentMember = SentColumns["members"][number] & {
   at(row: number): unknown;
   /** The format has JSON as texts. */
   isText: boolean;
@@ -18,7 +18,7 @@ type Member = SentColumns["members"][number] & {
 
 /** Null: no column brings any. @throws RequestError 400 */
 export async function readExtra(sent: SentColumns, place: ReadPlace): Promise<ColumnData | null> {
-  const members = sent.members.map((member): Member => {
+  const members = sent.members.map((member): SentMember => {
     const { column } = member;
     return { ...member, at: valueReader(column), isText: column.cells.form !== "values" };
   });
@@ -44,7 +44,7 @@ export async function readExtra(sent: SentColumns, place: ReadPlace): Promise<Co
 
 function textOf(
   { extra }: SentColumns,
-  { members, values, row }: { members: Member[]; values: unknown[]; row: number },
+  { members, values, row }: { members: SentMember[]; values: unknown[]; row: number },
   place: ReadPlace,
 ): string | null {
   const [object, ...own] = values;
@@ -71,7 +71,7 @@ function textOf(
   }
 }
 
-function objectOf(column: SentColumn, value: unknown, row: number, place: ReadPlace): [string, unknown][] {
+function objectOf(column: WireColumn, value: unknown, row: number, place: ReadPlace): [string, unknown][] {
   if (value === null || value === undefined) return [];
   const object = typeof value === "string" ? jsonOf(value) : value;
   if (!isObject(object)) throw wrong(column, row, place, "a JSON object, or null");

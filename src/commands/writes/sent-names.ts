@@ -1,6 +1,6 @@
 /** Which column of a body is which of the table, by the names that answers have. */
 
-import type { SentColumn, SentTable } from "../../formats/sent-table.ts";
+import type { SentTable, WireColumn } from "../../formats/sent-table.ts";
 import { columnsOf, type MarketTable } from "../../market-data/answer-columns.ts";
 import { badRequest } from "../../protocol/errors.ts";
 import { type KindName, kindOf } from "../../storage/model/kinds.ts";
@@ -22,23 +22,23 @@ const CONSTANT: Record<WrittenTable, readonly string[]> = {
 };
 
 export interface SentColumns {
-  symbol: SentColumn | null;
-  timestamp: SentColumn;
+  symbol: WireColumn | null;
+  timestamp: WireColumn;
   /** By the column of the kind, such as `price`, `id` or `seq`. */
-  values: Map<string, SentColumn>;
+  values: Map<string, WireColumn>;
   /** Of the column `extra`. */
-  members: { name: string; aliases: readonly string[]; isJson: boolean; column: SentColumn }[];
+  members: { name: string; aliases: readonly string[]; isJson: boolean; column: WireColumn }[];
   /** An object in each row. */
-  extra: SentColumn | null;
-  constant: SentColumn[];
+  extra: WireColumn | null;
+  constant: WireColumn[];
   /** Of `members`, those that the table has no column for. */
   unknown: string[];
 }
 
 /** @throws RequestError 400 */
 export function namedColumns(table: WrittenTable, kind: KindName, { columns }: SentTable): SentColumns {
-  const found = new Map<string, SentColumn>();
-  const others: SentColumn[] = [];
+  const found = new Map<string, WireColumn>();
+  const others: WireColumn[] = [];
   for (const column of columns) {
     const target = targetOf(table, column.name);
     if (target === null) others.push(column);
@@ -56,7 +56,7 @@ export function namedColumns(table: WrittenTable, kind: KindName, { columns }: S
     throw badRequest(`the rows have no column timestamp, or t, expected one${namesOf(columns)}`);
   const constant = others.filter(({ name }) => CONSTANT[table].includes(name.toLowerCase()));
   const { values, members } = byPlace(table, kind, found);
-  const isStored = ({ name }: SentColumn) => isOwn(kind, name.toLowerCase());
+  const isStored = ({ name }: WireColumn) => isOwn(kind, name.toLowerCase());
   for (const column of others.filter(isStored)) {
     const name = column.name.toLowerCase();
     if (values.has(name)) throw badRequest(`got two columns for ${name}, expected one of them`);
@@ -81,8 +81,8 @@ export function namedColumns(table: WrittenTable, kind: KindName, { columns }: S
 }
 
 /** Values of the kind, and what it keeps as members of `extra`. */
-function byPlace(table: WrittenTable, kind: KindName, found: ReadonlyMap<string, SentColumn>) {
-  const values = new Map<string, SentColumn>();
+function byPlace(table: WrittenTable, kind: KindName, found: ReadonlyMap<string, WireColumn>) {
+  const values = new Map<string, WireColumn>();
   const members: SentColumns["members"] = [];
   for (const { name, stored, extra, type } of columnsOf(table)) {
     const column = found.get(name);
@@ -123,8 +123,8 @@ const NEEDED: Record<WrittenTable, { names: string; stored: readonly string[] }>
 
 function requireValues(
   table: WrittenTable,
-  values: ReadonlyMap<string, SentColumn>,
-  columns: readonly SentColumn[],
+  values: ReadonlyMap<string, WireColumn>,
+  columns: readonly WireColumn[],
 ): void {
   const { names, stored } = NEEDED[table];
   if (stored.some((name) => values.has(name))) return;
@@ -134,7 +134,8 @@ function requireValues(
 
 const NAMES_SHOWN_MAX = 20;
 
-function namesOf(columns: readonly SentColumn[]): string {
+function namesOf(columns: readonly WireColumn[]): string {
+  if (columns.length === 0) return "; got none";
   const names = columns.slice(0, NAMES_SHOWN_MAX).map(({ name }) => JSON.stringify(name.slice(0, 100)));
-  return `; got ${columns.length === 0 ? "none" : names.join(", ")}${columns.length > NAMES_SHOWN_MAX ? " …" : ""}`;
+  return `; got ${names.join(", ")}${columns.length > NAMES_SHOWN_MAX ? " …" : ""}`;
 }

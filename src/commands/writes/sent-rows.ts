@@ -1,5 +1,5 @@
 /** All rows of a body, read and checked, as columns of their kind. */
-import type { SentColumn, SentTable } from "../../formats/sent-table.ts";
+import type { SentTable, WireColumn } from "../../formats/sent-table.ts";
 import { parseInterval } from "../../market/interval.ts";
 import { badRequest } from "../../protocol/errors.ts";
 import { Dictionary } from "../../storage/column-values.ts";
@@ -38,6 +38,15 @@ export interface ReadRows {
   warnings: string[];
 }
 
+/** An answer without rows may have no columns either. */
+const NO_ROWS: ReadRows = {
+  rows: 0,
+  tickers: { codes: new Int32Array(0), dictionary: [] },
+  batch: { rows: 0, columns: new Map() },
+  lacks: () => true,
+  warnings: [],
+};
+
 export interface RowsRequest extends WrittenSeries {
   /** Of rows that name none. */
   symbol: string | null;
@@ -49,6 +58,7 @@ export interface RowsRequest extends WrittenSeries {
 export async function readRows(sent: SentTable, request: RowsRequest): Promise<ReadRows> {
   const { table, kind } = request;
   const { rows } = sent;
+  if (rows === 0) return NO_ROWS;
   const columns = namedColumns(table, kind, sent);
   const place: ReadPlace = { rows, placeOf: (row) => `row ${row + 1}${sent.placeOf(row)}` };
   const warnings = noteUnknown(columns);
@@ -139,7 +149,7 @@ function tickerAt(value: unknown, row: number, { placeOf }: ReadPlace): string {
 
 /** A column whose every value follows from the request, in a file of another kind of rows. */
 async function checkConstant(
-  column: SentColumn,
+  column: WireColumn,
   { kind, part }: RowsRequest,
   place: ReadPlace,
 ): Promise<void> {

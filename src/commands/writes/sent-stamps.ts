@@ -1,5 +1,5 @@
 /** The stamps of a body, in the stored form of the kind. */
-import type { SentColumn } from "../../formats/sent-table.ts";
+import type { WireColumn } from "../../formats/sent-table.ts";
 import { textSaysZone, StampReader as ZonedStamps } from "../../market/stamp-reader.ts";
 import { parseTimestamp, type StampType, TimestampError, toHourly } from "../../market/timestamp.ts";
 import { zoneOf } from "../../market/zone.ts";
@@ -17,7 +17,7 @@ const EPOCH_TEXT = /^-?\d+(?:\.\d+)?$/;
 const DATE_DIGITS = 8;
 const EXPECTED = "a stamp, as every row has one";
 
-export interface StampRules {
+export interface SentStampRules {
   type: StampType;
   /** Of stamps that say none; null: UTC. */
   zone: string | null;
@@ -27,8 +27,8 @@ export interface StampRules {
 
 /** @param tickerOf tells apart which of two hours a clock means that was put back. */
 export async function readStamps(
-  column: SentColumn,
-  { type, zone, assumed }: StampRules,
+  column: WireColumn,
+  { type, zone, assumed }: SentStampRules,
   { place, tickerOf }: { place: ReadPlace; tickerOf(row: number): string },
 ): Promise<ColumnData> {
   const { cells } = column;
@@ -70,7 +70,7 @@ function readOne(reader: TextStamps, value: unknown, nameOf: () => string, ticke
 
 /** Microseconds as they came. */
 async function wholeStamps(
-  column: SentColumn,
+  column: WireColumn,
   { values, nulls }: ColumnData & { type: "instant" },
   type: StampType,
   place: ReadPlace,

@@ -1,5 +1,5 @@
 /** Columns of a body as those that are stored: each value is read once, and a wrong one named. */
-import { ROWS_OF_TURN, type SentColumn } from "../../formats/sent-table.ts";
+import { ROWS_OF_TURN, type WireColumn } from "../../formats/sent-table.ts";
 import { badRequest } from "../../protocol/errors.ts";
 import { countData, Dictionary, Int64s } from "../../storage/column-values.ts";
 import type { ColumnData } from "../../storage/model/columns.ts";
@@ -29,7 +29,7 @@ export async function eachRow(rows: number, read: (row: number) => void): Promis
 }
 
 /** What a cell is as JSON would bring it; of a text file a text. */
-export function valueReader({ cells }: SentColumn): (row: number) => unknown {
+export function valueReader({ cells }: WireColumn): (row: number) => unknown {
   if (cells.form !== "data") return cells.at;
   const { data } = cells;
   const read = dataReader(data);
@@ -55,7 +55,7 @@ function dataReader(data: ColumnData): (row: number) => unknown {
 }
 
 /** @throws RequestError 400 */
-export async function readDoubles(column: SentColumn, place: ReadPlace): Promise<ColumnData> {
+export async function readDoubles(column: WireColumn, place: ReadPlace): Promise<ColumnData> {
   const { rows, placeOf } = place;
   const values = new Float64Array(rows);
   const nulls = new Nulls(rows);
@@ -76,7 +76,7 @@ export async function readDoubles(column: SentColumn, place: ReadPlace): Promise
 }
 
 /** @throws RequestError 400 */
-export async function readCounts(column: SentColumn, place: ReadPlace): Promise<ColumnData> {
+export async function readCounts(column: WireColumn, place: ReadPlace): Promise<ColumnData> {
   const { rows, placeOf } = place;
   const { cells } = column;
   if (cells.form === "data" && cells.data.type === "int64") return cells.data;
@@ -101,12 +101,12 @@ export async function readCounts(column: SentColumn, place: ReadPlace): Promise<
 }
 
 /** Texts of the tick's own identity. @throws RequestError 400 */
-export async function readIds(column: SentColumn, place: ReadPlace): Promise<ColumnData> {
+export async function readIds(column: WireColumn, place: ReadPlace): Promise<ColumnData> {
   return readTexts(column, place, (value, at) => readId(value, column.name, at));
 }
 
 /** Whole numbers from 0. @throws RequestError 400 */
-export async function readSeqs(column: SentColumn, place: ReadPlace): Promise<ColumnData> {
+export async function readSeqs(column: WireColumn, place: ReadPlace): Promise<ColumnData> {
   const counts = await readCounts(column, place);
   const { nulls } = counts;
   const values = new Int64s(place.rows);
@@ -120,8 +120,8 @@ export async function readSeqs(column: SentColumn, place: ReadPlace): Promise<Co
 }
 
 /** Each text once. @param read of a value; null: there is none. @throws RequestError 400 */
-export async function readTexts(
-  column: SentColumn,
+async function readTexts(
+  column: WireColumn,
   { rows, placeOf }: ReadPlace,
   read: (value: unknown, place: string, row: number) => string | null,
 ): Promise<ColumnData> {
@@ -156,7 +156,7 @@ export class Nulls {
   }
 }
 
-export function wrong(column: SentColumn, row: number, { placeOf }: ReadPlace, expected: string): Error {
+export function wrong(column: WireColumn, row: number, { placeOf }: ReadPlace, expected: string): Error {
   return badRequest(
     `${placeOf(row)}.${column.name}: got ${show(valueReader(column)(row))}, expected ${expected}`,
   );

@@ -31,10 +31,10 @@ export function frameOf({ kind, part }: WrittenSeries, ticker: string, batch: Co
   return realtimeFrameOf(ticker, part!, JSON.parse(stamp(0)) as string, payload);
 }
 
-type Member = (row: number) => string;
+type MemberText = (row: number) => string;
 
-function quoteMembers({ columns }: ColumnBatch): Member[] {
-  return QUOTE.map(([shown, name]): Member => {
+function quoteMembers({ columns }: ColumnBatch): MemberText[] {
+  return QUOTE.map(([shown, name]): MemberText => {
     const data = columns.get(name);
     if (data === undefined) return () => `,"${shown}":null`;
     const cell = jsonCells(columnOf(name, data), data);
@@ -43,8 +43,8 @@ function quoteMembers({ columns }: ColumnBatch): Member[] {
 }
 
 /** As they are sent: where all rows lack a column, none has it. */
-function ownMembers(kind: KindName, { columns }: ColumnBatch): Member[] {
-  return kindOf(kind).values.flatMap(({ name, type }): Member[] => {
+function ownMembers(kind: KindName, { columns }: ColumnBatch): MemberText[] {
+  return kindOf(kind).values.flatMap(({ name, type }): MemberText[] => {
     const data = columns.get(name);
     if (data === undefined || type === "json") return [];
     const cell = jsonCells(columnOf(name, data), data);
@@ -59,7 +59,7 @@ function columnOf(name: string, { type }: ColumnData): FormatColumn {
   return { name, type: type === "int64" ? "int64" : "double" };
 }
 
-function extraMembers(kind: KindName, data: ColumnData | undefined): Member {
+function extraMembers(kind: KindName, data: ColumnData | undefined): MemberText {
   if (data?.type !== "text") return () => "";
   const { codes, dictionary, nulls } = data;
   const texts = new Map<number, string>();

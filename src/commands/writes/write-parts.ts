@@ -4,7 +4,7 @@ import type { ColumnBatch, ColumnData } from "../../storage/model/columns.ts";
 import type { ReadRows } from "./sent-rows.ts";
 
 /** Rows of a transaction. A request of no more is stored as a whole or not at all. */
-export const TRANSACTION_ROWS_MAX = 15_000;
+const TRANSACTION_ROWS_MAX = 15_000;
 /** Rows of one ticker that follow each other get parts of their own: they go as columns. */
 export const ALONE_ROWS_MIN = 2_000;
 

@@ -28,14 +28,14 @@ export interface WriteRequest extends RowsRequest {
   isStrict: boolean;
 }
 
-interface Counts {
+interface CountsOfRows {
   stored: number;
   replaced: number;
   repeated: number;
   skipped: number;
 }
 
-interface PartAnswer extends Counts {
+interface PartAnswer extends CountsOfRows {
   /** The first and the last, from 1. */
   rows: [first: number, last: number];
   symbols: string[];
@@ -56,7 +56,7 @@ export async function writeRows(
   const read = await readRows(sent, request);
   if (request.isStrict && read.warnings.length > 0) throw badRequest(read.warnings.join("; "));
   const done = await storeParts(read, request, context);
-  const sum = (name: keyof Counts): number => done.reduce((all, { answer }) => all + answer[name], 0);
+  const sum = (name: keyof CountsOfRows): number => done.reduce((all, { answer }) => all + answer[name], 0);
   return {
     rows: read.rows,
     stored: sum("stored"),
@@ -117,7 +117,7 @@ async function storeParts(
   return results.map((each) => (each as PromiseFulfilledResult<DonePart>).value);
 }
 
-interface FramedSave extends Pick<PreparedSave<Save>, "skipped" | "doubled"> {
+interface SaveOfPart extends Pick<PreparedSave<Save>, "skipped" | "doubled"> {
   save: Save;
   frame: string;
   request: RequestIdentity | undefined;
@@ -126,8 +126,8 @@ interface FramedSave extends Pick<PreparedSave<Save>, "skipped" | "doubled"> {
 async function savesOf(
   part: WritePart,
   { read, request, index }: { read: ReadRows; request: WriteRequest; index: number },
-): Promise<FramedSave[]> {
-  const saves: FramedSave[] = [];
+): Promise<SaveOfPart[]> {
+  const saves: SaveOfPart[] = [];
   let rows = 0;
   for (const series of part.series) {
     const { save, doubled } = saveOf(series, { read, request, isAlone: part.series.length === 1 });
@@ -184,7 +184,7 @@ function saveOf(
   };
 }
 
-async function commitPart(part: WritePart, saves: FramedSave[], context: CommandContext): Promise<DonePart> {
+async function commitPart(part: WritePart, saves: SaveOfPart[], context: CommandContext): Promise<DonePart> {
   const [only] = saves;
   const outcomes =
     saves.length > 1 && context.saveTogether !== null
@@ -206,7 +206,7 @@ async function commitPart(part: WritePart, saves: FramedSave[], context: Command
 
 function donePart(
   { start, end, series }: WritePart,
-  saves: readonly FramedSave[],
+  saves: readonly SaveOfPart[],
   outcomes: readonly SaveOutcome[],
   context: CommandContext,
 ): DonePart {

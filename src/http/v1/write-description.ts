@@ -3,9 +3,9 @@ import type { WrittenTable } from "../../commands/writes/sent-names.ts";
 import { columnsOf } from "../../market-data/answer-columns.ts";
 import { ARROW_STREAM, JSON_TYPE, PARQUET } from "../../protocol/media-types.ts";
 
-type Row = Record<string, string | number | null>;
+type ExampleRow = Record<string, string | number | null>;
 
-const ROWS: Record<WrittenTable, Row[]> = {
+const ROWS: Record<WrittenTable, ExampleRow[]> = {
   bars: [
     {
       symbol: "AAPL",

@@ -25,7 +25,13 @@ import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
-import { commitWithout, GroupRefusedError, inGroups, requireWholeGroups } from "../save-groups.ts";
+import {
+  commitWithout,
+  firstRefusedGroup,
+  GroupRefusedError,
+  inGroups,
+  requireWholeGroups,
+} from "../save-groups.ts";
 import { databaseRefuses, editRefused, rowRefused } from "../save-refusals.ts";
 import { bySeries } from "../series-saves.ts";
 import { ascending, fitsTable, insertColumns, spanOf } from "./column-saves.ts";
@@ -236,10 +242,17 @@ export class DuckDbWriter implements StockWriter {
   async #commitRepeated(batch: Save[]): Promise<(SaveOutcome | null)[]> {
     if (!batch.some(mayBeLogged)) return this.#commitWithRoom(batch);
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
+    return outcomesOfAll(await this.#commitUnknown(saves));
+  }
+
+  /** Those that the log doesn't know. */
+  async #commitUnknown(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     await this.#refresh();
     const known = await this.#log.findRepeated(this.#session, saves);
     const fresh = saves.map((_, index) => index).filter((index) => !known.has(index));
     const outcomes = saves.map((_, index): SaveOutcome | null => known.get(index) ?? null);
+    const refused = firstRefusedGroup(saves, outcomes);
+    if (refused !== null) return commitWithout(saves, refused, (before) => this.#commitUnknown(before));
     if (fresh.length > 0) {
       const committed = await this.#commitWithRoom(fresh.map((index) => saves[index]!)).catch((error) => {
         if (known.size === 0) throw error;
@@ -247,7 +260,7 @@ export class DuckDbWriter implements StockWriter {
       });
       for (const [place, index] of fresh.entries()) outcomes[index] = committed[place]!;
     }
-    return outcomesOfAll(outcomes);
+    return outcomes;
   }
 
   async #commitWithRoom(saves: Save[]): Promise<(SaveOutcome | null)[]> {
