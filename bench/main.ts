@@ -28,6 +28,7 @@ import { memory } from "./scenarios/memory.ts";
 import { millionTicks } from "./scenarios/million-ticks.ts";
 import { pythonFanout } from "./scenarios/python-fanout.ts";
 import { price, yearOfBars } from "./scenarios/reads.ts";
+import { rollups } from "./scenarios/rollups.ts";
 import { saves } from "./scenarios/saves.ts";
 import { stopping } from "./scenarios/stopping.ts";
 import { subscriptions } from "./scenarios/subscriptions.ts";
@@ -36,6 +37,7 @@ const SCENARIOS: Scenario[] = [
   price,
   yearOfBars,
   saves,
+  rollups,
   fanout,
   pythonFanout,
   bulkSave,

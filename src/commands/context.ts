@@ -17,6 +17,8 @@ export interface CommandContext {
   marketTimezone: string;
   /** Whether saves that begin in one turn are committed in their order. */
   savesInOrder: boolean;
+  /** The lengths of `--rollup`. Null: another server makes the roll-ups. */
+  rollups: readonly string[] | null;
   /** Resolves when the save is committed and published to this worker's subscribers. */
   save(
     save: Save,

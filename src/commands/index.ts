@@ -23,6 +23,7 @@ import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpenin
 import { getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
 import { removeCheck } from "./remove-check.ts";
 import { renameTicker } from "./rename-ticker.ts";
+import { getRollups, removeRollup, setRollup } from "./rollups.ts";
 import { saveCorporateActions } from "./save-corporate-actions.ts";
 import { saveFinancialInfo } from "./save-financial-info.ts";
 import { saveOptionsData } from "./save-options-data.ts";
@@ -67,6 +68,9 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     deleteTicks,
     deleteBars,
     renameTicker,
+    setRollup,
+    removeRollup,
+    getRollups,
     getBars,
     getTrades,
     getQuotes,

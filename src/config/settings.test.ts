@@ -28,6 +28,7 @@ describe("defaults", () => {
       livenessTimeoutMs: 10_000,
       heartbeatIntervalMs: 1_000,
       maxBodyBytes: 10 * UNITS.MB,
+      rollup: [],
       updateLogBytes: 1024 * UNITS.MB,
       marketTimezone: "America/New_York",
       wsSymbolsMax: 1000,

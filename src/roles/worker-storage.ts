@@ -33,7 +33,10 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
   const { engine } = describeDatabase(settings.dbFile);
   const parts = await engine.openWorker({ ...options, lostInHub: () => hub.databaseLost });
   const { look = () => {} } = parts;
-  const history = withBoundedColumns(parts.reader ?? hubReader(hub), settings.readTimeoutMs);
+  const reader = parts.reader ?? hubReader(hub);
+  // Roll-ups are few and short, and don't wait for what clients read.
+  const columns = reader.columns.bind(reader);
+  const history = withBoundedColumns(reader, settings.readTimeoutMs);
   const kept = engine.keepsAnswers ? new CachedReader(history, board, look) : null;
   const saves = SAVES[engine.placement.saves](parts, hub);
   const sql = SQL[engine.placement.sql](parts, options);
@@ -46,6 +49,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
     savesInOrder: engine.placement.saves !== "upstream",
     edit: saves.edit,
     removeCheck: saves.removeCheck,
+    rollups: parts.upstream === undefined ? { columns, isShared: engine.isShared === true } : null,
     // A runner opens the file by its name, which may be another's by then.
     async executeSql(request) {
       look();

@@ -34,6 +34,7 @@ export function commandContext(parts: CommandParts): CommandContext {
     reader: storage.reader,
     marketTimezone: settings.marketTimezone,
     savesInOrder: storage.savesInOrder,
+    rollups: storage.rollups === null ? null : settings.rollup,
     warn: (message) => log.warning(message),
     noteRepetitions: repetitionNotice(log),
     async save(save, update, { text, arrow, saveId }) {

