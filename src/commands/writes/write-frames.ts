@@ -31,6 +31,9 @@ export function frameOf({ kind, part }: WrittenSeries, ticker: string, batch: Co
   return realtimeFrameOf(ticker, part!, JSON.parse(stamp(0)) as string, payload);
 }
 
+/** By these a bar tells what it is. */
+const STAMPS = ["date", "datetime"];
+
 type MemberText = (row: number) => string;
 
 function quoteMembers({ columns }: ColumnBatch): MemberText[] {
@@ -68,7 +71,8 @@ function extraMembers(kind: KindName, data: ColumnData | undefined): MemberText 
     const code = codes[row]!;
     let text = texts.get(code);
     if (text === undefined) {
-      const members = extraAsMembers(kind, parseWithDigits(dictionary[code]!) as JsonRecord);
+      const own = parseWithDigits(dictionary[code]!) as JsonRecord;
+      const members = STAMPS.some((name) => name in own) ? { extra: own } : extraAsMembers(kind, own);
       const object = stringifyExact(members);
       text = object === "{}" ? "" : `,${object.slice(1, -1)}`;
       texts.set(code, text);
