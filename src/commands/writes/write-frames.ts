@@ -1,6 +1,8 @@
 /** What subscribers get of rows that came as columns, in the names that commands have. */
 import type { FormatColumn } from "../../formats/format-columns.ts";
-import { jsonCells } from "../../formats/json-cells.ts";
+import { JSON_FORM } from "../../formats/json-cells.ts";
+import { TextBytes } from "../../formats/text-bytes.ts";
+import { type CellWriter, cellWriter } from "../../formats/text-cells.ts";
 import { barsFrameOf, realtimeFrameOf } from "../../protocol/frames.ts";
 import { type JsonRecord, parseWithDigits, stringifyExact } from "../../protocol/json.ts";
 import { extraAsMembers } from "../../storage/extra-json.ts";
@@ -15,45 +17,67 @@ const QUOTE = [
   ["ask_price", "ask_price"],
   ["ask_size", "ask_size"],
 ] as const;
-
-export function frameOf({ kind, part }: WrittenSeries, ticker: string, batch: ColumnBatch): string {
-  const stampName = kindOf(kind).stamp.name;
-  const stamp = jsonCells({ name: stampName, type: kindOf(kind).stamp.type }, batch.columns.get(stampName)!);
-  const members = part === "quote" ? quoteMembers(batch) : ownMembers(kind, batch);
-  const extra = part === "quote" ? () => "" : extraMembers(kind, batch.columns.get("extra"));
-  const rows = Array.from({ length: batch.rows }, (_, row) => {
-    let text = `{"${stampName}":${stamp(row)}`;
-    for (const member of members) text += member(row);
-    return `${text}${extra(row)}}`;
-  });
-  const payload = `[${rows.join(",")}]`;
-  if (kind !== "ticks") return barsFrameOf(ticker, payload, part);
-  return realtimeFrameOf(ticker, part!, JSON.parse(stamp(0)) as string, payload);
-}
-
 /** By these a bar tells what it is. */
 const STAMPS = ["date", "datetime"];
+const END = Buffer.from("}");
+const COMMA = Buffer.from(",");
 
-type MemberText = (row: number) => string;
+export function frameOf({ kind, part }: WrittenSeries, ticker: string, batch: ColumnBatch): string {
+  const out = new TextBytes();
+  const { name, type } = kindOf(kind).stamp;
+  const stamp = cellWriter({ name, type }, batch.columns.get(name)!, JSON_FORM, out);
+  const members = part === "quote" ? quoteMembers(batch, out) : ownMembers(kind, batch, out);
+  const head = Buffer.from(`{"${name}":`);
+  stamp(0);
+  const first = JSON.parse(textOf(out)) as string;
+  for (let row = 0; row < batch.rows; row++) {
+    if (row > 0) out.put(COMMA);
+    out.put(head);
+    stamp(row);
+    for (const member of members) member(row);
+    out.put(END);
+  }
+  const payload = `[${textOf(out)}]`;
+  return kind === "ticks"
+    ? realtimeFrameOf(ticker, part!, first, payload)
+    : barsFrameOf(ticker, payload, part);
+}
 
-function quoteMembers({ columns }: ColumnBatch): MemberText[] {
-  return QUOTE.map(([shown, name]): MemberText => {
+function textOf(out: TextBytes): string {
+  const bytes = out.take();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+}
+
+function quoteMembers({ columns }: ColumnBatch, out: TextBytes): CellWriter[] {
+  return QUOTE.map(([shown, name]): CellWriter => {
     const data = columns.get(name);
-    if (data === undefined) return () => `,"${shown}":null`;
-    const cell = jsonCells(columnOf(name, data), data);
-    return (row) => `,"${shown}":${cell(row)}`;
+    return data === undefined ? () => out.text(`,"${shown}":null`) : memberOf({ shown, name }, data, out);
   });
 }
 
 /** As they are sent: where all rows lack a column, none has it. */
-function ownMembers(kind: KindName, { columns }: ColumnBatch): MemberText[] {
-  return kindOf(kind).values.flatMap(({ name, type }): MemberText[] => {
+function ownMembers(kind: KindName, { columns }: ColumnBatch, out: TextBytes): CellWriter[] {
+  return kindOf(kind).values.flatMap(({ name, type }): CellWriter[] => {
     const data = columns.get(name);
-    if (data === undefined || type === "json") return [];
-    const cell = jsonCells(columnOf(name, data), data);
-    if (name !== "id") return [(row) => `,"${name}":${cell(row)}`];
-    return [(row) => (data.nulls?.[row] === 1 ? "" : `,"${name}":${cell(row)}`)];
+    if (data === undefined) return [];
+    if (type === "json") return [extraMembers(kind, data, out)];
+    const member = memberOf({ shown: name, name }, data, out);
+    if (name !== "id") return [member];
+    return [(row) => (data.nulls?.[row] === 1 ? undefined : member(row))];
   });
+}
+
+function memberOf(
+  { shown, name }: { shown: string; name: string },
+  data: ColumnData,
+  out: TextBytes,
+): CellWriter {
+  const key = Buffer.from(`,"${shown}":`);
+  const write = cellWriter(columnOf(name, data), data, JSON_FORM, out);
+  return (row) => {
+    out.put(key);
+    write(row);
+  };
 }
 
 function columnOf(name: string, { type }: ColumnData): FormatColumn {
@@ -62,12 +86,12 @@ function columnOf(name: string, { type }: ColumnData): FormatColumn {
   return { name, type: type === "int64" ? "int64" : "double" };
 }
 
-function extraMembers(kind: KindName, data: ColumnData | undefined): MemberText {
-  if (data?.type !== "text") return () => "";
+function extraMembers(kind: KindName, data: ColumnData, out: TextBytes): CellWriter {
+  if (data.type !== "text") return () => undefined;
   const { codes, dictionary, nulls } = data;
   const texts = new Map<number, string>();
   return (row) => {
-    if (nulls?.[row] === 1) return "";
+    if (nulls?.[row] === 1) return;
     const code = codes[row]!;
     let text = texts.get(code);
     if (text === undefined) {
@@ -77,6 +101,6 @@ function extraMembers(kind: KindName, data: ColumnData | undefined): MemberText 
       text = object === "{}" ? "" : `,${object.slice(1, -1)}`;
       texts.set(code, text);
     }
-    return text;
+    out.text(text);
   };
 }
