@@ -8,6 +8,7 @@ import type { ListeningToBars, LiveBars } from "../live-bars/live-bars.ts";
 import { stampOfMicros } from "../market/stamp-micros.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import type { Turns } from "../websocket/turns.ts";
 import { AlpacaTime } from "./alpaca-time.ts";
 import { barMembers } from "./market-messages.ts";
 import type { ToldRow } from "./told-updates.ts";
@@ -20,6 +21,7 @@ const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 
 export interface MadeBarsOptions {
   liveBars: Pick<LiveBars, "listen">;
+  turns: Turns;
   /** @param isChange the bar was told before, and has changed. */
   tell(ticker: string, isChange: boolean, bar: ToldRow): void;
   /** Bars can't be told, or may have changed. */
@@ -30,14 +32,33 @@ export class MadeBars {
   readonly #options: MadeBarsOptions;
   /** Null: bars of the ticker couldn't begin, and aren't tried again at each trade. */
   readonly #listening = new Map<string, ListeningToBars | null>();
+  readonly #waiting = new Set<string>();
+  #isWorking = false;
 
   constructor(options: MadeBarsOptions) {
     this.#options = options;
   }
 
-  /** Tells the bars of the ticker from now on. */
+  /** Tells the bars of the ticker, soon: a client may want those of thousands in one moment. */
   begin(ticker: string): void {
-    if (this.#listening.has(ticker) || this.#listening.size > TICKERS_MAX) return;
+    if (this.#listening.has(ticker)) return;
+    this.#waiting.add(ticker);
+    void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    for (const ticker of this.#waiting) {
+      const turn = this.#options.turns.take();
+      if (turn !== null) await turn;
+      if (this.#waiting.delete(ticker)) this.#begin(ticker);
+    }
+    this.#isWorking = false;
+  }
+
+  #begin(ticker: string): void {
+    if (this.#listening.size > TICKERS_MAX) return;
     if (this.#listening.size === TICKERS_MAX) {
       this.#failed(ticker, new Error(`there are ${TICKERS_MAX} already, and no more are begun`));
       return;
@@ -57,11 +78,13 @@ export class MadeBars {
   }
 
   end(ticker: string): void {
+    this.#waiting.delete(ticker);
     this.#listening.get(ticker)?.leave();
     this.#listening.delete(ticker);
   }
 
   endAll(): void {
+    this.#waiting.clear();
     for (const ticker of [...this.#listening.keys()]) this.end(ticker);
   }
 

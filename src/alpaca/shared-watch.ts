@@ -82,6 +82,7 @@ export class SharedWatch implements Subscriber, Beginner {
     this.#options = options;
     this.#made = new MadeBars({
       liveBars: options.liveBars,
+      turns: options.turns,
       tell: (ticker, isChange, bar) => this.#tellMade(ticker, isChange, bar),
       missed: (ticker, what) => tellMissed(minuteListeners(this.#listenersOf(ticker)), what),
     });
