@@ -25,10 +25,6 @@ export class WaitingBars {
     return this.#bytes;
   }
 
-  get isEmpty(): boolean {
-    return this.#waiting.size === 0 && this.#dropped.size === 0;
-  }
-
   /** @returns false: it doesn't fit. */
   add(frame: BarFrame): boolean {
     if (frame.type === "partial_bars") return true;

@@ -492,6 +492,7 @@ class RunningWorker implements Worker {
         ...snapshot(this.#counters),
         subscriptions: this.#subscriptions.size,
         tickersWatched: this.#subscriptions.channels,
+        liveBars: this.#liveBars.size,
       }),
     };
   }
