@@ -21,6 +21,8 @@ const STAMPS_PER_LOAD = 100_000_000;
 const SAVED = "saved successfully";
 const MADE_WITHIN_MS = 60_000;
 const LOOK_MS = 20;
+const MADE_SQL = `SELECT (SELECT count(*) FROM realtime_data) -
+  (SELECT sum(trade_count) FROM interval_prices WHERE interval = '1min') AS missing`;
 
 export const rollups: Scenario = { key: "rollups", run: compareRollups };
 
@@ -67,27 +69,17 @@ async function compareRollups(context: BenchContext): Promise<ScenarioReport> {
   };
 }
 
-/** In ms: until the roll-ups of each ticker have the position of its newest trade. */
-async function untilMade({ port }: Target): Promise<number> {
+/** In ms: until the minute bars have as many trades as are stored. */
+async function untilMade(server: Target): Promise<number> {
   const began = performance.now();
-  const ask = async <T>(command: string, params: object): Promise<T> =>
-    JSON.parse(new TextDecoder().decode(await sendCommand(port, command, params))) as T;
-  const { positions } = await ask<{ positions: Record<string, number> }>("get_positions", {});
-  const tickers = Object.keys(positions).filter((ticker) => positions[ticker]! > 0);
   while (performance.now() - began < MADE_WITHIN_MS) {
-    const { tickers: made } = await ask<{
-      tickers: Record<string, { rolled_up_to: number; backlog: [] } | null>;
-    }>("get_rollups", { tickers });
-    const { positions: now } = await ask<{ positions: Record<string, number> }>("get_positions", {});
-    // What is left are the updates of the bars themselves, at most one for each length.
-    const lengths = ROLLUPS.split(",").length;
-    const isMade = tickers.every((ticker) => {
-      const progress = made[ticker];
-      return (
-        progress != null && progress.backlog.length === 0 && progress.rolled_up_to >= now[ticker]! - lengths
-      );
+    const body = await sendCommand(server.port, "execute_sql", {
+      sql_query: MADE_SQL,
+      query_type: "select",
+      query_params: [],
     });
-    if (isMade) return performance.now() - began;
+    const answer = JSON.parse(Buffer.from(body).toString()) as { data: { missing: number }[] };
+    if (answer.data[0]?.missing === 0) return performance.now() - began;
     await Bun.sleep(LOOK_MS);
   }
   return MADE_WITHIN_MS;

@@ -20,7 +20,7 @@ import {
   getOptionsData,
 } from "./option-chains.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
-import { getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
+import { getAsOf, getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
 import { removeCheck } from "./remove-check.ts";
 import { renameTicker } from "./rename-ticker.ts";
 import { getRollups, removeRollup, setRollup } from "./rollups.ts";
@@ -68,11 +68,13 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     deleteTicks,
     deleteBars,
     renameTicker,
+
     setRollup,
     removeRollup,
     getRollups,
     getBars,
     getTrades,
     getQuotes,
+    getAsOf,
   ].map((command) => [command.name, command]),
 );

@@ -91,6 +91,7 @@ describe("where a value comes from", () => {
       dbFile: "/tmp/other.sqlite",
       host: "::1",
       allowHosts: "a.example,b.example",
+      rollup: "1min,5min",
       durability: "normal",
       marketTimezone: "Asia/Tokyo",
       duckdbMemoryBytes: "512",

@@ -33,8 +33,8 @@ interface JsonValueMember {
 export interface JsonForm {
   /** Of all groups. */
   member: string;
-  /** The column whose text groups rows. */
-  group: string;
+  /** The column whose text groups rows; null: they are one list. */
+  group: string | null;
   members: readonly JsonMember[];
   /** A group has one row, which is no list. */
   isSingle?: boolean;
@@ -61,6 +61,10 @@ export class JsonEncoder implements Encoder {
     out.text(this.#begin());
     const { members, group, isSingle } = this.#form;
     const write = rowWriter(members, columns, out);
+    if (group === null) {
+      this.#list(rows, write);
+      return out.take();
+    }
     const { codes, dictionary } = columns.get(group) as TextColumn;
     for (let row = 0; row < rows; row++) {
       const text = dictionary[codes[row]!]!;
@@ -78,15 +82,28 @@ export class JsonEncoder implements Encoder {
     const begin = this.#begin();
     const members = Object.entries(this.#form.end());
     const others = members.map(([key, value]) => `,${JSON.stringify(key)}:${JSON.stringify(value)}`);
-    return Buffer.from(
-      `${begin}${this.#group === null || this.#form.isSingle ? "" : "]"}}${others.join("")}}`,
-    );
+    return Buffer.from(`${begin}${this.#closing()}${others.join("")}}`);
+  }
+
+  /** Rows that stand in one list. */
+  #list(rows: number, write: CellWriter): void {
+    for (let row = 0; row < rows; row++) {
+      if (this.#group !== null) this.#out.put(COMMA);
+      this.#group = "";
+      write(row);
+    }
+  }
+
+  #closing(): string {
+    const { group, isSingle } = this.#form;
+    if (group === null) return "]";
+    return this.#group === null || isSingle ? "}" : "]}";
   }
 
   #begin(): string {
     if (this.#isBegun) return "";
     this.#isBegun = true;
-    return `{${JSON.stringify(this.#form.member)}:{`;
+    return `{${JSON.stringify(this.#form.member)}:${this.#form.group === null ? "[" : "{"}`;
   }
 }
 

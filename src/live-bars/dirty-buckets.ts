@@ -28,12 +28,17 @@ export class DirtyBuckets {
     return this.#buckets.size > DIRTY_MAX ? this.takeAll() : null;
   }
 
-  /** The newest of them, which are then no more in it. */
-  takeNewest(max: number): Bucket[] {
-    const newest = [...this.#buckets.values()].sort((a, b) => b.start - a.start).slice(0, max);
-    for (const { start } of newest) this.#buckets.delete(start);
-    if (this.#buckets.size === 0) this.#restart();
+  get newest(): Bucket | null {
+    let newest: Bucket | null = null;
+    for (const bucket of this.#buckets.values())
+      if (newest === null || bucket.start > newest.start) newest = bucket;
     return newest;
+  }
+
+  delete({ start }: Bucket): boolean {
+    const isThere = this.#buckets.delete(start);
+    if (this.#buckets.size === 0) this.#restart();
+    return isThere;
   }
 
   /** Null: there was none. */

@@ -22,8 +22,6 @@ import type { Touched } from "./touched-stamps.ts";
 
 /** Closed bars that are remembered, so that only those that really changed are told again. */
 const TOLD_MAX = 128;
-/** Others are read before the next ones of the same ticker. */
-const READS_AT_A_TURN = 16;
 /** Buckets to come that are known to have ticks; with more, each is read when it closes. */
 const TOUCHED_MAX = 1_000;
 const UNIT_MICROS = { second: 1e6, day: 86_400e6, week: 7 * 86_400e6, month: 31 * 86_400e6 } as const;
@@ -82,6 +80,10 @@ export class WatchedBars {
 
   get ticker(): string {
     return this.#options.ticker;
+  }
+
+  get reader(): Pick<StockReader, "columns"> {
+    return this.#options.reader;
   }
 
   get clock(): BarClock {
@@ -174,20 +176,28 @@ export class WatchedBars {
     if (span !== null) this.leaveOut(span.from, span.until, "unavailable");
   }
 
-  /** Reads what has to be told. @throws RequestError 503: the same is to be read later. */
-  async work(signal: AbortSignal): Promise<void> {
-    const buckets = this.#dirty.takeNewest(READS_AT_A_TURN);
-    try {
-      for (let bucket = buckets.at(-1); bucket !== undefined && !signal.aborted; bucket = buckets.at(-1)) {
-        const { found, bar } = await this.#read(bucket, signal);
-        this.#tell(bucket, bar, found);
-        buckets.pop();
-      }
-    } finally {
-      this.#dirty.add(buckets);
-    }
-    if (this.#dirty.size > 0) this.#options.enqueue(this, false);
-    if (this.#isPartialDue()) await this.#tellPartial(signal);
+  /** What has to be read next; null: nothing. */
+  wanted(): Bucket | null {
+    return this.#dirty.newest ?? (this.#isPartialDue() ? this.#running() : null);
+  }
+
+  /** It is about to be read: what changes from now on has to be read again. */
+  taken(bucket: Bucket): void {
+    if (!this.#dirty.delete(bucket)) this.#isChanged = false;
+  }
+
+  /** It can't be read now. */
+  untaken(bucket: Bucket): void {
+    if (this.clock.isClosed(bucket)) this.#dirty.add([bucket]);
+    else this.#isChanged = true;
+  }
+
+  /** Tells it, once the updates that it is made of were delivered here. */
+  async tell(bucket: Bucket, found: ReadBars): Promise<void> {
+    await this.#options.untilDelivered(found.position);
+    const bar = found.bars.get(bucket.start) ?? null;
+    if (this.clock.isClosed(bucket)) this.#tell(bucket, bar, found);
+    else this.#tellPartial(bucket, bar, found);
   }
 
   /** Bars that have closed since a time, for who comes back. @throws RequestError 503 */
@@ -318,13 +328,14 @@ export class WatchedBars {
     );
   }
 
-  async #tellPartial(signal: AbortSignal): Promise<void> {
-    const { ticker, spec, clock } = this.#options;
-    const bucket = clock.next();
-    if (bucket === null || bucket.start > Date.now() * 1_000) return;
-    this.#isChanged = false;
-    const { found, bar } = await this.#read(bucket, signal);
-    if (clock.isClosed(bucket)) return;
+  /** The bucket that has begun and isn't closed. */
+  #running(): Bucket | null {
+    const bucket = this.clock.next();
+    return bucket === null || bucket.start > Date.now() * 1_000 ? null : bucket;
+  }
+
+  #tellPartial(bucket: Bucket, bar: BarValues | null, found: ReadBars): void {
+    const { ticker, spec } = this.#options;
     const now = performance.now();
     const record = bar === null ? null : barRecord(bucket, bar);
     let areAllTold = true;

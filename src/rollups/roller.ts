@@ -16,7 +16,7 @@ import { RollupRefusedError } from "./write-changes.ts";
 /** Steps of different tickers at once. */
 const STEPS_MAX = 4;
 /** Between two steps of a ticker: what comes meanwhile is one change of its bars. */
-const PAUSE_MS = 200;
+const PAUSE_MS = 500;
 /** Of a ticker whose step has failed. */
 const RETRY_MS = 2_000;
 /** A part of the backlog is followed by a pause of this part of its time. */

@@ -47,6 +47,8 @@ export class TickerRollup {
   #isMissing = true;
   /** The newest bars, from which later trades go on. */
   #tail: BarsOfTrades | null = null;
+  /** Its updates come while the server runs. */
+  #isLive = false;
   /** It has no trade, and so nothing is written for it. */
   #hasTrades = false;
   #notedAtMs = performance.now();
@@ -103,6 +105,7 @@ export class TickerRollup {
   /** In any order, and any number of times. */
   hear(update: Update): void {
     const { position } = update;
+    this.#isLive = true;
     if (position > this.#heardTo) this.#heardTo = position;
     if (this.#kept !== null && position === this.#through + 1) this.#add(update, Date.now());
   }
@@ -144,7 +147,12 @@ export class TickerRollup {
    * @throws RollupRefusedError as `writeChanges`, and what reads throw: then it is to be forgotten.
    */
   async step(db: RollupDatabase, saveId: () => string): Promise<void> {
-    if (this.#kept === null) await this.#load(db);
+    if (this.#kept === null) {
+      const { note, text } = await this.#load(db);
+      // A new ticker doesn't wait behind the backlog of others.
+      const isNew = text === null && this.#isLive && note.todo.length > 0;
+      if (isNew) await this.#makeBacklog(db, { to: note.to, saveId });
+    }
     await this.#catchUp(db);
     const fresh = this.#takeFresh();
     const to = this.#through;
@@ -154,7 +162,7 @@ export class TickerRollup {
     else if (this.#isNoteLate) await this.#write(db, { changes: [this.#noChange()], to, todo, saveId });
   }
 
-  async #load(db: RollupDatabase): Promise<void> {
+  async #load(db: RollupDatabase): Promise<KeptNote> {
     const { updates } = db.reader;
     const name = noteName(this.ticker);
     const [epoch, notes] = await Promise.all([updates.epoch(), db.reader.notes(name, name, 1)]);
@@ -172,6 +180,7 @@ export class TickerRollup {
       : { note: { step, epoch, to: position, intervals, todo }, text };
     this.#through = this.#kept.note.to;
     this.#isMissing = true;
+    return this.#kept;
   }
 
   /** Reads of the log what wasn't heard. */

@@ -25,24 +25,17 @@ export class WaitingBars {
     return this.#bytes;
   }
 
-  get isEmpty(): boolean {
-    return this.#waiting.size === 0 && this.#dropped.size === 0;
-  }
-
   /** @returns false: it doesn't fit. */
   add(frame: BarFrame): boolean {
     if (frame.type === "partial_bars") return true;
     const { ticker, spec, bucket } = frame;
     const key = JSON.stringify([ticker, spec.key, bucket?.start ?? frame.text]);
     const before = this.#waiting.get(key);
-    const bytes = this.#bytes + frame.text.length - (before?.text.length ?? 0);
+    const waiting = before?.type === "bars" ? asNew(frame) : frame;
+    const bytes = this.#bytes + waiting.text.length - (before?.text.length ?? 0);
     if (bytes > this.#maxBytes) return false;
     this.#waiting.delete(key);
-    // The client has not been told of it yet.
-    const type = before?.type === "bars" ? before.type : frame.type;
-    const text =
-      type === frame.type ? frame.text : frame.text.replace(`"type":"${frame.type}"`, `"type":"${type}"`);
-    this.#waiting.set(key, { ...frame, type, text });
+    this.#waiting.set(key, waiting);
     this.#bytes = bytes;
     return true;
   }
@@ -92,4 +85,9 @@ export class WaitingBars {
     this.#dropped.clear();
     this.#bytes = 0;
   }
+}
+
+/** The client has not been told of the bar yet. */
+function asNew(frame: BarFrame): BarFrame {
+  return { ...frame, type: "bars", text: frame.text.replace(`"type":"${frame.type}"`, '"type":"bars"') };
 }

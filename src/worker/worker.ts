@@ -376,6 +376,7 @@ class RunningWorker implements Worker {
     const { settings } = this.#options;
     return new StreamDoor({
       subscriptions: this.#subscriptions,
+      liveBars: this.#liveBars,
       sockets: this.#sockets,
       addresses: this.#addresses,
       quota: this.#quota,
@@ -491,6 +492,7 @@ class RunningWorker implements Worker {
         ...snapshot(this.#counters),
         subscriptions: this.#subscriptions.size,
         tickersWatched: this.#subscriptions.channels,
+        liveBars: this.#liveBars.size,
       }),
     };
   }

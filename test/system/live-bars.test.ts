@@ -11,7 +11,7 @@ import { microsOfStamp } from "../../src/market/stamp-micros.ts";
 import { type NormalizedFrame, NormalizedSubscriber } from "../support/normalized-subscriber.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { randomNumbers } from "../support/random.ts";
-import { command, type Json } from "../support/requests.ts";
+import { command, get, type Json } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { processesOf, untilReady } from "../support/server-processes.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -379,4 +379,30 @@ test("bars are asked for by message too, beside types or alone, of quotes, and w
   const none = await ask({ action: "unsubscribe", symbols: ["T"] });
   expect(none.subscriptions).toEqual([]);
   socket.close();
+});
+
+test("clients that come and go leave nothing behind, however they leave", async () => {
+  await using server = await startServer({ workers: 1 });
+  const figures = async (): Promise<Json> => (await get(`${server.url}/stats/performance`)).body.worker;
+  const symbols = Array.from({ length: 20 }, (_, i) => `L${i}`);
+  for (let round = 0; round < 3; round++) {
+    const clients = [1, 2, 3, 4].map(
+      (each) =>
+        new NormalizedSubscriber({
+          ...{ url: server.url, symbols, isStream: each === 4 },
+          query: { bars: each === 1 ? "1s" : "1s,1Min", since: "L0:1", partial: "1s", source: "quotes" },
+        }),
+    );
+    await waitUntil("all is watched", async () => {
+      const { liveBars, subscribers } = await figures();
+      return liveBars === 40 && subscribers === 4;
+    });
+    // Some while they begin, some later.
+    if (round > 0) await Bun.sleep(500);
+    for (const each of clients) await each[Symbol.asyncDispose]();
+    await waitUntil("nothing is left", async () => {
+      const { liveBars, subscribers, subscriptions, tickersWatched } = await figures();
+      return liveBars + subscribers + subscriptions + tickersWatched === 0;
+    });
+  }
 });
