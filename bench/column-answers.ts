@@ -11,7 +11,7 @@ export interface ColumnAnswers {
   invalid: string[];
 }
 
-/** From the request to the last byte, of a server with one worker that has answered the same once. */
+/** From the request to the last byte. The server has one worker, which has answered it once. */
 export async function measureAnswers(database: string, folder: string): Promise<ColumnAnswers> {
   const server = await startServer({ folder, name: "columns", workers: 1, database });
   const ask = async (query: string): Promise<{ ms: number; bytes: number; status: number }> => {
