@@ -18,6 +18,8 @@ export interface WorkerStorage {
    * @param request for its size, and for a database that takes commands.
    */
   save(save: Save, request: SentRequest): Promise<SaveOutcome>;
+  /** As `save`, of saves of one group. Null: the database can't store them together. */
+  readonly saveTogether: ((saves: readonly Save[]) => Promise<SaveOutcome>[]) | null;
   /** Whether saves that begin in one turn are committed in their order. */
   readonly savesInOrder: boolean;
   /** Resolves when the edit is made, and this worker's subscribers have been told. */
