@@ -2,9 +2,14 @@
 import type { Zone } from "../market/zone.ts";
 
 const DAY_LENGTH = "2024-01-02".length;
+const MINUTE_LENGTH = "2024-01-02 10:00".length;
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 const MICROS_LENGTH = "2024-01-02 10:00:00.123456".length;
-const FRACTION_ZEROS = /\.?0+$/;
+const ZERO = 48;
+
+/** Rows of one save are mostly of one minute. */
+let minute = "";
+let secondsOfMinute = 0;
 
 export class AlpacaTime {
   readonly #stamp: string;
@@ -27,20 +32,30 @@ export class AlpacaTime {
 
   /** Since 1970. */
   get seconds(): number {
-    return Date.parse(`${this.#stamp.slice(0, DAY_LENGTH)}T${this.#clock}Z`) / 1_000;
+    const stamp = this.#stamp;
+    const ofMinute = stamp.slice(0, MINUTE_LENGTH);
+    if (ofMinute !== minute) {
+      minute = ofMinute;
+      const text = `${ofMinute.slice(0, DAY_LENGTH)}T${ofMinute.slice(DAY_LENGTH + 1)}Z`;
+      secondsOfMinute = Date.parse(text) / 1_000;
+    }
+    const tens = stamp.charCodeAt(MINUTE_LENGTH + 1) - ZERO;
+    return secondsOfMinute + tens * 10 + stamp.charCodeAt(MINUTE_LENGTH + 2) - ZERO;
   }
 
   /** Within the second. */
   get nanoseconds(): number {
+    if (this.#stamp.length <= SECOND_LENGTH) return 0;
     return Number(this.#stamp.slice(SECOND_LENGTH + 1, MICROS_LENGTH)) * 1_000;
   }
 
   toJSON(): string {
-    const fraction = this.#stamp.slice(SECOND_LENGTH, MICROS_LENGTH).replace(FRACTION_ZEROS, "");
-    return `${this.#stamp.slice(0, DAY_LENGTH)}T${this.#clock}${fraction}Z`;
-  }
-
-  get #clock(): string {
-    return this.#stamp.slice(DAY_LENGTH + 1, SECOND_LENGTH);
+    const stamp = this.#stamp;
+    let end = Math.min(stamp.length, MICROS_LENGTH);
+    if (end > SECOND_LENGTH) {
+      while (stamp.charCodeAt(end - 1) === ZERO) end--;
+      if (end === SECOND_LENGTH + 1) end = SECOND_LENGTH;
+    }
+    return `${stamp.slice(0, DAY_LENGTH)}T${stamp.slice(DAY_LENGTH + 1, end)}Z`;
   }
 }

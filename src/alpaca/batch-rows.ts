@@ -3,7 +3,7 @@ import { stampOfMicros } from "../market/stamp-micros.ts";
 import type { PriceTable } from "../market-data/answer-columns.ts";
 import type { ColumnBatch, ColumnData, TextColumn } from "../storage/model/columns.ts";
 import { AlpacaTime } from "./alpaca-time.ts";
-import { barMembers, type Members, quoteMembers, tradeMembers } from "./market-messages.ts";
+import { barMembers, type Details, type Members, quoteMembers, tradeMembers } from "./market-messages.ts";
 
 type Cell = number | bigint | string | null;
 type RowCells = (name: string) => Cell;
@@ -35,28 +35,23 @@ const MEMBERS: Record<PriceTable, (cells: RowCells) => Members | null> = {
     const price = real(cells("price"));
     if (price === null) return null;
     const id = cells("id");
-    return tradeMembers({
-      t: timeOf(cells),
-      price,
-      size: count(cells("size")),
-      id: id === null ? null : String(id),
-      exchange: cells("exchange"),
-      conditions: listOf(cells("conditions")),
-      tape: cells("tape"),
-    });
+    const size = count(cells("size"));
+    return tradeMembers(
+      { t: timeOf(cells), price, size, id: id === null ? null : String(id) },
+      detailsOf(cells),
+    );
   },
   quotes: (cells) =>
-    quoteMembers({
-      t: timeOf(cells),
-      bidPrice: real(cells("bid_price")),
-      bidSize: count(cells("bid_size")),
-      askPrice: real(cells("ask_price")),
-      askSize: count(cells("ask_size")),
-      bidExchange: cells("bid_exchange"),
-      askExchange: cells("ask_exchange"),
-      conditions: listOf(cells("conditions")),
-      tape: cells("tape"),
-    }),
+    quoteMembers(
+      {
+        t: timeOf(cells),
+        bidPrice: real(cells("bid_price")),
+        bidSize: count(cells("bid_size")),
+        askPrice: real(cells("ask_price")),
+        askSize: count(cells("ask_size")),
+      },
+      detailsOf(cells),
+    ),
 };
 
 function timeOf(cells: RowCells): AlpacaTime {
@@ -81,7 +76,10 @@ function count(cell: Cell): number | bigint | null {
   return BigInt(cell);
 }
 
-/** The JSON of a list, or of what else the feed has sent. */
-function listOf(json: Cell): unknown {
-  return json === null ? null : JSON.parse(String(json));
+/** Conditions are the JSON of a list, or of what else the feed has sent. */
+function detailsOf(cells: RowCells): Details {
+  return (name) => {
+    const cell = cells(name);
+    return name === "conditions" && cell !== null ? JSON.parse(String(cell)) : cell;
+  };
 }

@@ -1,17 +1,17 @@
 /** Messages that go to all clients of a channel: encoded once a worker and codec. */
-import { CODECS, type CodecName, type Encoded, type StreamMessage } from "./stream-codec.ts";
+import { CODECS, type CodecName, type DataMessages, type Encoded } from "./stream-codec.ts";
 
 /** So many messages at most are one group; a group is never split. */
 const GROUP_MESSAGES_MAX = 256;
 
 export class EventGroup {
   readonly size: number;
-  readonly #messages: readonly StreamMessage[];
+  readonly #messages: DataMessages;
   readonly #encoded = new Map<CodecName, Encoded>();
 
-  constructor(messages: readonly StreamMessage[]) {
+  constructor(messages: DataMessages) {
     this.#messages = messages;
-    this.size = messages.length;
+    this.size = messages.members.length;
   }
 
   in(codec: CodecName): Encoded {
@@ -24,9 +24,9 @@ export class EventGroup {
   }
 }
 
-export function inGroups(messages: readonly StreamMessage[]): EventGroup[] {
+export function inGroups({ T, S, members }: DataMessages): EventGroup[] {
   const groups: EventGroup[] = [];
-  for (let start = 0; start < messages.length; start += GROUP_MESSAGES_MAX)
-    groups.push(new EventGroup(messages.slice(start, start + GROUP_MESSAGES_MAX)));
+  for (let start = 0; start < members.length; start += GROUP_MESSAGES_MAX)
+    groups.push(new EventGroup({ T, S, members: members.slice(start, start + GROUP_MESSAGES_MAX) }));
   return groups;
 }

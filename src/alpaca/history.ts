@@ -1,9 +1,8 @@
-/** Stored bars, trades and quotes for Alpaca's clients, page by page. */
+/** Bars, trades and quotes for Alpaca's clients, page by page. */
+import { ALL_BARS_PARAMETERS, openAllBars } from "../commands/questions/derived.ts";
 import { readParameters } from "../commands/questions/parameters.ts";
 import {
-  BARS_PARAMETERS,
-  type OpenedPrices,
-  openBars,
+  type OpenedQuestion,
   openTicks,
   type QuestionContext,
   TICKS_PARAMETERS,
@@ -31,9 +30,9 @@ export async function answerHistory(
   context: QuestionContext,
   signal: AbortSignal,
 ): Promise<RestAnswer> {
-  const { table: name, answer, unknown } = await open({ table, symbol }, query, context, signal);
-  const rows = await textsBySymbol(name, answer);
-  const warnings = [...answer.warnings(), ...(await unknown.warnings())];
+  const { answer, unknown } = await open({ table, symbol }, query, context, signal);
+  const rows = await textsBySymbol(table, answer);
+  const warnings = [...answer.warnings(), ...((await unknown?.warnings()) ?? [])];
   const next = JSON.stringify(answer.nextPage());
   if (symbol !== null) {
     const [own = []] = rows.values();
@@ -49,7 +48,7 @@ async function open(
   parameters: URLSearchParams,
   context: QuestionContext,
   signal: AbortSignal,
-): Promise<OpenedPrices> {
+): Promise<OpenedQuestion> {
   const names = [...historyNames(table), ...(symbol === null ? ["symbols"] : [])];
   const query = readQuery(parameters, names);
   const { timeframe, adjustment, sort, page_token } = query;
@@ -68,13 +67,13 @@ async function open(
     return openTicks(table === "trades" ? "trade" : "quote", read, context, signal);
   }
   const ofBars = { ...asked, timeframe, ...(adjustment === undefined ? {} : { adjustment }) };
-  return openBars(readParameters(table, BARS_PARAMETERS, ofBars), context, signal);
+  return openAllBars(readParameters(table, ALL_BARS_PARAMETERS, ofBars), context, signal);
 }
 
 /** The JSON of each row, in order of symbol and time. */
 async function textsBySymbol(
-  table: OpenedPrices["table"],
-  { batches }: OpenedPrices["answer"],
+  table: RestTable,
+  { batches }: OpenedQuestion["answer"],
 ): Promise<Map<string, string[]>> {
   const texts = new Map<string, string[]>();
   for await (const batch of batches) {

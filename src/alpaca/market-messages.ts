@@ -4,37 +4,30 @@ import type { AlpacaTime } from "./alpaca-time.ts";
 import { numericId } from "./tick-ids.ts";
 
 /** Members in the order of Alpaca's own messages; those that are absent are left out. */
-export type Members = { readonly [name: string]: string | number | bigint | string[] | AlpacaTime | null };
+export type Members = {
+  readonly t: AlpacaTime;
+  readonly [name: string]: string | number | bigint | string[] | AlpacaTime | null;
+};
 
 /** What a feed has sent beside prices and sizes, by any of the names that feeds use. */
-export interface Details {
-  exchange?: unknown;
-  bidExchange?: unknown;
-  askExchange?: unknown;
-  conditions?: unknown;
-  tape?: unknown;
-}
+export type Details = (long: string, short: string) => unknown;
 
-export interface TradeValues extends Details {
+export interface TradeValues {
   t: AlpacaTime;
   price: number;
   size: number | bigint | null;
   id: string | null;
 }
 
-export function tradeMembers({ t, price, size, id, ...details }: TradeValues): Members {
-  return {
-    ...(id === null ? {} : { i: numericId(id) }),
-    x: text(details.exchange),
-    p: price,
-    s: size ?? 0,
-    t,
-    c: conditions(details.conditions),
-    z: text(details.tape),
-  };
+export function tradeMembers({ t, price, size, id }: TradeValues, details: Details): Members {
+  const x = text(details("exchange", "x"));
+  const c = conditions(details("conditions", "c"));
+  const z = text(details("tape", "z"));
+  if (id === null) return { x, p: price, s: size ?? 0, t, c, z };
+  return { i: numericId(id), x, p: price, s: size ?? 0, t, c, z };
 }
 
-export interface QuoteValues extends Details {
+export interface QuoteValues {
   t: AlpacaTime;
   bidPrice: number | null;
   bidSize: number | bigint | null;
@@ -43,17 +36,20 @@ export interface QuoteValues extends Details {
 }
 
 /** A side that has no price or size has 0, as in Alpaca's own quotes. */
-export function quoteMembers({ t, bidPrice, bidSize, askPrice, askSize, ...details }: QuoteValues): Members {
+export function quoteMembers(
+  { t, bidPrice, bidSize, askPrice, askSize }: QuoteValues,
+  details: Details,
+): Members {
   return {
-    bx: text(details.bidExchange),
+    bx: text(details("bid_exchange", "bx")),
     bp: bidPrice ?? 0,
     bs: bidSize ?? 0,
-    ax: text(details.askExchange),
+    ax: text(details("ask_exchange", "ax")),
     ap: askPrice ?? 0,
     as: askSize ?? 0,
     t,
-    c: conditions(details.conditions),
-    z: text(details.tape),
+    c: conditions(details("conditions", "c")),
+    z: text(details("tape", "z")),
   };
 }
 
@@ -75,32 +71,16 @@ export function barMembers({ t, open, high, low, close, volume, tradeCount, vwap
 
 /** Of a record, or of its member `extra`. */
 export function detailsOf(record: Readonly<Record<string, unknown>>): Details {
-  const extra = isObject(record.extra) ? record.extra : {};
-  const find = (...names: string[]): unknown => {
-    for (const name of names) {
-      const value = record[name] ?? extra[name];
-      if (value !== undefined && value !== null) return value;
-    }
-    return undefined;
-  };
-  return {
-    exchange: find("exchange", "x"),
-    bidExchange: find("bid_exchange", "bx"),
-    askExchange: find("ask_exchange", "ax"),
-    conditions: find("conditions", "c"),
-    tape: find("tape", "z"),
-  };
+  const extra = isObject(record.extra) ? record.extra : null;
+  return (long, short) =>
+    record[long] ?? record[short] ?? (extra === null ? undefined : (extra[long] ?? extra[short]));
 }
 
 function text(value: unknown): string {
-  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+  return typeof value === "string" ? value : typeof value === "number" ? String(value) : "";
 }
 
 function conditions(value: unknown): string[] {
-  const list = Array.isArray(value)
-    ? value
-    : value === undefined || value === null || value === ""
-      ? []
-      : [value];
-  return list.map(text);
+  if (value === undefined || value === null || value === "") return [];
+  return (Array.isArray(value) ? value : [value]).map(text);
 }

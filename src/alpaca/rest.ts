@@ -1,17 +1,11 @@
 /** Alpaca's market data API over HTTP, over this server's own data. */
 import type { QuestionContext } from "../commands/questions/stored.ts";
-import { zoneOf } from "../market/zone.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { forbidden, RequestError } from "../protocol/errors.ts";
-import type { StockReader } from "../storage/contract.ts";
 import { answerHistory, type RestAnswer } from "./history.ts";
 import { admits, credentialsOf } from "./keys.ts";
 import { answerLatest, answerSnapshots } from "./latest.ts";
 import { endpointOf } from "./rest-paths.ts";
-
-export interface RestContext extends QuestionContext {
-  reader: StockReader;
-}
 
 export interface RestRequest {
   path: string;
@@ -23,20 +17,19 @@ export interface RestRequest {
 /** @throws RequestError 400, 403, 404, 503 */
 export async function answerRest(
   { path, headers, query, signal }: RestRequest,
-  context: RestContext,
+  context: QuestionContext,
 ): Promise<RestAnswer> {
   if (!admits(credentialsOf(headers))) throw forbidden("the key is not known");
   const endpoint = endpointOf(path);
   if (endpoint === null) throw new RequestError(STATUS.notFound, `${path}: there is no such endpoint here`);
   const plain = (text: string): RestAnswer => ({ text, warnings: [] });
-  const latest = { reader: context.reader, zone: zoneOf(context.marketTimezone)! };
   switch (endpoint.kind) {
     case "history":
       return answerHistory(endpoint, query, context, signal);
     case "latest":
-      return plain(await answerLatest(endpoint, query, latest));
+      return plain(await answerLatest(endpoint, query, context));
     case "snapshots":
-      return plain(await answerSnapshots(endpoint.symbol, query, latest));
+      return plain(await answerSnapshots(endpoint.symbol, query, context));
   }
 }
 

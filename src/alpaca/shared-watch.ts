@@ -5,6 +5,7 @@
  * It is a subscriber as a WebSocket of /ws is one, so no update is missed while a client is
  * connected. It is always `slow`, so updates are delivered to it and not to a topic.
  */
+import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Zone } from "../market/zone.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { SENT } from "../stream/frame-form.ts";
@@ -17,11 +18,13 @@ import { type Beginner, type Beginning, beginAll } from "../websocket/beginnings
 import type { Turns } from "../websocket/turns.ts";
 import type { DataChannel } from "./channels.ts";
 import { type EventGroup, inGroups } from "./event-group.ts";
+import { MadeBars } from "./made-bars.ts";
 import { ToldBars } from "./told-bars.ts";
 import { readToldFrame, type ToldFrame, type ToldRow } from "./told-updates.ts";
 
+const TRADE = "trade";
 const BAR = "bar";
-const TYPES = onlyTypes(["trade", "quote", BAR]);
+const TYPES = onlyTypes([TRADE, "quote", BAR]);
 /** Frames that are no updates: the beginnings of those that are read. */
 const SNAPSHOT = '"data":{"type":"snapshot"';
 const NOT_RECOVERED = '"data":{"type":"recovery","recovered":false';
@@ -55,6 +58,7 @@ interface WatchedTicker {
 export interface SharedWatchOptions {
   subscriptions: Subscriptions;
   turns: Turns;
+  liveBars: Pick<LiveBars, "listen">;
   /** In which days of bars begin. */
   zone: Zone;
   /** Called when every client has to connect again. */
@@ -70,11 +74,18 @@ export class SharedWatch implements Subscriber, Beginner {
   readonly #start: Beginning["start"];
   readonly #watched = new Map<string, WatchedTicker>();
   readonly #told = new ToldBars();
+  readonly #made: MadeBars;
 
   /** @param start a snapshot, of single tickers, tells which bars are corrections. */
   constructor(start: "snapshot" | "now", options: SharedWatchOptions) {
     this.#start = { kind: start };
     this.#options = options;
+    this.#made = new MadeBars({
+      liveBars: options.liveBars,
+      turns: options.turns,
+      tell: (ticker, isChange, bar) => this.#tellMade(ticker, isChange, bar),
+      missed: (ticker, what) => tellMissed(minuteListeners(this.#listenersOf(ticker)), what),
+    });
   }
 
   get subscriptions(): Iterable<Subscription> {
@@ -118,8 +129,13 @@ export class SharedWatch implements Subscriber, Beginner {
       const watched = this.#watched.get(ticker);
       if (watched === undefined || --watched.clients > 0) continue;
       this.#watched.delete(ticker);
-      if (ticker === ALL_TICKERS) this.#told.clear();
-      else this.#told.forget(ticker);
+      if (ticker === ALL_TICKERS) {
+        this.#made.endAll();
+        this.#told.clear();
+      } else {
+        this.#made.end(ticker);
+        this.#told.forget(ticker);
+      }
       this.#options.subscriptions.leave(watched.subscription);
     }
   }
@@ -129,6 +145,7 @@ export class SharedWatch implements Subscriber, Beginner {
     const ofChannel = listeners?.get(channel);
     if (ofChannel === undefined) listeners?.set(channel, new Set([listener]));
     else ofChannel.add(listener);
+    if (ticker !== ALL_TICKERS) this.#makeBars(ticker);
   }
 
   detach(ticker: string, channel: DataChannel, listener: Listener): void {
@@ -136,11 +153,9 @@ export class SharedWatch implements Subscriber, Beginner {
     const ofChannel = listeners?.get(channel);
     ofChannel?.delete(listener);
     if (ofChannel?.size === 0) listeners!.delete(channel);
-  }
-
-  /** Bars that the server has made itself, of trades. */
-  tellBars(ticker: string, channel: "bars" | "updatedBars" | "dailyBars", bars: readonly ToldRow[]): void {
-    this.#tell(ticker, this.#listenersOf(ticker), channel, bars);
+    if (listeners === undefined || minuteListeners(listeners).length > 0) return;
+    if (ticker === ALL_TICKERS) this.#made.endAll();
+    else this.#made.end(ticker);
   }
 
   isCurrent(subscription: Subscription): boolean {
@@ -166,9 +181,11 @@ export class SharedWatch implements Subscriber, Beginner {
 
   deliver(ticker: string, update: Update, text: string): void {
     if (!TYPES.names.includes(update.type)) return; // rows that were removed or renamed
+    if (update.type === TRADE) this.#makeBars(ticker);
+    const listeners = this.#listenersOf(ticker);
     // Bars also without a listener, as they tell which later ones are corrections.
-    if (update.type === BAR || this.#listenersOf(ticker).size > 0)
-      this.#take(readToldFrame(text, this.#options.zone));
+    const isWanted = update.type === BAR || listeners.has(update.type === TRADE ? "trades" : "quotes");
+    if (isWanted) this.#take(readToldFrame(text, this.#options.zone));
   }
 
   deliverGap(ticker: string, from: number, to: number): void {
@@ -230,20 +247,34 @@ export class SharedWatch implements Subscriber, Beginner {
     const { symbol } = frame;
     const listeners = this.#listenersOf(symbol);
     if (frame.type === "snapshot") {
-      if (frame.minute !== null) this.#told.know(symbol, frame.minute);
+      if (frame.minute !== null) this.#told.know(symbol, { stamp: frame.minute, isStored: true });
     } else if (frame.type === "gap") {
       const positions = frame.from === null ? "" : ` ${frame.from} to ${frame.to}`;
-      const all = new Set([...listeners.values()].flatMap((ofChannel) => [...ofChannel]));
-      for (const listener of all) listener.missed(`updates${positions} of ${symbol} can't be told any more`);
+      tellMissed([...listeners.values()], `updates${positions} of ${symbol} can't be told any more`);
     } else if (frame.kind === "minuteBars") this.#tellMinutes(symbol, listeners, frame.rows);
     else this.#tell(symbol, listeners, frame.kind, frame.rows);
   }
 
+  /** Bars of trades, if somebody wants bars and none are stored. */
+  #makeBars(ticker: string): void {
+    if (minuteListeners(this.#listenersOf(ticker)).length > 0 && !this.#told.isStored(ticker))
+      this.#made.begin(ticker);
+  }
+
+  #tellMade(ticker: string, isChange: boolean, bar: ToldRow): void {
+    const isCorrection = this.#told.tell(ticker, { stamp: bar.stamp, isStored: false });
+    const channel = isChange || isCorrection ? "updatedBars" : "bars";
+    this.#tell(ticker, this.#listenersOf(ticker), channel, [bar]);
+  }
+
   #tellMinutes(symbol: string, to: WatchedTicker["listeners"], bars: readonly ToldRow[]): void {
+    // Stored bars are the ones that count, where there are any.
+    this.#made.end(symbol);
     let channel: DataChannel = "bars";
     let run: ToldRow[] = [];
     for (const bar of bars) {
-      const own = this.#told.tell(symbol, bar.stamp) ? "updatedBars" : "bars";
+      const isCorrection = this.#told.tell(symbol, { stamp: bar.stamp, isStored: true });
+      const own = isCorrection ? "updatedBars" : "bars";
       if (own !== channel) {
         this.#tell(symbol, to, channel, run);
         channel = own;
@@ -262,8 +293,17 @@ export class SharedWatch implements Subscriber, Beginner {
   ): void {
     const listeners = to.get(channel);
     if (listeners === undefined || rows.length === 0) return;
-    const messages = rows.map(({ members }) => ({ T: MESSAGE_TYPES[channel], S: symbol, ...members }));
-    const groups = inGroups(messages);
+    const members = rows.map((row) => row.members);
+    const groups = inGroups({ T: MESSAGE_TYPES[channel], S: symbol, members });
     for (const listener of listeners) listener.take(groups);
   }
+}
+
+/** Of bars of a minute, new ones and corrections. */
+function minuteListeners(listeners: WatchedTicker["listeners"]): ReadonlySet<Listener>[] {
+  return (["bars", "updatedBars"] as const).flatMap((channel) => listeners.get(channel) ?? []);
+}
+
+function tellMissed(listeners: readonly ReadonlySet<Listener>[], what: string): void {
+  for (const listener of new Set(listeners.flatMap((ofChannel) => [...ofChannel]))) listener.missed(what);
 }

@@ -17,7 +17,7 @@ import { ChannelList, type ChannelNames, DATA_CHANNELS } from "./channels.ts";
 import type { EventGroup } from "./event-group.ts";
 import { admits, type Credentials } from "./keys.ts";
 import type { Listener, SharedWatch } from "./shared-watch.ts";
-import { CODECS, type CodecName, type StreamMessage } from "./stream-codec.ts";
+import { CODECS, type CodecName, type ControlMessage } from "./stream-codec.ts";
 import { messageText, readClientMessage, StreamError } from "./stream-messages.ts";
 import { WaitingGroups } from "./waiting-groups.ts";
 
@@ -298,9 +298,8 @@ export class StreamClient implements SocketClient, Listener {
   }
 
   /** Alone in its frame, as all that isn't data: some clients look at the first message only. */
-  #send(message: StreamMessage): void {
-    const codec = CODECS[this.#handshake.codec];
-    this.#socket.send(codec.frame([codec.encode([message])], 1));
+  #send(message: ControlMessage): void {
+    this.#socket.send(CODECS[this.#handshake.codec].control(message));
   }
 
   #acknowledge(): void {

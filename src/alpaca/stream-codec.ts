@@ -1,9 +1,17 @@
 /** The two forms of messages of a stream, of which the client's handshake chooses one. */
 import { stringifyExact } from "../protocol/json.ts";
+import type { Members } from "./market-messages.ts";
 import { MsgpackWriter, type PackValue } from "./msgpack-writer.ts";
 
-/** A message of the server: a map, whose member `T` tells what it is. */
-export type StreamMessage = { readonly T: string; readonly [name: string]: PackValue };
+/** A message that is no data: a map, whose member `T` tells what it is. */
+export type ControlMessage = { readonly T: string; readonly [name: string]: PackValue };
+
+/** Messages of one type and symbol, which their members `T` and `S` tell. */
+export interface DataMessages {
+  T: string;
+  S: string;
+  members: readonly Members[];
+}
 
 export type CodecName = "msgpack" | "json";
 /** Messages of one frame, encoded one after the other, without the head of their list. */
@@ -13,8 +21,10 @@ export type Encoded = Buffer | string;
 const PRICES = new Set(["p", "bp", "ap", "o", "h", "l", "c", "vw"]);
 
 export interface Codec {
-  encode(messages: readonly StreamMessage[]): Encoded;
-  /** Of messages that were encoded in parts, how many they are in all. */
+  encode(messages: DataMessages): Encoded;
+  /** A frame of its own. */
+  control(message: ControlMessage): Encoded;
+  /** @param messages how many they are in all parts. */
   frame(parts: readonly Encoded[], messages: number): Encoded;
 }
 
@@ -22,8 +32,17 @@ const writer = new MsgpackWriter(PRICES);
 
 export const CODECS: Record<CodecName, Codec> = {
   msgpack: {
-    encode(messages) {
-      for (const message of messages) writer.value(message);
+    encode({ T, S, members }) {
+      const head = { T, S };
+      for (const each of members) {
+        writer.mapHead(2 + Object.keys(each).length);
+        writer.members(head);
+        writer.members(each);
+      }
+      return writer.take();
+    },
+    control(message) {
+      writer.value([message]);
       return writer.take();
     },
     frame(parts, messages) {
@@ -32,7 +51,10 @@ export const CODECS: Record<CodecName, Codec> = {
     },
   },
   json: {
-    encode: (messages) => messages.map(stringifyExact).join(","),
+    encode: ({ T, S, members }) =>
+      // A text in place of what has a `toJSON`, which takes JSON.stringify many times as long.
+      stringifyExact(members.map((each) => ({ T, S, ...each, t: each.t.toJSON() }))).slice(1, -1),
+    control: (message) => stringifyExact([message]),
     frame: (parts) => `[${parts.join(",")}]`,
   },
 };

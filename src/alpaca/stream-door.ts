@@ -1,5 +1,6 @@
 /** Alpaca's streams of market data, over this server's own: where its clients connect. */
 import type { Server } from "bun";
+import type { LiveBars } from "../live-bars/live-bars.ts";
 import { Zone, zoneOf } from "../market/zone.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
@@ -22,6 +23,7 @@ const REFUSED_MAX = 64;
 
 export interface StreamDoorOptions {
   subscriptions: Subscriptions;
+  liveBars: Pick<LiveBars, "listen">;
   sockets: Sockets;
   addresses: Addresses;
   quota: SubscriptionQuota;
@@ -40,9 +42,9 @@ export class StreamDoor {
 
   constructor(options: StreamDoorOptions) {
     this.#options = options;
-    const { subscriptions, marketTimezone } = options;
+    const { subscriptions, liveBars, marketTimezone } = options;
     const zone = zoneOf(marketTimezone) ?? new Zone(marketTimezone);
-    const of = { subscriptions, zone, turns: new Turns(), onRestart: () => this.#restart() };
+    const of = { subscriptions, liveBars, zone, turns: new Turns(), onRestart: () => this.#restart() };
     this.#named = new SharedWatch("snapshot", of);
     this.#all = new SharedWatch("now", of);
   }

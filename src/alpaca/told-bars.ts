@@ -6,19 +6,33 @@
 /** Tickers that are remembered. Beyond it those whose first bar came earliest are forgotten. */
 const TICKERS_MAX = 100_000;
 
-export class ToldBars {
-  readonly #newest = new Map<string, string>();
+interface ToldMinute {
+  /** As stored, in UTC. */
+  stamp: string;
+  /** Bars of the ticker are stored, and not only made of its trades. */
+  isStored: boolean;
+}
 
-  /** @param stamp as stored, in UTC. @returns whether it is a correction. */
-  tell(ticker: string, stamp: string): boolean {
-    const newest = this.#newest.get(ticker);
-    if (newest !== undefined && stamp <= newest) return true;
-    this.know(ticker, stamp);
-    return false;
+export class ToldBars {
+  readonly #newest = new Map<string, ToldMinute>();
+
+  isStored(ticker: string): boolean {
+    return this.#newest.get(ticker)?.isStored === true;
   }
 
-  know(ticker: string, stamp: string): void {
-    this.#newest.set(ticker, stamp);
+  /** @returns whether the bar is a correction. */
+  tell(ticker: string, { stamp, isStored }: ToldMinute): boolean {
+    const before = this.#newest.get(ticker);
+    const isCorrection = before !== undefined && stamp <= before.stamp;
+    this.know(ticker, {
+      stamp: isCorrection ? before.stamp : stamp,
+      isStored: isStored || before?.isStored === true,
+    });
+    return isCorrection;
+  }
+
+  know(ticker: string, newest: ToldMinute): void {
+    this.#newest.set(ticker, newest);
     if (this.#newest.size <= TICKERS_MAX) return;
     const [oldest] = this.#newest.keys();
     this.#newest.delete(oldest!);

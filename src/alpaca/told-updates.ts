@@ -101,14 +101,16 @@ function barsOf(
 
 /** Rows that the server has stored can be read; those of other programs, perhaps not. */
 function readAll(records: JsonRecord[], read: (record: JsonRecord) => ToldRow | null): ToldRow[] {
-  return records.flatMap((record) => {
+  const rows: ToldRow[] = [];
+  for (const record of records) {
     try {
-      return read(record) ?? [];
+      const row = read(record);
+      if (row !== null) rows.push(row);
     } catch (error) {
-      if (error instanceof RequestError || error instanceof TimestampError) return [];
-      throw error;
+      if (!(error instanceof RequestError || error instanceof TimestampError)) throw error;
     }
-  });
+  }
+  return rows;
 }
 
 /** Whoever saves may call the stamp as they please; the frame repeats that of the first record. */
@@ -124,12 +126,8 @@ function tradeOf(record: JsonRecord, stampColumn: string, idColumn: string | nul
   const stamp = parseTimestamp(record[stampColumn]);
   const price = readReal(record.price, "price", "trade");
   if (stamp === null || price === null) return null;
-  const t = new AlpacaTime(stamp);
-  const size = countOf(record.size);
-  return {
-    stamp,
-    members: tradeMembers({ t, price, size, id: idOf(record, idColumn), ...detailsOf(record) }),
-  };
+  const trade = { t: new AlpacaTime(stamp), price, size: countOf(record.size), id: idOf(record, idColumn) };
+  return { stamp, members: tradeMembers(trade, detailsOf(record)) };
 }
 
 function quoteOf(record: JsonRecord, stampColumn: string): ToldRow | null {
@@ -142,15 +140,16 @@ function quoteOf(record: JsonRecord, stampColumn: string): ToldRow | null {
     askPrice: readReal(record.ask_price, "ask_price", "quote"),
     askSize: countOf(record.ask_size),
   };
-  return { stamp, members: quoteMembers({ ...quote, ...detailsOf(record) }) };
+  return { stamp, members: quoteMembers(quote, detailsOf(record)) };
 }
 
 /** Null: a price is missing. */
 function barOf(record: JsonRecord, stamp: string, t: AlpacaTime): ToldRow | null {
-  const [open, high, low, close] = ["open", "high", "low", "close"].map((name) =>
-    readReal(record[name], name, "bar"),
-  );
-  if (open == null || high == null || low == null || close == null) return null;
+  const open = readReal(record.open, "open", "bar");
+  const high = readReal(record.high, "high", "bar");
+  const low = readReal(record.low, "low", "bar");
+  const close = readReal(record.close, "close", "bar");
+  if (open === null || high === null || low === null || close === null) return null;
   const bar = {
     ...{ t, open, high, low, close },
     volume: countOf(record.volume),

@@ -40,7 +40,7 @@ function joined(
     column.begin(micros.length);
     for (let row = 0; row < micros.length; ) {
       const next = matcher.match(micros, row, matches);
-      column.take(matches, row, next);
+      column.take(matches, { from: row, to: next, at: 0 });
       row = next;
       if (row === micros.length) break;
       const piece = rights.shift();
@@ -158,10 +158,10 @@ test("counts that no double holds stay exact", () => {
   matcher.feed(Float64Array.of(1, 2));
   column.feed({ values: Float64Array.of(1, Number(wide)), wide: new Map([[1, wide]]) });
   expect(matcher.match(Float64Array.of(1, 3), 0, into)).toBe(1);
-  column.take(into, 0, 1);
+  column.take(into, { from: 0, to: 1, at: 0 });
   matcher.feed(Float64Array.of(9));
   column.feed({ values: Float64Array.of(9), wide: null });
   expect(matcher.match(Float64Array.of(1, 3), 1, into)).toBe(2);
-  column.take(into, 1, 2);
+  column.take(into, { from: 1, to: 2, at: 0 });
   expect([...column.exact]).toEqual([[1, wide]]);
 });

@@ -6,7 +6,7 @@
  * the first one forward.
  */
 
-const DIRECTIONS = ["backward", "forward", "nearest"] as const;
+export const DIRECTIONS = ["backward", "forward", "nearest"] as const;
 export type Direction = (typeof DIRECTIONS)[number];
 
 export interface AsOfOptions {

@@ -62,28 +62,33 @@ export class BarBuilder {
     return this.#skipped;
   }
 
-  /** @throws RangeError rows aren't in order of time. */
-  addTrades(rows: TradeRows): void {
-    this.#addRuns(rows.micros, (from, to) => this.#running.addTrades(rows, from, to));
+  /**
+   * @param to exclusive.
+   * @throws RangeError rows aren't in order of time.
+   */
+  addTrades(rows: TradeRows, from = 0, to = rows.micros.length): void {
+    this.#addRuns(rows.micros, { from, to }, (first, end) => this.#running.addTrades(rows, first, end));
   }
 
   /**
    * Rows that have a price alone, such as quotes: their bars have no volume.
    *
+   * @param to exclusive.
    * @throws RangeError rows aren't in order of time.
    */
-  addPrices({ micros, prices }: PriceRows): void {
-    this.#addRuns(micros, (from, to) => this.#running.addPrices(micros, prices, from, to));
+  addPrices({ micros, prices }: PriceRows, from = 0, to = micros.length): void {
+    this.#addRuns(micros, { from, to }, (first, end) => this.#running.addPrices(micros, prices, first, end));
   }
 
   /**
    * Smaller bars. The bucket of one is that of its label.
    *
+   * @param to exclusive.
    * @throws RangeError rows aren't in order of time.
    */
-  addBars(rows: BarRows): void {
-    this.#addRuns(rows.micros, (from, to) => {
-      this.#running.addBars(rows, from, to);
+  addBars(rows: BarRows, from = 0, to = rows.micros.length): void {
+    this.#addRuns(rows.micros, { from, to }, (first, end) => {
+      this.#running.addBars(rows, first, end);
       return 0;
     });
   }
@@ -145,10 +150,9 @@ export class BarBuilder {
     return taken;
   }
 
-  #addRuns(micros: Float64Array, addRun: AddRun): void {
-    const rows = micros.length;
+  #addRuns(micros: Float64Array, { from, to }: { from: number; to: number }, addRun: AddRun): void {
     let newest = this.#newest;
-    for (let row = 0; row < rows; ) {
+    for (let row = from; row < to; ) {
       const at = micros[row]!;
       if (!(at >= this.#from && at < this.#until)) {
         if (!(at >= newest)) throw outOfOrder(newest, at);
@@ -162,7 +166,7 @@ export class BarBuilder {
       }
       const first = row;
       const until = this.#until;
-      for (; row < rows; row++) {
+      for (; row < to; row++) {
         const next = micros[row]!;
         if (next >= until) break;
         if (!(next >= newest)) throw outOfOrder(newest, next);

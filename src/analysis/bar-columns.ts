@@ -61,8 +61,42 @@ export class BarColumns {
   }
 
   at(row: number): BarValues {
-    const bar = Object.fromEntries(BAR_FIELDS.map((field) => [field, this.columns[field][row]!]));
-    return { ...bar, exactVolume: this.exactVolumes.get(row) ?? null } as BarValues;
+    const { columns } = this;
+    return {
+      start: columns.start[row]!,
+      end: columns.end[row]!,
+      open: columns.open[row]!,
+      high: columns.high[row]!,
+      low: columns.low[row]!,
+      close: columns.close[row]!,
+      volume: columns.volume[row]!,
+      vwap: columns.vwap[row]!,
+      count: columns.count[row]!,
+      first: columns.first[row]!,
+      last: columns.last[row]!,
+      exactVolume: this.exactVolumes.get(row) ?? null,
+    };
+  }
+
+  /** Adds some of the bars of others. @param to exclusive. */
+  append(others: BarColumns, from: number, to: number): void {
+    const rows = this.rows + to - from;
+    while (this.columns.start.length < rows) this.#grow();
+    for (const field of BAR_FIELDS)
+      this.columns[field].set(others.columns[field].subarray(from, to), this.rows);
+    for (const [row, volume] of others.exactVolumes)
+      if (row >= from && row < to) this.exactVolumes.set(this.rows + row - from, volume);
+    this.rows = rows;
+  }
+
+  /** The last one first. */
+  reversed(): BarColumns {
+    const reversed = new BarColumns();
+    reversed.append(this, 0, this.rows);
+    for (const field of BAR_FIELDS) reversed.column(field).reverse();
+    reversed.exactVolumes.clear();
+    for (const [row, volume] of this.exactVolumes) reversed.exactVolumes.set(this.rows - 1 - row, volume);
+    return reversed;
   }
 
   #grow(): void {

@@ -65,7 +65,7 @@ describe("fill", () => {
   });
 
   test("zero and null reach from bound to bound, also without a bar", () => {
-    expect(filled("zero", [[20, 3]], { from: 5, to: 41 }).map(([start, close]) => [start, close])).toEqual([
+    expect(filled("zero", [[20, 3]], { from: 0, to: 41 }).map(([start, close]) => [start, close])).toEqual([
       ...[
         [0, 0],
         [10, 0],

@@ -12,7 +12,7 @@ import { BarColumns, type BarValues } from "./bar-columns.ts";
  * - `linear`: as `previous`, on the line from the last close to the next one, by the starts of
  *   their buckets. There is none before the first bar or after the last.
  */
-const FILLS = ["none", "null", "zero", "previous", "linear"] as const;
+export const FILLS = ["none", "null", "zero", "previous", "linear"] as const;
 export type Fill = (typeof FILLS)[number];
 
 /** Lists buckets, as a grid of calendar/contract.ts does. */
@@ -27,7 +27,7 @@ export interface FillOptions {
 }
 
 /** So many more bars would be made. */
-class FillLimitError extends Error {
+export class FillLimitError extends Error {
   override name = "FillLimitError";
 
   constructor(readonly rowsMax: number) {
@@ -51,7 +51,7 @@ export class BarFiller {
     this.#options = options;
   }
 
-  /** @param from stamps from there on have buckets that are filled; null: from the first bar on. */
+  /** @param from the first label that may be filled; null: none before the first bar. */
   beginSeries(from: number | null): void {
     this.#last = null;
     this.#close = Number.NaN;
@@ -60,6 +60,7 @@ export class BarFiller {
 
   /** The bars with those between them and the ones before. @throws FillLimitError */
   add(bars: BarColumns): BarColumns {
+    if (this.#options.fill === "none") return bars;
     const filled = new BarColumns();
     for (let row = 0; row < bars.rows; row++) {
       const bar = bars.at(row);
@@ -72,14 +73,14 @@ export class BarFiller {
   }
 
   /**
-   * @param to stamps before it have buckets that are filled; null: none after the last bar.
+   * @param to labels before it may be filled; null: none after the last bar.
    * @throws FillLimitError
    */
   endSeries(to: number | null): BarColumns {
     const filled = new BarColumns();
     const { fill } = this.#options;
     const from = this.#last?.start ?? this.#from;
-    if (to === null || from === null || fill === "linear") return filled;
+    if (to === null || from === null || fill === "linear" || fill === "none") return filled;
     if (fill === "previous" && Number.isNaN(this.#close)) return filled;
     for (const bucket of this.#bucketsOf(from, to, Number.POSITIVE_INFINITY))
       this.#push(filled, bucket, null);
@@ -96,14 +97,14 @@ export class BarFiller {
     for (const bucket of this.#bucketsOf(from, bar.end, bar.start)) this.#push(filled, bucket, bar);
   }
 
-  /** Those after the last bar that begin before `before`. */
+  /** Those after the last bar whose labels are before `before`. */
   *#bucketsOf(from: number, to: number, before: number): Generator<{ start: number; end: number }> {
-    const after = this.#last?.start ?? Number.NEGATIVE_INFINITY;
+    const first = this.#last === null ? from : this.#last.start + 1;
     // One more than may be made, that of the last bar, and that of the next.
     const max = this.#options.rowsMax - this.#made + 3;
     for (const bucket of this.#list.buckets(from, to, max)) {
       if (bucket.start >= before) return;
-      if (bucket.start > after) yield bucket;
+      if (bucket.start >= first) yield bucket;
     }
   }
 

@@ -18,7 +18,7 @@ const WILDER_PERIODS_BACK = 32;
 const BOLLINGER_WIDTH = 2;
 
 /** A figure of one series. */
-interface Indicator {
+export interface Indicator {
   /** The figure of each row of the bars, NaN for none. Bars go on from those of the call before. */
   of(bars: BarColumns, sessions: Float64Array | null): Float64Array<ArrayBuffer>;
   /** Begins another series. */
@@ -34,6 +34,10 @@ export interface IndicatorKind {
   bySession: boolean;
   open(): Indicator;
 }
+
+/** For messages and pages. */
+export const INDICATORS_EXPECTED =
+  "sma_N, ema_N, stdev_N, rsi_N, atr_N, bb_upper_N, bb_lower_N with N of up to 1000, vwap_session";
 
 type BarStep = (bars: BarColumns, row: number) => number;
 

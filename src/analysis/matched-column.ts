@@ -38,19 +38,23 @@ export class MatchedColumn {
     this.#source = source;
   }
 
-  /** Takes the values of left rows that were matched. @param to exclusive. */
-  take(matches: Int32Array, from: number, to: number): void {
+  /**
+   * Takes the values of left rows that were matched.
+   *
+   * @param to exclusive. @param at where the first of `matches` stands in the batch.
+   */
+  take(matches: Int32Array, { from, to, at }: { from: number; to: number; at: number }): void {
     const { values, wide } = this.#source;
     for (let row = from; row < to; row++) {
       const match = matches[row]!;
-      if (match >= 0) this.values[row] = values[match]!;
-      else if (match === MATCH.BEFORE) this.values[row] = this.#before;
+      if (match >= 0) this.values[at + row] = values[match]!;
+      else if (match === MATCH.BEFORE) this.values[at + row] = this.#before;
     }
     if (wide === null && this.#exactBefore === null) return;
     for (let row = from; row < to; row++) {
       const match = matches[row]!;
       const exact = match === MATCH.BEFORE ? this.#exactBefore : (wide?.get(match) ?? null);
-      if (exact !== null) this.exact.set(row, exact);
+      if (exact !== null) this.exact.set(at + row, exact);
     }
   }
 }

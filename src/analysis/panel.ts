@@ -4,7 +4,7 @@
  */
 
 /** A panel that is too large. */
-class PanelLimitError extends Error {
+export class PanelLimitError extends Error {
   override name = "PanelLimitError";
 
   constructor(
@@ -46,11 +46,11 @@ export class Panel {
    * @throws PanelLimitError
    */
   add(stamps: Float64Array, values: Float64Array): void {
-    this.#stamps = union(this.#stamps, stamps);
-    const [rows, columns] = [this.#stamps.length, this.#columns.length + 1];
-    if (rows * columns > this.#cellsMax) throw new PanelLimitError(this.#cellsMax, rows, columns);
     const before = this.#columns.at(-1)?.stamps;
     const isShared = before !== undefined && isEqual(before, stamps);
+    if (!isShared) this.#stamps = union(this.#stamps, stamps);
+    const [rows, columns] = [this.#stamps.length, this.#columns.length + 1];
+    if (rows * columns > this.#cellsMax) throw new PanelLimitError(this.#cellsMax, rows, columns);
     this.#columns.push({ stamps: isShared ? before : stamps, values, given: 0 });
   }
 
@@ -72,7 +72,8 @@ function union(all: Float64Array, some: Float64Array): Float64Array {
   if (all.length === 0) return some;
   let at = 0;
   let missing = 0;
-  for (const stamp of some) {
+  for (let row = 0; row < some.length; row++) {
+    const stamp = some[row]!;
     while (at < all.length && all[at]! < stamp) at++;
     if (all[at] !== stamp) missing++;
   }

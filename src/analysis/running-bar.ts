@@ -46,6 +46,9 @@ export class RunningBar {
   /** Once the volume is whole and beyond what a double holds. */
   #exactVolume: bigint | null = null;
   #notional = 0;
+  /** Bars that this one is made of; the average price of one alone stays as it is. */
+  #parts = 0;
+  #partVwap = Number.NaN;
   #count = 0;
   #first = Number.NaN;
   #last = Number.NaN;
@@ -64,6 +67,7 @@ export class RunningBar {
     this.#volume = 0;
     this.#exactVolume = null;
     this.#notional = 0;
+    this.#parts = 0;
     this.#count = 0;
     this.#first = Number.NaN;
     this.#last = Number.NaN;
@@ -85,12 +89,17 @@ export class RunningBar {
       low: finite(this.#low),
       close: this.#close,
       volume,
-      vwap: volume > 0 ? finite(this.#notional / volume) : Number.NaN,
+      vwap: this.#vwap(volume),
       count: this.#count,
       first: this.#first,
       last: this.#last,
       exactVolume: this.#exactVolume,
     };
+  }
+
+  #vwap(volume: number): number {
+    if (this.#parts === 1) return this.#partVwap;
+    return volume > 0 ? finite(this.#notional / volume) : Number.NaN;
   }
 
   /** Prices without sizes. @param to exclusive. @returns how many rows had none. */
@@ -215,8 +224,10 @@ export class RunningBar {
         this.#closeAt = micros;
       }
       const volume = rows.volume === null ? Number.NaN : rows.volume.values[row]!;
+      const vwap = rows.vwap === null ? Number.NaN : rows.vwap[row]!;
       // A part without volume has no average price, and changes none.
-      if (volume !== 0) this.#notional += volume * (rows.vwap === null ? Number.NaN : rows.vwap[row]!);
+      if (volume !== 0) this.#notional += volume * vwap;
+      if (++this.#parts === 1) this.#partVwap = finite(vwap);
       this.#addSize(volume, rows.volume?.wide?.get(row) ?? null);
       this.#count += rows.count === null ? Number.NaN : rows.count[row]!;
       this.#setTimes(micros, micros);

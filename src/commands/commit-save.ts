@@ -139,7 +139,10 @@ function ofServer({ position, isRepetition }: Stored) {
   return { position, ...(isRepetition ? { repetition: true } : {}) };
 }
 
-function withUnsaved(outcome: Stored, { skipped, doubled = {} }: PreparedSave<Save>): SaveCounts {
+export function withUnsaved(
+  outcome: Stored,
+  { skipped, doubled = {} }: Pick<PreparedSave<Save>, "skipped" | "doubled">,
+): SaveCounts {
   return {
     ...outcome,
     replaced: (outcome.replaced ?? 0) + (doubled.replaced ?? 0),
@@ -148,7 +151,11 @@ function withUnsaved(outcome: Stored, { skipped, doubled = {} }: PreparedSave<Sa
 }
 
 /** An import tells itself how often a row comes. */
-function noteRepetitions(save: Save, { repeated = 0, isRepetition }: Stored, context: CommandContext): void {
+export function noteRepetitions(
+  save: Save,
+  { repeated = 0, isRepetition }: Stored,
+  context: CommandContext,
+): void {
   if (save.kind !== "ticks" || repeated === 0 || isRepetition || save.occurrences !== undefined) return;
   const withoutId =
     save.columns === undefined ? save.rows.filter(([, , , , , id]) => id === null) : save.rows;

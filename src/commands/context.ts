@@ -17,8 +17,19 @@ export interface CommandContext {
   marketTimezone: string;
   /** Whether saves that begin in one turn are committed in their order. */
   savesInOrder: boolean;
+  /** The lengths of `--rollup`. Null: another server makes the roll-ups. */
+  rollups: readonly string[] | null;
   /** Resolves when the save is committed and published to this worker's subscribers. */
-  save(save: Save, update: NewUpdate, call: CommandCall): Promise<SaveOutcome>;
+  save(
+    save: Save,
+    update: NewUpdate,
+    call: Pick<CommandCall, "arrow" | "saveId"> & { text: string | null },
+  ): Promise<SaveOutcome>;
+  /**
+   * Resolves as `save`, of saves that are stored together or not at all. Null: the database takes
+   * each by itself.
+   */
+  saveTogether: ((saves: readonly Save[], updates: readonly NewUpdate[]) => Promise<SaveOutcome[]>) | null;
   /** Resolves as `save`. Gives the edit its saveId. */
   edit(edit: Edit, call: CommandCall): Promise<EditOutcome>;
   /** Logs at WARNING. */

@@ -20,9 +20,10 @@ import {
   getOptionsData,
 } from "./option-chains.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
-import { getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
+import { getAsOf, getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
 import { removeCheck } from "./remove-check.ts";
 import { renameTicker } from "./rename-ticker.ts";
+import { getRollups, removeRollup, setRollup } from "./rollups.ts";
 import { saveCorporateActions } from "./save-corporate-actions.ts";
 import { saveFinancialInfo } from "./save-financial-info.ts";
 import { saveOptionsData } from "./save-options-data.ts";
@@ -67,8 +68,13 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     deleteTicks,
     deleteBars,
     renameTicker,
+
+    setRollup,
+    removeRollup,
+    getRollups,
     getBars,
     getTrades,
     getQuotes,
+    getAsOf,
   ].map((command) => [command.name, command]),
 );

@@ -17,7 +17,12 @@ export function withPermissions(context: CommandContext, permissions: Permission
   return {
     ...context,
     ...(permissions.readOnly
-      ? { save: refuse("save"), edit: refuse("edit"), removeCheck: refuse("remove_check") }
+      ? {
+          save: refuse("save"),
+          saveTogether: context.saveTogether === null ? null : refuse("save"),
+          edit: refuse("edit"),
+          removeCheck: refuse("remove_check"),
+        }
       : {}),
     executeSql: async (request) => {
       refuseSql(request, permissions);

@@ -115,7 +115,7 @@ export function toSaveTicks(
   }
   const ticker = requireTicker(params.ticker, MISSING);
   const type = readType(params.data_type);
-  const onDuplicate = readOnDuplicate(params.on_duplicate, identity);
+  const onDuplicate = readTickRule(params.on_duplicate, identity);
   if (!Array.isArray(data)) throw badRequest("'data' must be a non-empty list of records for realtime save");
   const index = indexName(
     indexColumn,
@@ -182,7 +182,7 @@ function toSaveColumns({ params, arrow }: CommandCall): {
   const { rows } = columns;
   const ticker = requireTicker(params.ticker, MISSING);
   const part = readType(params.data_type);
-  const onDuplicate = readOnDuplicate(params.on_duplicate, null);
+  const onDuplicate = readTickRule(params.on_duplicate, null);
   const { payload, first } = payloadOf(columns, part);
   return {
     prepared: {
@@ -209,7 +209,7 @@ function readType(value: unknown): string {
 }
 
 /** A client that says which request it repeats means each other request to bring new ticks. */
-function readOnDuplicate(value: unknown, identity: string | null): SaveTicks["onDuplicate"] {
+export function readTickRule(value: unknown, identity: string | null): SaveTicks["onDuplicate"] {
   if (value === undefined || value === null || value === "ignore")
     return identity === null ? "match" : "request";
   if (value === "append" || value === "keep" || value === "replace" || value === "error") return value;

@@ -2,7 +2,7 @@
  * Ticks of an Arrow body as columns, without a record for each. Only where every column is a plain
  * one of ticks, of the type in which it is stored: all else is read as records.
  */
-import type { Vector } from "apache-arrow";
+import { copyInto, vectorsOf, wholeData } from "../formats/arrow-arrays.ts";
 import type { ArrowRows } from "../formats/arrow-rows.ts";
 import { countData, Int64s } from "../storage/column-values.ts";
 import type { ColumnBatch, ColumnData } from "../storage/model/columns.ts";
@@ -164,38 +164,4 @@ function valuesOf(arrow: ArrowRows, index: number, isCount: boolean): ColumnData
     nulls[row] = 1;
   }
   return isCount ? countData(values, new Map(), nulls) : { type: "double", values, nulls };
-}
-
-/** @returns where no value is; undefined: the columns aren't plain. */
-function copyInto(
-  vectors: readonly Vector[],
-  into: Float64Array | BigInt64Array,
-): Uint8Array | null | undefined {
-  let nulls: Uint8Array | null = null;
-  let at = 0;
-  for (const vector of vectors) {
-    const data = wholeData(vector);
-    if (data === null) return undefined;
-    (into as Float64Array).set(data as Float64Array, at);
-    for (let row = 0; vector.nullCount > 0 && row < vector.length; row++) {
-      if (vector.isValid(row)) continue;
-      nulls ??= new Uint8Array(into.length);
-      nulls[at + row] = 1;
-    }
-    at += data.length;
-  }
-  return nulls;
-}
-
-function vectorsOf({ batches }: ArrowRows, index: number): Vector[] {
-  return batches.map((batch) => batch.getChildAt(index)!);
-}
-
-/** Null: its bytes aren't all there, or it is in pieces. */
-function wholeData({ data: [data, ...others], length }: Vector): Float64Array | BigInt64Array | null {
-  if (data === undefined || others.length > 0) return null;
-  const bitmap: Uint8Array | undefined = data.nullBitmap;
-  const lacksBits = bitmap !== undefined && bitmap.length > 0 && bitmap.length * 8 < data.offset + length;
-  const values = (data.values as Float64Array | BigInt64Array).subarray(0, length);
-  return lacksBits || values.length < length ? null : values;
 }

@@ -14,6 +14,7 @@ import {
   listenAddress,
   oneOf,
   onOrOff,
+  rollupLengths,
   seconds,
   timeZone,
   type ValueType,
@@ -117,6 +118,12 @@ export const DECLARATIONS = {
     default: 1024,
     unit: "MB",
     sentence: "Updates that the database keeps for clients that come back; beyond it the oldest go.",
+  }),
+  rollup: setting({
+    flag: "--rollup",
+    type: rollupLengths(),
+    default: [],
+    sentence: "Lengths of bars that are kept up to date from the trades of every ticker.",
   }),
   marketTimezone: setting({
     flag: "--market-timezone",

@@ -1,4 +1,6 @@
 import { isIP } from "node:net";
+import { CalendarError } from "../calendar/contract.ts";
+import { parseRollupLength } from "../calendar/rollup-length.ts";
 import { marketClock } from "../market/market-day.ts";
 import { suggest } from "./nearest.ts";
 
@@ -121,6 +123,27 @@ export function hostNames(): ValueType<string[]> {
       return names.every(isHost) ? [...new Set(names)] : undefined;
     },
     merge: (before, now) => [...new Set([...before, ...now])],
+  };
+}
+
+/** Canonical names, the shortest first; can be given several times. */
+export function rollupLengths(): ValueType<string[]> {
+  const inOrder = (texts: readonly string[]): string[] => {
+    const lengths = texts.map((text) => parseRollupLength(text, "--rollup"));
+    return [...new Set(lengths.sort((a, b) => a.seconds - b.seconds).map(({ name }) => name))];
+  };
+  return {
+    placeholder: "LENGTH[,LENGTH]",
+    expected: "seconds, minutes or hours that divide a day, such as 1min,5min,1hour",
+    read(text) {
+      try {
+        return inOrder(text.split(","));
+      } catch (error) {
+        if (error instanceof CalendarError) return undefined;
+        throw error;
+      }
+    },
+    merge: (before, now) => inOrder([...before, ...now]),
   };
 }
 

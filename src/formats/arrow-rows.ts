@@ -86,14 +86,14 @@ function indexOfName(names: readonly string[], name: string): number {
   return names.findIndex((other) => other.toLowerCase() === name.toLowerCase());
 }
 
-function unreadable(error: unknown): ArrowError {
+export function unreadable(error: unknown): ArrowError {
   const message = messageOf(error);
   const hint = /codec|compress/i.test(message) ? ": send it uncompressed, or with Content-Encoding" : "";
   return new ArrowError(`the body is no Arrow stream that can be read: ${message}${hint}`, { cause: error });
 }
 
 /** Counts the text, and gives it back. @throws ArrowError there are too many. */
-type Spend = (text: string) => string;
+export type Spend = (text: string) => string;
 
 /** A record for each row. @throws ArrowError */
 export function recordsOf(arrow: ArrowRows): Record<string, unknown>[] {
@@ -107,12 +107,7 @@ export function recordsOf(arrow: ArrowRows): Record<string, unknown>[] {
 
 function read({ names, batches, types }: ArrowRows): Record<string, unknown>[] {
   const records: Record<string, unknown>[] = [];
-  let chars = 0;
-  const spend: Spend = (text) => {
-    chars += text.length;
-    if (chars <= TEXT_CHARS_MAX) return text;
-    throw new ArrowError(`got more than ${TEXT_CHARS_MAX} characters of text in the rows`);
-  };
+  const spend = boundedTexts();
   for (const batch of batches) {
     const cells = names.map((_, index) => valuesOf(batch.getChildAt(index)!, types, spend));
     for (let row = 0; row < batch.numRows; row++) {
@@ -123,8 +118,17 @@ function read({ names, batches, types }: ArrowRows): Record<string, unknown>[] {
   return records;
 }
 
+export function boundedTexts(): Spend {
+  let chars = 0;
+  return (text) => {
+    chars += text.length;
+    if (chars <= TEXT_CHARS_MAX) return text;
+    throw new ArrowError(`got more than ${TEXT_CHARS_MAX} characters of text in the rows`);
+  };
+}
+
 /** As JSON would bring them: integers as numbers, also those beyond a double, lists as lists. */
-function valuesOf(vector: Vector, types: typeof DataType, spend: Spend): (row: number) => unknown {
+export function valuesOf(vector: Vector, types: typeof DataType, spend: Spend): (row: number) => unknown {
   if (types.isBool(vector.type)) return (row) => vector.get(row) as boolean | null;
   const cell = arrowCells(vector, types);
   const fromText = isNested(vector.type, types)

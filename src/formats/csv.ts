@@ -5,9 +5,12 @@
 import type { ColumnBatch } from "../storage/model/columns.ts";
 import { type Encoder, FormatError } from "./contract.ts";
 import type { FormatColumn } from "./format-columns.ts";
-import { type TextForm, textCells } from "./text-cells.ts";
+import { TextBytes } from "./text-bytes.ts";
+import { cellWriter, type TextForm } from "./text-cells.ts";
 
 const LINE_END = "\r\n";
+const LINE_END_BYTES = Buffer.from(LINE_END);
+const COMMA = Buffer.from(",");
 /** Readers may take blanks off a field that has no quotes. */
 const NEEDS_QUOTES = /[",\r\n]|^\s|\s$|^$/;
 
@@ -15,6 +18,7 @@ const FORM: TextForm = { null: "", text: fieldOf, json: fieldOf, stampQuote: "" 
 
 export class CsvEncoder implements Encoder {
   readonly #columns: readonly FormatColumn[];
+  readonly #out = new TextBytes();
   #head: string;
 
   constructor(columns: readonly FormatColumn[]) {
@@ -23,16 +27,17 @@ export class CsvEncoder implements Encoder {
   }
 
   encode({ rows, columns }: ColumnBatch): Uint8Array {
-    const [first, ...others] = this.#columns.map((column) =>
-      textCells(column, columns.get(column.name)!, FORM),
-    );
-    let text = this.#takeHead();
+    const out = this.#out;
+    out.text(this.#takeHead());
+    const cells = this.#columns.map((column) => cellWriter(column, columns.get(column.name)!, FORM, out));
     for (let row = 0; row < rows; row++) {
-      text += first!(row);
-      for (const cell of others) text += `,${cell(row)}`;
-      text += LINE_END;
+      for (let column = 0; column < cells.length; column++) {
+        if (column > 0) out.put(COMMA);
+        cells[column]!(row);
+      }
+      out.put(LINE_END_BYTES);
     }
-    return Buffer.from(text);
+    return out.take();
   }
 
   end(): Uint8Array {

@@ -1,26 +1,35 @@
 /** Cells as JSON, for the formats that are JSON. */
-import type { ColumnData } from "../storage/model/columns.ts";
-import type { FormatColumn } from "./format-columns.ts";
-import { type TextForm, textCells } from "./text-cells.ts";
+import type { TextForm } from "./text-cells.ts";
 
-const FORM: TextForm = { null: "null", text: JSON.stringify, json: jsonOnOneLine, stampQuote: '"' };
-/** A number whose text is the same again. */
-const INTEGER = /^(?:0|-?[1-9]\d{0,15})$/;
+/** Digits of integers that every double holds. */
+const DIGITS_MAX = 15;
+const ZERO = 48;
+const NINE = 57;
 
 /** Integers of 64 bits have all their digits. */
-export function jsonCells(column: FormatColumn, data: ColumnData): (row: number) => string {
-  return textCells(column, data, FORM);
-}
-
-/** The same, but a text that is an integer which a double holds becomes a number. */
-export function jsonNumberCells(column: FormatColumn, data: ColumnData): (row: number) => string {
-  return textCells(column, data, NUMBERS);
-}
-
-const NUMBERS: TextForm = {
-  ...FORM,
-  text: (text) => (INTEGER.test(text) && Number.isSafeInteger(Number(text)) ? text : JSON.stringify(text)),
+export const JSON_FORM: TextForm = {
+  null: "null",
+  text: JSON.stringify,
+  json: jsonOnOneLine,
+  stampQuote: '"',
 };
+
+/** The same, but a text of up to 15 digits becomes the number that it is. */
+export const JSON_NUMBER_FORM: TextForm = {
+  ...JSON_FORM,
+  text: (text) => (isPlainInteger(text) ? text : JSON.stringify(text)),
+};
+
+/** Whether it is a number whose text is the same again. */
+function isPlainInteger(text: string): boolean {
+  const { length } = text;
+  if (length === 0 || length > DIGITS_MAX) return false;
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < ZERO || code > NINE) return false;
+  }
+  return length === 1 || text.charCodeAt(0) !== ZERO;
+}
 
 /** The value as it was saved. What another program has stored and isn't JSON is a text. */
 function jsonOnOneLine(text: string): string {

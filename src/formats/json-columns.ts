@@ -5,15 +5,20 @@
 import type { ColumnBatch } from "../storage/model/columns.ts";
 import { type Encoder, FormatError } from "./contract.ts";
 import type { FormatColumn } from "./format-columns.ts";
-import { jsonCells } from "./json-cells.ts";
+import { JSON_FORM } from "./json-cells.ts";
+import { TextBytes } from "./text-bytes.ts";
+import { cellWriter } from "./text-cells.ts";
 
 /** Some 60 MB of text. */
 export const JSON_COLUMNS_ROWS_MAX = 500_000;
 
+const COMMA = Buffer.from(",");
+
 export class JsonColumnsEncoder implements Encoder {
   readonly #columns: readonly FormatColumn[];
   readonly #end: () => Record<string, unknown>;
-  readonly #texts: Buffer[][];
+  readonly #texts: Uint8Array[][];
+  readonly #out = new TextBytes();
   #rows = 0;
 
   /** @param end other members, which are known after the last row. */
@@ -31,10 +36,13 @@ export class JsonColumnsEncoder implements Encoder {
           `there are more than ${JSON_COLUMNS_ROWS_MAX} rows, expected at most so many; give a limit, or another format`,
         );
       for (const [index, column] of this.#columns.entries()) {
-        const cell = jsonCells(column, columns.get(column.name)!);
-        let text = "";
-        for (let row = 0; row < rows; row++) text += `,${cell(row)}`;
-        this.#texts[index]!.push(Buffer.from(this.#rows === 0 ? text.slice(1) : text));
+        const out = this.#out;
+        const write = cellWriter(column, columns.get(column.name)!, JSON_FORM, out);
+        for (let row = 0; row < rows; row++) {
+          if (row > 0 || this.#rows > 0) out.put(COMMA);
+          write(row);
+        }
+        this.#texts[index]!.push(out.take());
       }
       this.#rows += rows;
     }

@@ -5,7 +5,9 @@
 import type { ColumnBatch, TextColumn } from "../storage/model/columns.ts";
 import type { Encoder } from "./contract.ts";
 import type { FormatColumn } from "./format-columns.ts";
-import { jsonCells, jsonNumberCells } from "./json-cells.ts";
+import { JSON_FORM, JSON_NUMBER_FORM } from "./json-cells.ts";
+import { TextBytes } from "./text-bytes.ts";
+import { type CellWriter, cellWriter } from "./text-cells.ts";
 
 /** An object of its own within a row. */
 interface JsonObjectMember {
@@ -31,8 +33,8 @@ interface JsonValueMember {
 export interface JsonForm {
   /** Of all groups. */
   member: string;
-  /** The column whose text groups rows. */
-  group: string;
+  /** The column whose text groups rows; null: they are one list. */
+  group: string | null;
   members: readonly JsonMember[];
   /** A group has one row, which is no list. */
   isSingle?: boolean;
@@ -40,8 +42,13 @@ export interface JsonForm {
   end(): Record<string, unknown>;
 }
 
+const COMMA = Buffer.from(",");
+const END = Buffer.from("}");
+const EMPTY = Buffer.from("{}");
+
 export class JsonEncoder implements Encoder {
   readonly #form: JsonForm;
+  readonly #out = new TextBytes();
   #isBegun = false;
   #group: string | null = null;
 
@@ -50,66 +57,84 @@ export class JsonEncoder implements Encoder {
   }
 
   encode({ rows, columns }: ColumnBatch): Uint8Array {
-    let text = this.#begin();
-    const row = jsonRows(this.#form.members, columns);
-    const { codes, dictionary } = columns.get(this.#form.group) as TextColumn;
-    if (this.#form.isSingle) {
-      for (let at = 0; at < rows; at++) {
-        text += `${this.#group === null ? "" : ","}${JSON.stringify(dictionary[codes[at]!])}:${row(at)}`;
-        this.#group = "";
-      }
-      return Buffer.from(text);
+    const out = this.#out;
+    out.text(this.#begin());
+    const { members, group, isSingle } = this.#form;
+    const write = rowWriter(members, columns, out);
+    if (group === null) {
+      this.#list(rows, write);
+      return out.take();
     }
-    for (let at = 0; at < rows; ) {
-      const code = codes[at]!;
-      const group = dictionary[code]!;
-      if (group !== this.#group) {
-        text += `${this.#group === null ? "" : "],"}${JSON.stringify(group)}:[${row(at++)}`;
-        this.#group = group;
-      }
-      for (; at < rows && codes[at] === code; at++) text += `,${row(at)}`;
+    const { codes, dictionary } = columns.get(group) as TextColumn;
+    for (let row = 0; row < rows; row++) {
+      const text = dictionary[codes[row]!]!;
+      if (isSingle || text !== this.#group) {
+        const end = this.#group === null ? "" : isSingle ? "," : "],";
+        out.text(`${end}${JSON.stringify(text)}:${isSingle ? "" : "["}`);
+        this.#group = text;
+      } else out.put(COMMA);
+      write(row);
     }
-    return Buffer.from(text);
+    return out.take();
   }
 
   end(): Uint8Array {
     const begin = this.#begin();
     const members = Object.entries(this.#form.end());
     const others = members.map(([key, value]) => `,${JSON.stringify(key)}:${JSON.stringify(value)}`);
-    return Buffer.from(
-      `${begin}${this.#group === null || this.#form.isSingle ? "" : "]"}}${others.join("")}}`,
-    );
+    return Buffer.from(`${begin}${this.#closing()}${others.join("")}}`);
+  }
+
+  /** Rows that stand in one list. */
+  #list(rows: number, write: CellWriter): void {
+    for (let row = 0; row < rows; row++) {
+      if (this.#group !== null) this.#out.put(COMMA);
+      this.#group = "";
+      write(row);
+    }
+  }
+
+  #closing(): string {
+    const { group, isSingle } = this.#form;
+    if (group === null) return "]";
+    return this.#group === null || isSingle ? "}" : "]}";
   }
 
   #begin(): string {
     if (this.#isBegun) return "";
     this.#isBegun = true;
-    return `{${JSON.stringify(this.#form.member)}:{`;
+    return `{${JSON.stringify(this.#form.member)}:${this.#form.group === null ? "[" : "{"}`;
   }
 }
 
-/** What gives the rows as objects. */
-function jsonRows(members: readonly JsonMember[], columns: ColumnBatch["columns"]): (row: number) => string {
-  const keys = members.map(({ key }) => `${JSON.stringify(key)}:`);
-  const cells = members.map((member) => {
-    if ("members" in member) return jsonRows(member.members, columns);
-    const { column, isNumber } = member;
-    const data = columns.get(column.name)!;
-    return isNumber ? jsonNumberCells(column, data) : jsonCells(column, data);
+/** What writes the rows as objects. */
+function rowWriter(
+  members: readonly JsonMember[],
+  columns: ColumnBatch["columns"],
+  out: TextBytes,
+): CellWriter {
+  const written = members.flatMap((member) => {
+    const isObject = "members" in member;
+    const data = columns.get(isObject ? member.present : member.column.name)!;
+    const nulls = isObject || !member.isNullShown ? data.nulls : null;
+    // Most members have no value in any row, or one in every row.
+    if (nulls?.includes(0) === false) return [];
+    const form = !isObject && member.isNumber ? JSON_NUMBER_FORM : JSON_FORM;
+    const write = isObject
+      ? rowWriter(member.members, columns, out)
+      : cellWriter(member.column, data, form, out);
+    const key = `${JSON.stringify(member.key)}:`;
+    return [{ nulls, write, first: Buffer.from(`{${key}`), later: Buffer.from(`,${key}`) }];
   });
-  /** Where the member may be left out. */
-  const nulls = members.map((member) => {
-    if ("members" in member) return columns.get(member.present)!.nulls;
-    return member.isNullShown ? null : columns.get(member.column.name)!.nulls;
-  });
-  // Most members have no value in any row, or one in every row.
-  const shown = cells.flatMap((_, index) => (nulls[index]?.includes(0) === false ? [] : [index]));
   return (row) => {
-    let text = "";
-    for (const index of shown) {
-      if (nulls[index]?.[row] === 1) continue;
-      text += (text === "" ? "{" : ",") + keys[index]! + cells[index]!(row);
+    let isFirst = true;
+    for (let at = 0; at < written.length; at++) {
+      const { nulls, write, first, later } = written[at]!;
+      if (nulls !== null && nulls[row] === 1) continue;
+      out.put(isFirst ? first : later);
+      isFirst = false;
+      write(row);
     }
-    return text === "" ? "{}" : `${text}}`;
+    out.put(isFirst ? EMPTY : END);
   };
 }

@@ -4,6 +4,9 @@ import type { ColumnData } from "../storage/model/columns.ts";
 import { dayText, Int64Reader, StampTexts } from "../storage/model/stamp-text.ts";
 import { FormatError } from "./contract.ts";
 import type { FormatColumn } from "./format-columns.ts";
+import type { TextBytes } from "./text-bytes.ts";
+
+const MICROS = 1_000_000;
 
 /** How a format writes what isn't a number. */
 export interface TextForm {
@@ -15,33 +18,53 @@ export interface TextForm {
   stampQuote: string;
 }
 
-/** What gives the cells of a column, row by row. */
-export function textCells(column: FormatColumn, data: ColumnData, form: TextForm): (row: number) => string {
-  const cell = valueCells(column, data, form);
+/** Writes the cell of a row. */
+export type CellWriter = (row: number) => void;
+
+/** What writes the cells of a column, row by row. */
+export function cellWriter(
+  column: FormatColumn,
+  data: ColumnData,
+  form: TextForm,
+  out: TextBytes,
+): CellWriter {
+  const write = valueWriter(column, data, form, out);
   const { nulls } = data;
-  if (nulls === null) return cell;
-  // Many a column has no value at all, such as the ask price of trades.
-  return nulls.includes(0) ? (row) => (nulls[row] === 1 ? form.null : cell(row)) : () => form.null;
+  if (nulls === null) return write;
+  return (row) => {
+    if (nulls[row] === 1) out.text(form.null);
+    else write(row);
+  };
 }
 
-function valueCells({ type, zone }: FormatColumn, data: ColumnData, form: TextForm): (row: number) => string {
+function valueWriter(
+  { type, zone }: FormatColumn,
+  data: ColumnData,
+  form: TextForm,
+  out: TextBytes,
+): CellWriter {
   const { stampQuote: quote } = form;
   switch (data.type) {
     case "double":
       return (row) => {
         const value = data.values[row]!;
-        return Number.isFinite(value) ? String(value) : form.null;
+        if (Number.isFinite(value)) out.number(value);
+        else out.text(form.null);
       };
     case "int64": {
       const reader = new Int64Reader(data.values);
-      return (row) => String(reader.at(row));
+      return (row) => {
+        const value = reader.at(row);
+        if (typeof value === "number") out.number(value);
+        else out.text(String(value));
+      };
     }
     case "date":
-      return (row) => `${quote}${dayText(data.values[row]!)}${quote}`;
-    case "instant": {
-      const texts = stampTexts(data.values, { inMicros: type === "instant", zone, quote });
-      return (row) => texts.at(row);
-    }
+      return (row) => out.text(`${quote}${dayText(data.values[row]!)}${quote}`);
+    case "instant":
+      return zone === undefined
+        ? utcWriter(data.values, { inMicros: type === "instant", quote }, out)
+        : zonedWriter(data.values, { inMicros: type === "instant", quote, zone }, out);
     case "text": {
       const write =
         type === "json"
@@ -53,21 +76,48 @@ function valueCells({ type, zone }: FormatColumn, data: ColumnData, form: TextFo
       return (row) => {
         const code = data.codes[row]!;
         written[code] ??= write(data.dictionary[code]!);
-        return written[code];
+        out.text(written[code]);
       };
     }
   }
 }
 
-/** As ISO 8601 has it: `2024-01-02T09:30:00Z`, or with the offset of a zone. */
-function stampTexts(
+interface StampStyle {
+  inMicros: boolean;
+  quote: string;
+}
+
+/** `2024-01-02T14:30:00.123456Z`. Rows next to each other mostly share a second. */
+function utcWriter(values: BigInt64Array, { inMicros, quote }: StampStyle, out: TextBytes): CellWriter {
+  const affixes = { before: quote, between: "T", after: "" };
+  const texts = new StampTexts(values, false, affixes);
+  const reader = new Int64Reader(values);
+  const end = Buffer.from(`Z${quote}`);
+  let second = Number.NaN;
+  let text = "";
+  return (row) => {
+    const micros = Number(reader.at(row));
+    const own = Math.floor(micros / MICROS);
+    if (own !== second) {
+      second = own;
+      text = inMicros ? `${texts.at(row)}.` : texts.at(row);
+    }
+    out.text(text);
+    if (inMicros) out.padded(micros - own * MICROS, 6);
+    out.put(end);
+  };
+}
+
+/** The same with the offset of a zone. */
+function zonedWriter(
   values: BigInt64Array,
-  { inMicros, zone, quote }: { inMicros: boolean; zone: string | undefined; quote: string },
-): StampTexts {
-  const affixes = { before: quote, between: "T" };
-  if (zone === undefined) return new StampTexts(values, inMicros, { ...affixes, after: `Z${quote}` });
+  { inMicros, quote, zone }: StampStyle & { zone: string },
+  out: TextBytes,
+): CellWriter {
   const found: Zone | null = zoneOf(zone);
   if (found === null) throw new FormatError(`${JSON.stringify(zone)} is no time zone`);
   const offsetAt = (second: number): number => found.offsetAt(second * 1_000) / 1_000;
-  return new StampTexts(values, inMicros, { ...affixes, after: quote, offsetAt });
+  const affixes = { before: quote, between: "T", after: quote, offsetAt };
+  const texts = new StampTexts(values, inMicros, affixes);
+  return (row) => out.text(texts.at(row));
 }

@@ -11,9 +11,7 @@ const ARROW_TYPES = [ARROW_STREAM, ARROW_FILE];
 /** Whether the body holds the rows of a save, and the URL its command. */
 export function isArrow({ request }: Call): boolean {
   const type = request.headers.get("content-type");
-  return (
-    type !== null && type !== JSON_TYPE && ARROW_TYPES.includes(type.split(";")[0]!.trim().toLowerCase())
-  );
+  return type !== null && type !== JSON_TYPE && ARROW_TYPES.includes(mediaTypeOf(type));
 }
 
 /**
@@ -22,14 +20,31 @@ export function isArrow({ request }: Call): boolean {
  */
 export async function readBody(call: Call, share: BodyShare): Promise<string> {
   const type = call.request.headers.get("content-type");
+  if (type !== JSON_TYPE && mediaTypeOf(type) !== JSON_TYPE)
+    throw new RequestError(
+      STATUS.wrongMediaType,
+      `Content-Type: got ${JSON.stringify(type ?? "")}, expected application/json`,
+    );
+  return decoded(await readBytes(call, share), type, "Invalid JSON payload");
+}
+
+/** Without its parameters, in lower case. */
+export function mediaTypeOf(type: string | null): string {
+  return (type ?? "").split(";")[0]!.trim().toLowerCase();
+}
+
+/**
+ * The text of a body in the charset that its type names.
+ * @param error of bytes that are none. @throws RequestError 400
+ */
+export function decoded(bytes: Uint8Array, type: string | null, error: string): string {
   const charset = type === JSON_TYPE ? "utf-8" : charsetOf(type);
-  const bytes = await readBytes(call, share);
   try {
     return charset === "utf-8"
       ? UTF8.decode(bytes)
       : new TextDecoder(charset as Bun.Encoding, { fatal: true }).decode(bytes);
   } catch {
-    throw badRequest("Invalid JSON payload", `the body is not valid ${charset}`);
+    throw badRequest(error, `the body is not valid ${charset}`);
   }
 }
 
@@ -64,13 +79,7 @@ export async function readBytes(call: Call, share: BodyShare): Promise<Uint8Arra
 }
 
 function charsetOf(type: string | null): string {
-  const [media, ...parameters] = (type ?? "").toLowerCase().split(";");
-  if (media!.trim() !== JSON_TYPE) {
-    throw new RequestError(
-      STATUS.wrongMediaType,
-      `Content-Type: got ${JSON.stringify(type ?? "")}, expected application/json`,
-    );
-  }
+  const [, ...parameters] = (type ?? "").toLowerCase().split(";");
   const charset = parameters
     .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)"?\s*$/.exec(parameter)?.[1])
     .find(Boolean);
@@ -115,16 +124,17 @@ async function unpack(
   share: BodyShare,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (encoding === "identity") return bytes;
-  if (encoding !== "gzip" && encoding !== "deflate") {
+  if (encoding !== "gzip" && encoding !== "deflate" && encoding !== "zstd") {
     throw new RequestError(
       STATUS.wrongMediaType,
-      `Content-Encoding: got ${JSON.stringify(encoding)}, expected gzip, deflate or identity`,
+      `Content-Encoding: got ${JSON.stringify(encoding)}, expected gzip, zstd, deflate or identity`,
     );
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
-    for await (const chunk of new Blob([bytes]).stream().pipeThrough(new DecompressionStream(encoding))) {
+    const unpacker = new DecompressionStream(encoding as "gzip");
+    for await (const chunk of new Blob([bytes]).stream().pipeThrough(unpacker)) {
       size += chunk.length;
       if (size > maxBytes) throw tooLarge(size, maxBytes);
       share.add(chunk.length);

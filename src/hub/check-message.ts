@@ -82,6 +82,7 @@ function checkSave(entry: SaveEntry): void {
   if (columns === undefined) checkRows(save);
   else expect(columns, "list", "a save's columns");
   if (save.kind !== "ticks") checkNote(save.note);
+  if (save.together !== undefined) expect(save.together, "text", "a save's group");
   if (save.update === undefined) return;
   expect(save.update, "object", "a save's update");
   expect(save.update.saveId, "text", "a save's saveId");

@@ -138,9 +138,14 @@ export class HubClient {
    * @throws RequestError 503 too much unanswered; or no hub came back, then the outcome is unknown.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
-    this.#saves.check(save, bytes);
+    return this.saveTogether([save], bytes)[0]!;
+  }
+
+  /** As `save`. @param saves of one group, or one alone. @param bytes of all of them. */
+  saveTogether(saves: readonly Save[], bytes: number): Promise<SaveOutcome>[] {
+    this.#saves.check(saves, bytes);
     if (this.#absence.isTooLong) throw unavailable("save: the database's writer is away; nothing was stored");
-    return this.#saves.add(save, bytes, this.#channel !== null);
+    return this.#saves.add(saves, bytes, this.#channel !== null);
   }
 
   /** Tells all workers' subscribers of the ticker of an update that this worker has committed. */

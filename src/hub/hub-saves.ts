@@ -55,9 +55,10 @@ export class HubSaves {
   }
 
   /** @throws RequestError 503 too much in flight, or hubs have hung at such a save. */
-  check(save: Save, bytes: number): void {
-    const refusal = this.#suspects.refusal(save, performance.now());
-    if (refusal !== null) {
+  check(saves: readonly Save[], bytes: number): void {
+    for (const save of saves) {
+      const refusal = this.#suspects.refusal(save, performance.now());
+      if (refusal === null) continue;
       const { reason, retryAfterS } = refusal;
       throw unavailable(`save: ${reason}; nothing was stored`, { retryAfterS });
     }
@@ -65,28 +66,48 @@ export class HubSaves {
     throw unavailable(`save: ${this.#bytesInFlight} bytes of saves wait for the database already; try again`);
   }
 
-  /** @param connected false: `sendAgain` sends it. */
-  add(save: Save, bytes: number, connected: boolean): Promise<SaveOutcome> {
-    const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
-    const id = this.#nextId++;
-    this.#pending.set(id, { save, bytes, cameMs: performance.now(), repetitions: 0, resolve, reject });
+  /**
+   * @param saves of one group, or one alone. @param bytes of all of them.
+   * @param connected false: `sendAgain` sends them.
+   */
+  add(saves: readonly Save[], bytes: number, connected: boolean): Promise<SaveOutcome>[] {
+    const cameMs = performance.now();
+    const firstId = this.#nextId;
+    const outcomes = saves.map((save) => {
+      const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
+      const own = bytes / saves.length;
+      this.#pending.set(this.#nextId++, { save, bytes: own, cameMs, repetitions: 0, resolve, reject });
+      return promise;
+    });
     this.#bytesInFlight += bytes;
-    if (connected) this.#post(id, save);
-    return promise;
+    if (connected) for (const [index, save] of saves.entries()) this.#post(firstId + index, save);
+    return outcomes;
   }
 
   /** Sends everything unanswered to a new hub. */
   sendAgain(): void {
     this.#suspectTimer = setTimeout(() => {
       this.#suspectTimer = null;
-      for (const [id, { save }] of this.#pending) if (this.#suspects.has(save)) this.#post(id, save);
+      for (const [id, { save }] of this.#pending) if (this.#isSuspect(save)) this.#post(id, save);
     }, SUSPECTS_LATER_MS);
     for (const [id, { save }] of this.#pending) this.#post(id, save);
   }
 
   #post(id: number, save: Save): void {
-    if (!this.#suspects.has(save)) this.#outbox.push([id, save]);
+    if (!this.#isSuspect(save)) this.#outbox.push([id, save]);
     else if (this.#suspectTimer === null) this.#suspectOutbox.push([id, save]);
+  }
+
+  /** Itself, or one that goes with it. */
+  #isSuspect(save: Save): boolean {
+    return !this.#suspects.isEmpty && this.#groupOf(save).some((each) => this.#suspects.has(each));
+  }
+
+  #groupOf(save: Save): Save[] {
+    if (save.together === undefined) return [save];
+    return [...this.#pending.values()]
+      .map((pending) => pending.save)
+      .filter(({ together }) => together === save.together);
   }
 
   receive(id: number, outcome: SaveOutcome): void {
@@ -109,12 +130,8 @@ export class HubSaves {
     if (this.#suspectTimer !== null) clearTimeout(this.#suspectTimer);
     this.#suspectTimer = null;
     if (state !== null) this.#suspects.blame(state, hung, performance.now());
+    for (const [id, reason] of this.#refused()) this.#fail(id, reason);
     for (const [id, pending] of this.#pending) {
-      const refusal = this.#suspects.refusal(pending.save, performance.now());
-      if (refusal !== null) {
-        this.#fail(id, refusal.reason);
-        continue;
-      }
       const inTime = performance.now() - pending.cameMs < HUB_AWAY_MAX_MS;
       if (pending.repetitions < REPETITIONS_MAX && (inTime || pending.repetitions === 0)) {
         pending.repetitions++;
@@ -124,6 +141,18 @@ export class HubSaves {
       }
       this.#fail(id, `the database's writer went away ${pending.repetitions + 1} times`);
     }
+  }
+
+  /** Why saves aren't sent again, as hubs have hung at them or at one that goes with them. */
+  #refused(): Map<number, string> {
+    const reasons = new Map<number, string>();
+    if (this.#suspects.isEmpty) return reasons;
+    for (const [id, { save }] of this.#pending)
+      for (const each of this.#groupOf(save)) {
+        const refusal = this.#suspects.refusal(each, performance.now());
+        if (refusal !== null) reasons.set(id, refusal.reason);
+      }
+    return reasons;
   }
 
   failAll(reason: string): void {

@@ -12,6 +12,7 @@ import {
   StorageBusyError,
 } from "../storage/contract.ts";
 import { subjectOf } from "../storage/edits.ts";
+import { goesOn } from "../storage/save-groups.ts";
 import { databaseRefuses } from "../storage/save-refusals.ts";
 import type { SaveEntry } from "./messages.ts";
 import type { SavesWatch } from "./saves-watch.ts";
@@ -20,7 +21,7 @@ import type { WriterNote } from "./writer-note.ts";
 
 /**
  * Limit for one transaction, so that a flood of large saves doesn't make each wait for all. A
- * single save is never split.
+ * single save is never split, and neither are those that belong together.
  */
 const TRANSACTION_ROWS_MAX = 5_000;
 /**
@@ -249,10 +250,12 @@ export class SaveQueue {
     const rowsMax = this.#hadColumns ? TOGETHER_ROWS_MAX : TRANSACTION_ROWS_MAX;
     let rows = first.entry[1].rows.length;
     let count = 1;
-    while (isShared && !first.alone && count < queue.length) {
+    while (count < queue.length) {
       const { entry, alone } = queue[count]!;
-      rows += entry[1].rows.length;
-      if (alone || hasColumns(entry[1]) !== this.#hadColumns || rows > rowsMax) break;
+      const save = entry[1];
+      rows += save.rows.length;
+      const isOther = !isShared || first.alone || alone || hasColumns(save) !== this.#hadColumns;
+      if (!goesOn(queue[count - 1]!.entry[1], save) && (isOther || rows > rowsMax)) break;
       count++;
     }
     if (count < queue.length) return queue.splice(0, count);

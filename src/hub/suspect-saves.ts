@@ -48,6 +48,10 @@ export class SuspectSaves {
     if (this.#byKey.size > SUSPECTS_MAX) this.#byKey.delete(oldest!);
   }
 
+  get isEmpty(): boolean {
+    return this.#byKey.size === 0;
+  }
+
   has(save: Save): boolean {
     return this.#byKey.size > 0 && this.#byKey.has(keyOf(save));
   }

@@ -1,4 +1,4 @@
-/** Batches of stored bars with adjusted prices and volumes. */
+/** Batches of stored bars and ticks with adjusted prices and volumes. */
 import type { Adjustment } from "../market/adjustment.ts";
 import { startOfDate } from "../market/session-date.ts";
 import { roundAdjusted, roundVolume } from "../market/significant.ts";
@@ -7,7 +7,9 @@ import { countData } from "../storage/column-values.ts";
 import type { ColumnBatch, ColumnData, TextColumn } from "../storage/model/columns.ts";
 import { Int64Reader } from "../storage/model/stamp-text.ts";
 
-const PRICES = ["open", "high", "low", "close", "vwap"];
+/** Of bars and of ticks. */
+const PRICES = ["open", "high", "low", "close", "vwap", "price", "bid_price", "ask_price"];
+const COUNTS_OF_SHARES = ["volume", "size", "bid_size", "ask_size"];
 const DAY_MICROS = 86_400_000_000;
 
 export interface AdjustedSeries {
@@ -55,8 +57,10 @@ export class AdjustedBatches {
       const prices = columns.get(name);
       if (prices?.type === "double") columns.set(name, adjustedPrices(prices, ratios, payouts));
     }
-    const volume = columns.get("volume");
-    if (volume !== undefined) columns.set("volume", adjustedVolumes(volume, ratios));
+    for (const name of COUNTS_OF_SHARES) {
+      const shares = columns.get(name);
+      if (shares !== undefined) columns.set(name, adjustedVolumes(shares, ratios));
+    }
     return { rows, columns };
   }
 

@@ -24,7 +24,7 @@ export class ExtraMembers {
     if (found.every((value) => value === null)) return null;
     const valueAt = (row: number): unknown => (nulls?.[row] === 1 ? null : found[codes[row]!]);
     if (type === "double" || type === "int64") return numbers(type, valueAt, rows);
-    return texts(type === "json", valueAt, rows);
+    return texts(type === "json", found, this.#data, rows);
   }
 }
 
@@ -43,15 +43,21 @@ function memberOf(members: Record<string, unknown> | null, names: readonly strin
   return null;
 }
 
-function texts(isJson: boolean, valueAt: (row: number) => unknown, rows: number): ColumnData {
+/** Each text of the dictionary is looked at once, however many rows have it. */
+function texts(isJson: boolean, found: readonly unknown[], data: TextColumn, rows: number): ColumnData {
+  const cells = new Dictionary(found.length);
+  const isNone = found.map((value) => value === null || value === undefined);
+  for (const [code, value] of found.entries())
+    if (!isNone[code]) cells.set(code, isJson || typeof value !== "string" ? stringifyExact(value) : value);
+  const { codes: ofFound, dictionary } = cells.data;
+  const codes = new Int32Array(rows);
   const nulls = new Uint8Array(rows);
-  const cells = new Dictionary(rows);
   for (let row = 0; row < rows; row++) {
-    const value = valueAt(row);
-    if (value === null || value === undefined) nulls[row] = 1;
-    else cells.set(row, isJson || typeof value !== "string" ? stringifyExact(value) : value);
+    const code = data.codes[row]!;
+    if (data.nulls?.[row] === 1 || isNone[code]) nulls[row] = 1;
+    else codes[row] = ofFound[code]!;
   }
-  return { ...cells.data, nulls };
+  return { type: "text", codes, dictionary, nulls };
 }
 
 /** What isn't a number is none. */

@@ -22,6 +22,16 @@ export function jsonForm(
   return { member: table, group: "symbol", members, end, isSingle };
 }
 
+/** Of a matrix: its columns are tickers, whatever those are called. */
+export function wideJsonForm(
+  table: MarketTable,
+  columns: readonly FormatColumn[],
+  end: () => Record<string, unknown>,
+): JsonForm {
+  const members = columns.map((column): JsonMember => ({ key: column.name, column, isNullShown: true }));
+  return { member: table, group: null, members, end };
+}
+
 /** @param name of the column in its table, where the answer has another one for it. */
 export function memberOf(table: MarketTable, column: FormatColumn, name = column.name) {
   const key = columnNamed(table, name)?.short ?? name;

@@ -9,7 +9,7 @@ export type MarketSource = Pick<
   "columns" | "newest" | "newestOfParts" | "parts" | "rows" | "tickers" | "updates"
 >;
 
-interface StoredQuestion {
+export interface StoredQuestion {
   /** Each once; of `isAll` those that had rows when it was asked. */
   tickers: readonly string[];
   /** All that have rows. */

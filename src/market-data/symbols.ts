@@ -45,7 +45,8 @@ export async function findTickers(
   return { tickers: [...tickers], isAll, named: names };
 }
 
-async function* tickersOf(kind: KindName, source: MarketSource): AsyncGenerator<string[]> {
+/** All that have rows of the kind, in pages. @throws RequestError 400 there are too many. */
+export async function* tickersOf(kind: KindName, source: MarketSource): AsyncGenerator<string[]> {
   let after: string | null = null;
   for (let seen = 0; seen < LOOKED_AT_MAX; ) {
     const page: string[] = await source.tickers(kind, after, PAGE);

@@ -177,6 +177,12 @@ export function barsFrame(
   return encodeRecords({ symbol, data: records, ...(interval === null ? {} : { interval }), ...names });
 }
 
+/** The same of bars whose payload is text already. */
+export function barsFrameOf(symbol: string, payload: string, interval: string | null): string {
+  const length = interval === null ? "" : `,"interval":${JSON.stringify(interval)}`;
+  return `{"symbol":${JSON.stringify(symbol)},"data":${payload}${length}}`;
+}
+
 /**
  * Quotes get the names of a quote (`bid_price`, `bid_size`); every other type is told as sent.
  *

@@ -13,7 +13,7 @@ import { sqlReplyOf } from "../sql/sql-reply.ts";
 import { CachedReader } from "../storage/cached-reader.ts";
 import { bytesOfSave } from "../storage/column-saves.ts";
 import { withBoundedColumns } from "../storage/column-walks.ts";
-import type { Save } from "../storage/contract.ts";
+import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Placement, SentRequest, WorkerContext, WorkerParts } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { GroupCommit } from "../storage/group-commit.ts";
@@ -33,7 +33,10 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
   const { engine } = describeDatabase(settings.dbFile);
   const parts = await engine.openWorker({ ...options, lostInHub: () => hub.databaseLost });
   const { look = () => {} } = parts;
-  const history = withBoundedColumns(parts.reader ?? hubReader(hub), settings.readTimeoutMs);
+  const reader = parts.reader ?? hubReader(hub);
+  // Roll-ups are few and short, and don't wait for what clients read.
+  const columns = reader.columns.bind(reader);
+  const history = withBoundedColumns(reader, settings.readTimeoutMs);
   const kept = engine.keepsAnswers ? new CachedReader(history, board, look) : null;
   const saves = SAVES[engine.placement.saves](parts, hub);
   const sql = SQL[engine.placement.sql](parts, options);
@@ -42,9 +45,11 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
     history,
     updates: parts.upstream?.updates ?? null,
     save: saves.save,
+    saveTogether: saves.saveTogether ?? null,
     savesInOrder: engine.placement.saves !== "upstream",
     edit: saves.edit,
     removeCheck: saves.removeCheck,
+    rollups: parts.upstream === undefined ? { columns, isShared: engine.isShared === true } : null,
     // A runner opens the file by its name, which may be another's by then.
     async executeSql(request) {
       look();
@@ -70,6 +75,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
 }
 
 interface Saves extends Pick<WorkerStorage, "save" | "edit" | "removeCheck"> {
+  saveTogether?(saves: readonly Save[]): Promise<SaveOutcome>[];
   /** Resolves when everything accepted is committed or refused. */
   idle?(): Promise<void>;
 }
@@ -77,19 +83,25 @@ interface Saves extends Pick<WorkerStorage, "save" | "edit" | "removeCheck"> {
 const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => Saves> = {
   hub: (_, hub) => ({
     save: (save, request) => hub.save(save, sizeOf(save, request)),
+    saveTogether: (saves) => hub.saveTogether(saves, bytesOf(saves)),
     edit: (edit) => hub.edit(edit),
     removeCheck: (ticker) => hub.removeCheck(ticker),
   }),
   upstream: ({ upstream }) => upstream!,
   worker({ writer }, hub) {
     const commits = new GroupCommit(writer!);
+    const announced = async (save: Save, committed: Promise<SaveOutcome>): Promise<SaveOutcome> => {
+      const outcome = await committed;
+      const update = outcome.ok ? updateOf(save, outcome) : null;
+      if (update !== null) hub.announce(save.ticker, update);
+      return outcome;
+    };
     return {
-      async save(save, request) {
-        const outcome = await commits.save(save, sizeOf(save, request));
-        const update = outcome.ok ? updateOf(save, outcome) : null;
-        if (update !== null) hub.announce(save.ticker, update);
-        return outcome;
-      },
+      save: async (save, request) => announced(save, commits.save(save, sizeOf(save, request))),
+      saveTogether: (saves) =>
+        commits
+          .saveTogether(saves, bytesOf(saves))
+          .map((outcome, index) => announced(saves[index]!, outcome)),
       async edit(edit) {
         const outcome = await commits.edit(edit);
         if (outcome.ok) for (const { ticker, update } of outcome.updates) hub.announce(ticker, update);
@@ -104,6 +116,11 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
 /** Rows of an Arrow body have another size once they are read. */
 function sizeOf(save: Save, { text, arrow }: SentRequest): number {
   return bytesOfSave(save, arrow === null ? text : null);
+}
+
+/** Of rows that came as no text of their own. */
+function bytesOf(saves: readonly Save[]): number {
+  return saves.reduce((sum, save) => sum + bytesOfSave(save, null), 0);
 }
 
 interface Sql extends Partial<Pick<WorkerStorage, "memory" | "shrink" | "close">> {

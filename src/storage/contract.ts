@@ -93,6 +93,8 @@ export interface SaveRows {
   missing?: readonly (readonly number[])[] | undefined;
   /** The save may have no rows then. */
   note?: NoteChange | undefined;
+  /** Saves of one name are stored together or not at all: see save-groups.ts. */
+  together?: string | undefined;
   /** Absent for rows of a copy or import: the position goes on, but the log has no content. */
   update?: SaveUpdate | undefined;
 }
@@ -126,6 +128,8 @@ export interface SaveTicks {
    * See `commitBatch`.
    */
   columns?: ColumnBatch | undefined;
+  /** As in `SaveRows`; a save with `columns` has none. */
+  together?: string | undefined;
   update?: SaveUpdate | undefined;
 }
 
@@ -365,7 +369,8 @@ export interface StockWriter {
    */
   tidy?(): boolean | Promise<boolean>;
   /**
-   * Applies the saves in one transaction: those of one ticker in order, each whole or not at all.
+   * Applies the saves in one transaction: those of one ticker in order, each whole or not at all,
+   * and so all that are to be stored together.
    * Once it returns, they are as durable as `--durability` says. It throws if the transaction
    * failed: then nothing is stored.
    *

@@ -161,8 +161,8 @@ export interface WorkerParts {
 
 /** The request of a save, as the client sent it. */
 export interface SentRequest {
-  /** The command. */
-  text: string;
+  /** The command; null: the rows came otherwise, and the save tells all. */
+  text: string | null;
   /** Its rows, unpacked; null: the command has them. Of a part of them they are made when asked. */
   arrow: { readonly bytes: Uint8Array<ArrayBuffer> } | null;
 }

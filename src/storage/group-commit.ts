@@ -14,6 +14,7 @@ import {
   StorageBusyError,
 } from "./contract.ts";
 import { editedTickers } from "./edits.ts";
+import { goesOn } from "./save-groups.ts";
 
 /** Request bodies; beyond it a save gets 503. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
@@ -51,16 +52,27 @@ export class GroupCommit {
    * @throws RequestError 503: too much is waiting, or the database is away.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
+    return this.saveTogether([save], bytes)[0]!;
+  }
+
+  /**
+   * Saves of one group, or one alone.
+   * @param bytes of all of them. @throws RequestError as `save`.
+   */
+  saveTogether(saves: readonly Save[], bytes: number): Promise<SaveOutcome>[] {
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX && this.#waiting.length > 0) {
       throw unavailable(
         `save: ${this.#waitingBytes} bytes of saves wait for the database already; try again`,
       );
     }
-    const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
-    this.#waiting.push({ save, bytes, resolve, reject });
+    const outcomes = saves.map((save) => {
+      const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
+      this.#waiting.push({ save, bytes: bytes / saves.length, resolve, reject });
+      return promise;
+    });
     this.#waitingBytes += bytes;
     this.#plan();
-    return promise;
+    return outcomes;
   }
 
   /**
@@ -153,22 +165,23 @@ export class GroupCommit {
     let rows = 0;
     let bytes = 0;
     let isFull = false;
-    for (const waiting of this.#waiting) {
+    for (const group of waitingGroups(this.#waiting)) {
+      const more = sizeOf(group);
       const fits =
         batch.length === 0 ||
         (!hasColumns(batch[0]!.save) &&
-          !hasColumns(waiting.save) &&
-          rows + waiting.save.rows.length <= TRANSACTION_ROWS_MAX &&
-          bytes + waiting.bytes <= TRANSACTION_BYTES_MAX);
-      if (isFull || this.#isUnderWay(waiting.save.ticker)) {
-        left.push(waiting);
+          !hasColumns(group[0]!.save) &&
+          rows + more.rows <= TRANSACTION_ROWS_MAX &&
+          bytes + more.bytes <= TRANSACTION_BYTES_MAX);
+      if (isFull || group.some(({ save }) => this.#isUnderWay(save.ticker))) {
+        left.push(...group);
       } else if (!fits) {
         isFull = true;
-        left.push(waiting);
+        left.push(...group);
       } else {
-        rows += waiting.save.rows.length;
-        bytes += waiting.bytes;
-        batch.push(waiting);
+        rows += more.rows;
+        bytes += more.bytes;
+        batch.push(...group);
       }
     }
     this.#waiting = left;
@@ -180,4 +193,21 @@ export class GroupCommit {
       for (const tickers of underWay) if (tickers.has(ticker)) return true;
     return false;
   }
+}
+
+/** Groups, and each save without one. */
+function waitingGroups(all: readonly Waiting[]): Waiting[][] {
+  const groups: Waiting[][] = [];
+  for (const [index, waiting] of all.entries()) {
+    if (goesOn(all[index - 1]?.save, waiting.save)) groups.at(-1)!.push(waiting);
+    else groups.push([waiting]);
+  }
+  return groups;
+}
+
+function sizeOf(group: readonly Waiting[]): { rows: number; bytes: number } {
+  return {
+    rows: group.reduce((sum, { save }) => sum + save.rows.length, 0),
+    bytes: group.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
 }

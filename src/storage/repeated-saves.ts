@@ -5,6 +5,7 @@
  */
 import type { Save, SaveOutcome } from "./contract.ts";
 import { mayBeLogged, usedForAnother } from "./save-counts.ts";
+import { inGroups } from "./save-groups.ts";
 
 export interface DistinctSaves {
   saves: Save[];
@@ -16,23 +17,38 @@ export function takeOutRepeated(batch: Save[]): DistinctSaves {
   if (!batch.some(mayBeLogged)) return { saves: batch, outcomesOfAll: (outcomes) => outcomes };
   const saves: Save[] = [];
   const placeOf = new Map<string, number>();
-  const places = batch.map((save) => {
+  const firstOf = (save: Save): number | undefined => {
     const identity = identityOf(save);
-    const known = identity === null ? undefined : placeOf.get(identity);
-    if (known !== undefined) return { place: known, isRepeated: true };
-    const place = saves.push(save) - 1;
-    if (identity !== null) placeOf.set(identity, place);
-    return { place, isRepeated: false };
+    return identity === null ? undefined : placeOf.get(identity);
+  };
+  const placed = inGroups(batch).flatMap((group): Placed[] => {
+    const other = group.find((save) => {
+      const first = firstOf(save);
+      return first !== undefined && !isSameRequest(save, saves[first]!);
+    });
+    if (other !== undefined) return group.map(() => ({ refused: usedForAnother(other.ticker) }));
+    return group.map((save) => {
+      const first = firstOf(save);
+      if (first !== undefined) return { place: first, isRepeated: true };
+      const place = saves.push(save) - 1;
+      const identity = identityOf(save);
+      if (identity !== null) placeOf.set(identity, place);
+      return { place, isRepeated: false };
+    });
   });
   return {
     saves,
     outcomesOfAll: (outcomes) =>
-      places.map(({ place, isRepeated }, index) => {
-        const outcome = outcomes[place] ?? null;
-        return isRepeated ? answerOfRepeated(batch[index]!, saves[place]!, outcome) : outcome;
+      placed.map((each) => {
+        if ("refused" in each) return each.refused;
+        const outcome = outcomes[each.place] ?? null;
+        return each.isRepeated && outcome?.ok ? { ...outcome, isRepetition: true } : outcome;
       }),
   };
 }
+
+/** Of the save that is committed for it, or of one whose identity was used for another one. */
+type Placed = { place: number; isRepeated: boolean } | { refused: SaveOutcome };
 
 /** The client's, where it gives one. */
 function identityOf({ update }: Save): string | null {
@@ -40,7 +56,6 @@ function identityOf({ update }: Save): string | null {
   return update.request === undefined ? `save ${update.saveId}` : `request ${update.request.key}`;
 }
 
-function answerOfRepeated(save: Save, first: Save, outcome: SaveOutcome | null): SaveOutcome | null {
-  if (save.update?.request?.print !== first.update?.request?.print) return usedForAnother(save.ticker);
-  return outcome?.ok ? { ...outcome, isRepetition: true } : outcome;
+function isSameRequest(save: Save, other: Save): boolean {
+  return save.update?.request?.print === other.update?.request?.print;
 }

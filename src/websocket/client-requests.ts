@@ -5,13 +5,17 @@
  * bounded queue and together are the next change. An unsubscribe doesn't wait for the change under
  * way: it ends what that has begun.
  */
+
+import type { BarsSince } from "../live-bars/resume-bars.ts";
 import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER } from "../protocol/codes.ts";
 import { errorFrame } from "../protocol/frames.ts";
+import type { Start } from "../stream/starting-point.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import { isNothing, minus, type TypeFilter, union } from "../stream/type-filter.ts";
 import { sleep } from "../time/pauses.ts";
 import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
+import type { ClientBars } from "./client-bars.ts";
 import { type FrameStyle, MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -29,6 +33,7 @@ const NAMED_AT_ONCE_FACTOR = 10;
 export interface ClientRequestsOptions {
   subscriptions: Subscriptions;
   watchList: WatchList;
+  bars: ClientBars;
   symbolsMax: number;
   queuedBytes: QueuedBytes;
   turns: Turns;
@@ -135,6 +140,7 @@ export class ClientRequests implements Beginner {
 
   drop(subscription: Subscription): void {
     this.#options.watchList.leave(subscription);
+    this.#options.bars.remove(subscription.ticker, null);
   }
 
   reopen({ ticker, filter }: Subscription): Subscription {
@@ -187,11 +193,12 @@ export class ClientRequests implements Beginner {
       if (this.#beginning !== null) await this.#beginning;
       if (!this.open) return;
       this.#options.watchList.check(message.wish);
+      if (message.wish.bars !== null) this.#options.bars.check(message.wish.tickers, message.wish.bars);
       if (message.telling !== null) client.tellAs(message.telling);
       this.#open(message.wish);
       await this.#tellOpened();
     } else if (this.open) {
-      this.#unsubscribe(message.tickers, message.filter);
+      this.#unsubscribe(message.tickers, message.filter, message.bars);
       this.#tell();
     }
   }
@@ -210,6 +217,7 @@ export class ClientRequests implements Beginner {
     const { subscriptions, watchList } = this.#options;
     for (const ticker of wish.tickers) {
       const start = startOf(wish, ticker);
+      if (wish.bars !== null) this.#options.bars.add(ticker, wish.bars, barsSince(start, ticker));
       const before = watchList.get(ticker);
       if (before !== undefined && start.kind !== "since") {
         subscriptions.widen(before, wish.filter);
@@ -221,8 +229,8 @@ export class ClientRequests implements Beginner {
     }
   }
 
-  #unsubscribe(tickers: string[], filter: TypeFilter): void {
-    const { subscriptions, watchList, client } = this.#options;
+  #unsubscribe(tickers: string[], filter: TypeFilter, timeframes: string[] | null): void {
+    const { subscriptions, watchList, client, bars } = this.#options;
     const ends: [subscription: Subscription, left: TypeFilter][] = [];
     for (const ticker of tickers) {
       const subscription = watchList.get(ticker);
@@ -232,7 +240,8 @@ export class ClientRequests implements Beginner {
       ends.push([subscription, left]);
     }
     for (const [subscription, left] of ends) {
-      if (isNothing(left)) {
+      bars.remove(subscription.ticker, timeframes);
+      if (isNothing(left) && !bars.has(subscription.ticker)) {
         this.#leave(subscription);
         continue;
       }
@@ -284,4 +293,11 @@ export class ClientRequests implements Beginner {
     client.send(errorFrame("unavailable", `not subscribed to ${shown}: ${failed.why}`));
     this.#tell();
   }
+}
+
+/** Of one ticker; null: it begins now. */
+function barsSince(start: Start, ticker: string): BarsSince | null {
+  if (start.kind !== "since") return null;
+  const since = start.since instanceof Map ? start.since.get(ticker) : start.since;
+  return since === undefined ? null : { since, epoch: start.epoch };
 }

@@ -2,6 +2,7 @@
  * The streams of GET /v1/stream in this worker: live updates for clients that can't have a
  * WebSocket. Each is a client like those of /ws, with normalized frames as events.
  */
+import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
 import { CLOSE_GOING_AWAY } from "../protocol/codes.ts";
@@ -43,6 +44,7 @@ const HEADERS = {
 
 export interface EventStreamsOptions {
   subscriptions: Subscriptions;
+  liveBars: LiveBars;
   symbolsMax: number;
   queueBytesMax: number;
   /** What one client may leave unread: room for the largest frame. */
@@ -127,7 +129,8 @@ export class EventStreams {
   }
 
   #begin(address: string, handshake: Handshake & { wish: Wish }): OpenEventStream {
-    const { subscriptions, counters, log, symbolsMax, queueBytesMax, quota, bytesMax } = this.#options;
+    const { subscriptions, liveBars, counters, log, symbolsMax, queueBytesMax, quota, bytesMax } =
+      this.#options;
     const ids = new EventIds(handshake.wish.tickers);
     const stream: EventStream = new EventStream({
       retryMs: RETRY_MS + Math.floor(Math.random() * RETRY_SPREAD_MS),
@@ -149,6 +152,7 @@ export class EventStreams {
       address,
       isStream: true,
       subscriptions,
+      liveBars,
       symbolsMax,
       queueBytesMax,
       quota,

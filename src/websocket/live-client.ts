@@ -2,6 +2,9 @@
  * One client of live updates, through a WebSocket or a stream of events: what it watches, and what
  * waits for it while it reads slowly.
  */
+
+import type { BarFrame } from "../live-bars/bar-listener.ts";
+import type { LiveBars } from "../live-bars/live-bars.ts";
 import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/codes.ts";
 import { errorFrame } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
@@ -11,10 +14,12 @@ import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import { matches, type TypeFilter } from "../stream/type-filter.ts";
 import { turn } from "../time/pauses.ts";
+import { ClientBars } from "./client-bars.ts";
 import { ClientRequests, type RequestingClient } from "./client-requests.ts";
 import { type FrameStyle, type Handshake, MessageError } from "./live-request.ts";
 import type { SocketClient, SocketServices } from "./socket-client.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
+import { WaitingBars } from "./waiting-bars.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
 
@@ -47,6 +52,7 @@ export interface LiveClientOptions extends SocketServices {
   /** The socket has no topics, and collects what is sent in a turn by itself. */
   isStream: boolean;
   subscriptions: Subscriptions;
+  liveBars: LiveBars;
   symbolsMax: number;
   queueBytesMax: number;
   quota: SubscriptionQuota;
@@ -59,6 +65,8 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   readonly #watchList: WatchList;
   readonly #requests: ClientRequests;
   readonly #waiting: WaitingUpdates;
+  readonly #bars: ClientBars;
+  readonly #waitingBars: WaitingBars;
   /** Set while a recovery waits for room. */
   #room: PromiseWithResolvers<void> | null = null;
   /** Frames of this turn of the event loop: heartbeats often fall due together, and go as one. */
@@ -76,11 +84,21 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
     this.#waiting = new WaitingUpdates(handshake.slow, options.queueBytesMax, (ticker, range) =>
       this.form.gap(ticker, range, "slow", options.subscriptions.knownEpoch),
     );
+    this.#waitingBars = new WaitingBars(options.queueBytesMax);
+    this.#bars = new ClientBars({
+      liveBars: options.liveBars,
+      take: (frame) => this.#takeBars(frame),
+      failed: (ticker, why) => this.send(errorFrame("unavailable", `not told of ${ticker}: ${why}`)),
+    });
     const { address, subscriptions, symbolsMax, quota, queuedBytes, turns } = options;
-    this.#watchList = new WatchList({ subscriber: this, address, subscriptions, quota, symbolsMax });
+    this.#watchList = new WatchList({
+      ...{ subscriber: this, address, subscriptions, quota, symbolsMax },
+      barsOf: (ticker) => this.#bars.shown(ticker),
+    });
     this.#requests = new ClientRequests({
       subscriptions,
       watchList: this.#watchList,
+      bars: this.#bars,
       symbolsMax,
       queuedBytes,
       turns,
@@ -129,7 +147,7 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   }
 
   get waitingBytes(): number {
-    return this.#waiting.bytes;
+    return this.#waiting.bytes + this.#waitingBars.bytes;
   }
 
   /** Whether anything waits that `pace` may move on. */
@@ -181,7 +199,9 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
     this.#closing = true;
     this.#requests.stop();
     this.#watchList.leaveAll();
+    this.#bars.leaveAll();
     this.#waiting.clear();
+    this.#waitingBars.clear();
     this.#room?.resolve();
   }
 
@@ -205,6 +225,7 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   ended(ticker: string): void {
     if (ticker === ALL_TICKERS) this.#waiting.clear();
     else this.#waiting.dropTicker(ticker);
+    this.#waitingBars.dropTicker(ticker);
   }
 
   narrowed(ticker: string, filter: TypeFilter): void {
@@ -282,6 +303,18 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
     this.closed();
   }
 
+  #takeBars(frame: BarFrame): void {
+    if (!this.open) return;
+    if (!this.#slow && this.#socket.getBufferedAmount() <= SLOW_BYTES) {
+      this.hear(frame.text);
+      return;
+    }
+    this.#becomeSlow();
+    if (this.#waitingBars.add(frame)) return;
+    if (this.#handshake.slow === "disconnect") this.#disconnect();
+    else this.#waitingBars.drop(frame);
+  }
+
   #write(text: string): void {
     if (this.#telling.batch) {
       this.#collect(text);
@@ -326,7 +359,7 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
 
   #flush(): void {
     while (this.open && this.#socket.getBufferedAmount() <= SLOW_BYTES) {
-      const text = this.#waiting.take();
+      const text = this.#waiting.take() ?? this.#waitingBars.take(this.#options.subscriptions.knownEpoch);
       if (text === undefined) {
         this.#slow = false;
         for (const subscription of this.#watchList)

@@ -1,6 +1,7 @@
 /** Reads what a client asks of /ws, in the query and in messages: see docs/live-updates.md. */
 import { readEpoch, requireTicker, show } from "../commands/params.ts";
 import { readSince } from "../commands/since.ts";
+import { type BarsWish, readBarsWish, readTimeframeNames } from "../live-bars/bar-spec.ts";
 import { TYPE_LENGTH_MAX } from "../market/tick-names.ts";
 import { TickerError } from "../market/ticker.ts";
 import { parseBound } from "../market/timestamp.ts";
@@ -36,6 +37,8 @@ export interface Wish {
   since: (Start & { kind: "since" }) | null;
   /** The start of tickers that `since` doesn't name. */
   otherwise: Start;
+  /** Null: no bars. */
+  bars: BarsWish | null;
 }
 
 export function startOf({ since, otherwise }: Wish, ticker: string): Start {
@@ -84,22 +87,47 @@ export function readHandshake(query: URLSearchParams): Handshake {
     return {
       ...head,
       symbol,
-      wish: { tickers: [], filter: ALL_TYPES, since: null, otherwise: { kind: "now" } },
+      wish: { tickers: [], filter: ALL_TYPES, since: null, otherwise: { kind: "now" }, bars: null },
     };
   const tickers =
     symbols === null ? [readSymbol(symbol, "symbol")] : readSymbols(namesIn(symbols), "symbols");
   const types = query.get("types");
-  const filter = types === null ? ALL_TYPES : readTypes(namesIn(types));
+  const bars = barsOf(barsOfQuery(query), tickers);
+  const filter = types === null ? typesBeside(bars) : readTypes(namesIn(types));
   const since = query.get("since");
   const epoch = readEpoch(query.get("epoch"));
   const snapshot = readSwitch(query.get("snapshot"), "snapshot");
-  const plain: Start = symbols === null ? { kind: "price" } : { kind: "snapshot" };
+  const hasBarsAlone = bars !== null && types === null;
+  const plain: Start = hasBarsAlone
+    ? { kind: "now" }
+    : symbols === null
+      ? { kind: "price" }
+      : { kind: "snapshot" };
   const withoutSince: Start = snapshot === null ? plain : { kind: snapshot ? "snapshot" : "now" };
   const starts = {
     since: since === null ? null : { kind: "since" as const, since: sinceOfQuery(since, tickers), epoch },
     otherwise: withoutSince,
   };
-  return { ...head, symbol, wish: { tickers, filter, ...startsFor(tickers, starts) } };
+  return { ...head, symbol, wish: { tickers, filter, bars, ...startsFor(tickers, starts) } };
+}
+
+function barsOfQuery(query: URLSearchParams): JsonRecord {
+  const names = ["bars", "partial", "source", "calendar", "session"];
+  const params: JsonRecord = Object.fromEntries(names.map((name) => [name, query.get(name) ?? undefined]));
+  return { ...params, empty_bars: readSwitch(query.get("empty_bars"), "empty_bars") ?? undefined };
+}
+
+/** @throws RequestError 400 */
+function barsOf(params: JsonRecord, tickers: readonly string[]): BarsWish | null {
+  const wish = readBarsWish(params);
+  if (wish !== null && tickers[0] === ALL_TICKERS)
+    throw badRequest('bars: got them for "*", expected the names of tickers');
+  return wish;
+}
+
+/** Whoever asks for bars and names no types wants bars alone. */
+function typesBeside(bars: BarsWish | null): TypeFilter {
+  return bars === null ? ALL_TYPES : onlyTypes([]);
 }
 
 /** @throws RequestError 400 */
@@ -128,7 +156,8 @@ function readWord(name: string, value: unknown, words: readonly string[]): strin
 export type Message =
   /** `telling` null: as before. */
   | { action: "subscribe"; wish: Wish; telling: FrameStyle | null }
-  | { action: "unsubscribe"; tickers: string[]; filter: TypeFilter }
+  /** `bars`: names of timeframes; null: all of them. */
+  | { action: "unsubscribe"; tickers: string[]; filter: TypeFilter; bars: string[] | null }
   | { action: "close" };
 
 export class MessageError extends Error {
@@ -157,12 +186,7 @@ export function readMessage(received: string | null): Message {
       case "subscribe":
         return readSubscribe(message);
       case "unsubscribe":
-        if (message.symbols === undefined && message.types === undefined) return { action: "close" };
-        return {
-          action: "unsubscribe",
-          tickers: readSymbols(message.symbols, "symbols"),
-          filter: message.types === undefined ? ALL_TYPES : readTypes(message.types),
-        };
+        return readUnsubscribe(message);
     }
   } catch (error) {
     if (error instanceof RequestError) throw new MessageError("bad_message", error.message);
@@ -188,8 +212,9 @@ export function readJson(received: string | null): unknown {
 
 function readSubscribe(message: JsonRecord): Message {
   const tickers = readSymbols(message.symbols, "symbols");
-  const filter = message.types === undefined ? ALL_TYPES : readTypes(message.types);
-  const { since, snapshot = true } = message;
+  const bars = barsOf(message, tickers);
+  const filter = message.types === undefined ? typesBeside(bars) : readTypes(message.types);
+  const { since, snapshot = bars === null || message.types !== undefined } = message;
   const epoch = readEpoch(message.epoch);
   if (typeof snapshot !== "boolean")
     throw badRequest(`snapshot: got ${show(snapshot)}, expected true or false`);
@@ -202,8 +227,19 @@ function readSubscribe(message: JsonRecord): Message {
   const tellsNothing = frames === undefined && heartbeat === undefined && batch === undefined;
   return {
     action: "subscribe",
-    wish: { tickers, filter, ...startsFor(tickers, starts) },
+    wish: { tickers, filter, bars, ...startsFor(tickers, starts) },
     telling: tellsNothing ? null : readTelling({ frames, heartbeat, batch }),
+  };
+}
+
+/** With `types` or `bars` alone, the others stay. */
+function readUnsubscribe({ symbols, types, bars }: JsonRecord): Message {
+  if (symbols === undefined && types === undefined && bars === undefined) return { action: "close" };
+  return {
+    action: "unsubscribe",
+    tickers: readSymbols(symbols, "symbols"),
+    filter: types === undefined ? (bars === undefined ? ALL_TYPES : onlyTypes([])) : readTypes(types),
+    bars: bars === undefined ? (types === undefined ? null : []) : readTimeframeNames(bars),
   };
 }
 

@@ -3,6 +3,7 @@
  * Bounds the data that clients leave unread, and how long a dead client stays.
  */
 import type { Server, WebSocketHandler } from "bun";
+import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
 import { CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY } from "../protocol/codes.ts";
@@ -53,6 +54,7 @@ const SILENCE_MAX_MS = 75_000;
 
 export interface SocketsOptions {
   subscriptions: Subscriptions;
+  liveBars: LiveBars;
   maxBodyBytes: number;
   symbolsMax: number;
   queueBytesMax: number;
@@ -206,13 +208,14 @@ export class Sockets {
   }
 
   #liveClient(handshake: Handshake): OpenClient {
-    const { subscriptions, symbolsMax, queueBytesMax, quota } = this.#options;
+    const { subscriptions, liveBars, symbolsMax, queueBytesMax, quota } = this.#options;
     return (socket, services) =>
       new LiveClient(socket, handshake, {
         ...services,
         address: socket.data.address,
         isStream: false,
         subscriptions,
+        liveBars,
         symbolsMax,
         queueBytesMax,
         quota,

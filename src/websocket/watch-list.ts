@@ -13,6 +13,8 @@ export interface WatchListOptions {
   subscriptions: Subscriptions;
   quota: SubscriptionQuota;
   symbolsMax: number;
+  /** Names of the timeframes of the bars that it listens to. */
+  barsOf(ticker: string): string[];
 }
 
 export class WatchList implements Iterable<Subscription> {
@@ -94,10 +96,14 @@ export class WatchList implements Iterable<Subscription> {
 
   /** The frame that tells the client its subscriptions. */
   frame(epoch: string): string {
-    const list = [...this.#byTicker.values()].map(({ ticker, filter }) => ({
-      symbol: shownTicker(ticker),
-      types: shownTypes(filter),
-    }));
+    const list = [...this.#byTicker.values()].map(({ ticker, filter }) => {
+      const bars = this.#options.barsOf(ticker);
+      return {
+        symbol: shownTicker(ticker),
+        types: shownTypes(filter),
+        ...(bars.length === 0 ? {} : { bars }),
+      };
+    });
     return JSON.stringify({ type: "subscription", epoch, subscriptions: list });
   }
 }

@@ -34,6 +34,7 @@ export function commandContext(parts: CommandParts): CommandContext {
     reader: storage.reader,
     marketTimezone: settings.marketTimezone,
     savesInOrder: storage.savesInOrder,
+    rollups: storage.rollups === null ? null : settings.rollup,
     warn: (message) => log.warning(message),
     noteRepetitions: repetitionNotice(log),
     async save(save, update, { text, arrow, saveId }) {
@@ -45,6 +46,23 @@ export function commandContext(parts: CommandParts): CommandContext {
       }
       return outcome;
     },
+    saveTogether:
+      storage.saveTogether === null
+        ? null
+        : async (saves, updates) => {
+            const together = nextSaveId();
+            for (const [index, save] of saves.entries()) {
+              save.update = { saveId: nextSaveId(), repeated: false, ...updates[index]! };
+              if (saves.length > 1) save.together = together;
+            }
+            const outcomes = await Promise.all(storage.saveTogether!(saves));
+            for (const [index, { ok }] of outcomes.entries()) {
+              if (!ok) continue;
+              counters.saves++;
+              counters.rowsSaved += saves[index]!.rows.length;
+            }
+            return outcomes;
+          },
     async edit(edit, { saveId }) {
       Object.assign(edit.identity, saveId ?? { saveId: nextSaveId(), repeated: false });
       return storage.edit(edit);

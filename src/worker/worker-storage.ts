@@ -18,10 +18,19 @@ export interface WorkerStorage {
    * @param request for its size, and for a database that takes commands.
    */
   save(save: Save, request: SentRequest): Promise<SaveOutcome>;
+  /** As `save`, of saves of one group. Null: the database can't store them together. */
+  readonly saveTogether: ((saves: readonly Save[]) => Promise<SaveOutcome>[]) | null;
   /** Whether saves that begin in one turn are committed in their order. */
   readonly savesInOrder: boolean;
   /** Resolves when the edit is made, and this worker's subscribers have been told. */
   edit(edit: Edit): Promise<EditOutcome>;
+  /** What roll-ups need beside these; null: another server makes them. */
+  readonly rollups: {
+    /** Without the bounds of clients' reads. */
+    columns: StockReader["columns"];
+    /** Other servers may write into the database. */
+    isShared: boolean;
+  } | null;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
   /** Removes the rows, updates and position of a ticker of `check`. @throws RequestError 503 */
   removeCheck(ticker: string): Promise<void>;

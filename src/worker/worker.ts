@@ -16,6 +16,7 @@ import { createRouter } from "../http/router.ts";
 import type { StatsOptions } from "../http/stats.ts";
 import { WholeAnswers } from "../http/whole-answers.ts";
 import { HubClient } from "../hub/hub-client.ts";
+import { LiveBars } from "../live-bars/live-bars.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
@@ -24,10 +25,12 @@ import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import type { Roller } from "../rollups/roller.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import { SqlTurns } from "../sql/sql-turns.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
 import type { UpdateSink, UpdateSource } from "../storage/engine.ts";
+import type { Update } from "../storage/update-contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
@@ -39,11 +42,13 @@ import type { SocketData } from "../websocket/socket-client.ts";
 import { Sockets, unreadBytesMax } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
+import { AllTickers } from "./all-tickers.ts";
 import { commandContext } from "./command-context.ts";
 import { DescriptorGuard } from "./descriptor-guard.ts";
 import { invite } from "./invitation.ts";
 import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
+import { startRollups } from "./start-rollups.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 /**
@@ -130,8 +135,10 @@ class RunningWorker implements Worker {
   readonly #conditions: Conditions;
   readonly #bodies: Bodies;
   readonly #hub: HubClient;
+  readonly #allTickers = new AllTickers(() => this.#ownUpdates ?? this.#hub);
   readonly #subscriptions: Subscriptions;
   readonly #addresses: Addresses;
+  readonly #liveBars: LiveBars;
   readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
   readonly #eventStreams: EventStreams;
@@ -139,6 +146,7 @@ class RunningWorker implements Worker {
   #storage: WorkerStorage | null = null;
   /** Set by `serve`. */
   #serving: Serving | null = null;
+  #rollups: Roller | null = null;
   #draining = false;
 
   constructor(options: WorkerOptions) {
@@ -152,6 +160,14 @@ class RunningWorker implements Worker {
       left: (address) => this.#hub.left(address),
       socketsPerAddressMax: options.settings.wsConnectionsPerAddress,
     });
+    this.#liveBars = new LiveBars({
+      subscriptions: this.#subscriptions,
+      reads: () => {
+        const { reader } = this.#database;
+        return { reader, updates: reader.updates };
+      },
+      warn: (message) => options.log.warning(message),
+    });
     this.#quota = this.#createQuota();
     this.#sockets = this.#createSockets();
     this.#eventStreams = this.#createEventStreams();
@@ -164,7 +180,7 @@ class RunningWorker implements Worker {
   async boot(): Promise<void> {
     await this.#hub.connect();
     const updates: UpdateSink = {
-      publish: (ticker, update) => this.#subscriptions.accept(ticker, update),
+      publish: (ticker, update) => this.#accept(ticker, update),
       missed: (ticker) => void this.#subscriptions.missed(ticker),
     };
     try {
@@ -192,6 +208,16 @@ class RunningWorker implements Worker {
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
     this.#serving = { listener, descriptors, replays, memory };
     if (settings.bus !== null) void this.#joinBus();
+    this.#rollups = startRollups({
+      settings,
+      workerId: this.#options.workerId,
+      storage: this.#database,
+      log,
+      listen: async (isOn) => {
+        if (isOn) await this.#allTickers.subscribe("rollups");
+        else this.#allTickers.unsubscribe("rollups");
+      },
+    });
   }
 
   async drain(timeoutMs: number): Promise<void> {
@@ -200,15 +226,18 @@ class RunningWorker implements Worker {
     const { listener, descriptors, replays } = this.#serves;
     const deadline = performance.now() + Math.max(timeoutMs / 2, timeoutMs - DRAIN_MARGIN_MS);
     const left = (): number => Math.max(0, deadline - performance.now());
+    const rolledUp = this.#rollups?.stop();
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     descriptors.stop();
     const stopped = listener.stop();
     const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
     replays.closeAll();
+    this.#liveBars.stop();
     this.#subscriptions.stop();
     await Promise.all([this.#sockets.drain(left()), this.#eventStreams.drain(left())]);
     await this.#answerRest(stopped, left);
     if (hadSockets) await Bun.sleep(LINGER_MS);
+    await rolledUp;
     await this.#stop();
   }
 
@@ -243,6 +272,11 @@ class RunningWorker implements Worker {
     return this.#storage?.updates ?? null;
   }
 
+  #accept(ticker: string, update: Update): void {
+    this.#subscriptions.accept(ticker, update);
+    this.#rollups?.hear(ticker, update);
+  }
+
   #createHubClient(): HubClient {
     const { settings, runtimeDir, workerId, log } = this.#options;
     return new HubClient({
@@ -251,8 +285,11 @@ class RunningWorker implements Worker {
       log,
       livenessMs: settings.livenessTimeoutMs,
       conditions: this.#conditions,
-      publish: (ticker, update) => this.#subscriptions.accept(ticker, update),
-      note: (ticker, position) => this.#subscriptions.note(ticker, position),
+      publish: (ticker, update) => this.#accept(ticker, update),
+      note: (ticker, position) => {
+        this.#subscriptions.note(ticker, position);
+        this.#rollups?.note(ticker, position);
+      },
       condition: (name, reason) => {
         if (reason !== null) this.#conditions.begin(name, reason);
         else this.#conditions.end(name, ENDED[name]);
@@ -260,6 +297,7 @@ class RunningWorker implements Worker {
       removed: (ticker) => this.#subscriptions.forget(ticker),
       missed: () => {
         if (this.#ownUpdates === null) void this.#subscriptions.missed(ALL_TICKERS);
+        this.#rollups?.missed();
         void this.#endIfDatabaseIsGone();
       },
       addresses: () => this.#addresses.counts,
@@ -275,8 +313,14 @@ class RunningWorker implements Worker {
         this.#serves.listener.publish(topic, text);
         this.#sockets.published(topic, text);
       },
-      watch: (ticker) => (this.#ownUpdates ?? this.#hub).subscribe(ticker),
-      unwatch: (ticker) => (this.#ownUpdates ?? this.#hub).unsubscribe(ticker),
+      watch: (ticker) =>
+        ticker === ALL_TICKERS
+          ? this.#allTickers.subscribe("clients")
+          : (this.#ownUpdates ?? this.#hub).subscribe(ticker),
+      unwatch: (ticker) =>
+        ticker === ALL_TICKERS
+          ? this.#allTickers.unsubscribe("clients")
+          : (this.#ownUpdates ?? this.#hub).unsubscribe(ticker),
       ...inTurns(() => {
         const { reader, history } = this.#database;
         return {
@@ -302,6 +346,7 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     return new EventStreams({
       subscriptions: this.#subscriptions,
+      liveBars: this.#liveBars,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       bytesMax: unreadBytesMax(settings.maxBodyBytes),
@@ -316,6 +361,7 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     return new Sockets({
       subscriptions: this.#subscriptions,
+      liveBars: this.#liveBars,
       maxBodyBytes: settings.maxBodyBytes,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
@@ -330,6 +376,7 @@ class RunningWorker implements Worker {
     const { settings } = this.#options;
     return new StreamDoor({
       subscriptions: this.#subscriptions,
+      liveBars: this.#liveBars,
       sockets: this.#sockets,
       addresses: this.#addresses,
       quota: this.#quota,
@@ -445,6 +492,7 @@ class RunningWorker implements Worker {
         ...snapshot(this.#counters),
         subscriptions: this.#subscriptions.size,
         tickersWatched: this.#subscriptions.channels,
+        liveBars: this.#liveBars.size,
       }),
     };
   }

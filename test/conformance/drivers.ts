@@ -71,6 +71,7 @@ export interface Driver extends Line {
  * - `snapshots`: rows of many series come from one moment, with their positions.
  * - `columnSaves`: rows can be saved as columns.
  * - `notes`: it keeps notes, and so the roll-ups of a server.
+ * - `saveGroups`: saves of several tickers can be stored together or not at all.
  */
 export type Capability =
   | "noticesOthers"
@@ -84,7 +85,8 @@ export type Capability =
   | "sql"
   | "snapshots"
   | "columnSaves"
-  | "notes";
+  | "notes"
+  | "saveGroups";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -141,6 +143,7 @@ const LINES: Line[] = [
       noticesOthers: "nothing is kept that others could make wrong",
       notes: "they are the upstream's own",
       ownFrames: "the upstream makes the frames, from the rows, and bounds its own log",
+      saveGroups: "its commands save one ticker at a time",
       smallLog: "the bound is the upstream's",
     },
     place: () => (dir) => join(dir, "upstream.db"),

@@ -30,6 +30,8 @@ interface TickerLog {
   saves: Map<string, LoggedSave>;
 }
 
+type TablesCopy = Pick<MemoryTables, "series" | "logs" | "requests" | "notes">;
+
 export class MemoryTables {
   readonly epoch = crypto.randomUUID();
   readonly series = new Map<string, MemorySeries>();
@@ -61,6 +63,18 @@ export class MemoryTables {
     return log;
   }
 
+  copy(): TablesCopy {
+    const { series, logs, requests, notes } = this;
+    return structuredClone({ series, logs, requests, notes });
+  }
+
+  putBack(copy: TablesCopy): void {
+    replaceAll(this.series, copy.series);
+    replaceAll(this.logs, copy.logs);
+    replaceAll(this.requests, copy.requests);
+    replaceAll(this.notes, copy.notes);
+  }
+
   /** @returns false: the note isn't what the change relies on. */
   changeNote({ name, from, to }: NoteChange): boolean {
     if ((this.notes.get(name) ?? null) !== from) return false;
@@ -72,6 +86,11 @@ export class MemoryTables {
   sorted({ rows }: MemorySeries): MemoryRow[] {
     return [...rows.values()].sort((a, b) => compareTexts(a.row[0], b.row[0]) || seqIn(a) - seqIn(b));
   }
+}
+
+function replaceAll<K, V>(map: Map<K, V>, by: ReadonlyMap<K, V>): void {
+  map.clear();
+  for (const [key, value] of by) map.set(key, value);
 }
 
 /** Half of a surrogate pair can't be stored as UTF-8, which all engines store. */

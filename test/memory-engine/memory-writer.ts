@@ -35,6 +35,7 @@ import {
   updateTypeOf,
 } from "../../src/storage/model/kinds.ts";
 import { countsText, type LoggedSave, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
+import { inGroups, refusedTogether } from "../../src/storage/save-groups.ts";
 import { noteMoved, tickerTaken } from "../../src/storage/save-refusals.ts";
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
@@ -54,7 +55,7 @@ export class MemoryWriter implements StockWriter {
   }
 
   commit(saves: Save[]): SaveOutcome[] {
-    const outcomes = saves.map((save) => this.#save(save));
+    const outcomes = inGroups(saves).flatMap((group) => this.#saveGroup(group));
     this.#trim();
     return outcomes;
   }
@@ -95,6 +96,14 @@ export class MemoryWriter implements StockWriter {
   }
 
   close(): void {}
+
+  #saveGroup(group: Save[]): SaveOutcome[] {
+    const before = group.length > 1 ? this.#tables.copy() : null;
+    const outcomes = group.map((save) => this.#save(save));
+    if (before === null || outcomes.every(({ ok }) => ok)) return outcomes;
+    this.#tables.putBack(before);
+    return refusedTogether(outcomes);
+  }
 
   #save(save: Save): SaveOutcome {
     const { epoch } = this.#tables;

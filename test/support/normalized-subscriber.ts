@@ -20,8 +20,11 @@ export interface NormalizedFrame {
 
 const NO_UPDATES: ReadonlySet<string> = new Set([
   ...["heartbeat", "price", "snapshot", "recovery", "gap", "replay_end", "subscription", "error"],
-  ...["last_positions", "bars", "updated_bars", "partial_bars"],
+  ...["last_positions", "bars", "updated_bars", "partial_bars", "bars_gap"],
 ]);
+
+/** Bars are of some position that the client has: they move none. */
+const BARS: ReadonlySet<string> = new Set(["bars", "updated_bars", "partial_bars", "bars_gap"]);
 
 interface Options {
   url: string;
@@ -54,7 +57,8 @@ export class NormalizedSubscriber implements AsyncDisposable {
 
   constructor(options: Options) {
     this.#options = options;
-    this.#mayLeaveOut = options.query?.types !== undefined || options.query?.slow === "conflate";
+    const { types, bars } = options.query ?? {};
+    this.#mayLeaveOut = types !== undefined || bars !== undefined || options.query?.slow === "conflate";
     this.#running = this.#run();
   }
 
@@ -158,13 +162,7 @@ export class NormalizedSubscriber implements AsyncDisposable {
 
   #place({ type, ticker, position, positions, conflated }: NormalizedFrame): void {
     if (type === "heartbeat") for (const [of, reached] of Object.entries(positions)) this.#reach(of, reached);
-    if (
-      !Number.isSafeInteger(position) ||
-      type === "bars" ||
-      type === "updated_bars" ||
-      type === "partial_bars"
-    )
-      return;
+    if (!Number.isSafeInteger(position) || BARS.has(type)) return;
     const before = this.positions.get(ticker);
     if (NO_UPDATES.has(type) || before === undefined) {
       this.positions.set(ticker, position);

@@ -34,7 +34,7 @@ describe.each(["SQLite", "DuckDB", "PostgreSQL"])("on %s", (engine) => {
     await ticks("A/B", "trade", [
       { timestamp: STAMP, price: 1.5, size: 10, id: "9007199254740993", x: "D", c: ["@", "I"], z: "C" },
       { timestamp: STAMP, price: 2, size: 20, id: "text", conditions: "@" },
-      { timestamp: "2024-01-02T16:00:00Z", price: null, size: 5 },
+      { timestamp: "2024-01-02T14:00:00Z", price: null, size: 5 },
     ]);
     await ticks("A/B", "quote", [
       { timestamp: STAMP, bid_price: 87.66, bid_size: 1, ask_price: null, ask_size: null, bx: "Q", c: ["R"] },
@@ -116,8 +116,9 @@ describe.each(["SQLite", "DuckDB", "PostgreSQL"])("on %s", (engine) => {
       }
       return times;
     };
-    expect(await read("asc")).toEqual(["02", "03", "04"]);
-    expect(await read("desc")).toEqual(["04", "03", "02"]);
+    // The first is made of the minutes of A/B.
+    expect(await read("asc")).toEqual(["02", "02", "03", "04"]);
+    expect(await read("desc")).toEqual(["02", "04", "03", "02"]);
     const { body } = await ask(`${path}&limit=2`);
     expect((await ask(`${path}&limit=1&sort=desc&page_token=${body.next_page_token}`)).status).toBe(400);
   });
@@ -129,9 +130,31 @@ describe.each(["SQLite", "DuckDB", "PostgreSQL"])("on %s", (engine) => {
     expect(body.bars.map(({ c }: { c: number }) => c)).toEqual([1, 1, 1.5]);
   });
 
+  test("bars that nobody has stored are made of trades or of shorter ones", async () => {
+    const { body, headers } = await ask("/v2/stocks/A%2FB/bars?timeframe=5Min&start=2024-01-02");
+    expect(body.bars).toEqual([{ ...TOLD_BAR, v: 200, t: "2024-01-02T15:00:00Z" }]);
+    expect(JSON.parse(headers.get("warnings")!)).toEqual(["bars of 5min are made of stored 1min bars"]);
+    await save("save_realtime_data", {
+      ...{ ticker: "TRADES", data_type: "trade", index_col: "timestamp" },
+      data: Array.from({ length: 12 }, (_, i) => ({
+        ...{ timestamp: `2024-01-02T15:${String(i).padStart(2, "0")}:30Z`, price: i + 1, size: 10 },
+      })),
+    });
+    const path = "/v2/stocks/TRADES/bars?timeframe=5Min&start=2024-01-02T15:05:00Z&limit=1";
+    const first = (await ask(path)).body;
+    const second = (await ask(`${path}&page_token=${first.next_page_token}`)).body;
+    expect([...first.bars, ...second.bars]).toEqual([
+      { o: 6, h: 10, l: 6, c: 10, v: 50, n: 5, vw: 8, t: "2024-01-02T15:05:00Z" },
+      { o: 11, h: 12, l: 11, c: 12, v: 20, n: 2, vw: 11.5, t: "2024-01-02T15:10:00Z" },
+    ]);
+    expect(second.next_page_token).toBeNull();
+    expect(await timesOf("/v2/stocks/DAYS/bars?timeframe=1Month&start=2024-01-01")).toEqual([
+      "2024-01-01T05:00:00Z",
+    ]);
+  });
+
   test("the latest of many are those that there are, of one it is 404 without any", async () => {
     const { body: trades } = await ask("/v2/stocks/trades/latest?symbols=A/B,X");
-    // The newest of all has no price.
     expect(trades).toEqual({ trades: { "A/B": expect.objectContaining({ p: 2, t: STAMP }) } });
     const { body: bar } = await ask("/v2/stocks/A%2FB/bars/latest");
     expect(bar).toEqual({ symbol: "A/B", bar: { ...TOLD_BAR, t: "2024-01-02T15:01:00Z" } });

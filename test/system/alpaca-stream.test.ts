@@ -63,6 +63,8 @@ describe.each(["msgpack", "json"] as const)("in %s", (codec) => {
   test("tells trades, quotes and bars as they are saved", async () => {
     const ticker = `T-${codec}`;
     const names = [ticker];
+    // So none are made of its trades.
+    await saveBar(ticker, "1min", { datetime: "2024-01-02T14:59:00Z" });
     using stream = await AlpacaStream.subscribed(
       url,
       { trades: names, quotes: names, bars: names, updatedBars: names, dailyBars: names },
@@ -111,6 +113,41 @@ test("a bar that was stored before the subscription is corrected, not told as ne
     "b 2024-01-02T15:01:00Z",
   ]);
 });
+
+test("bars of a minute are made of trades, until somebody stores such bars", async () => {
+  const save = (ticker: string, at: number, price: number) =>
+    saveTrade(server.url, ticker, price, new Date(at).toISOString());
+  using one = await AlpacaStream.subscribed(url, { bars: ["MADE"], updatedBars: ["MADE"] });
+  using all = await AlpacaStream.subscribed(url, { bars: ["*"], updatedBars: ["*"] });
+  const now = Date.now();
+  await save("MADE", now, 1);
+  await save("MADE", now, 3);
+  const ofMade = (stream: AlpacaStream) => stream.messages.filter(({ S }) => S === "MADE");
+  // It is told when its minute is over.
+  await until(() => [one, all].every((stream) => ofMade(stream).length === 1));
+  const minute = new Date(Math.floor(now / 60_000) * 60_000).toISOString().replace(".000", "");
+  const bar = { S: "MADE", o: 1, h: 3, l: 1, c: 3, v: 2, n: 2, vw: 2, t: minute };
+  await save("MADE", now, 2);
+  await until(() => [one, all].every((stream) => ofMade(stream).length === 2));
+  for (const stream of [one, all])
+    expect(ofMade(stream)).toEqual([
+      { T: "b", ...bar },
+      { T: "u", ...bar, c: 2, v: 3, n: 3 },
+    ]);
+  await saveBar("MADE", "1min", { datetime: minute });
+  await save("MADE", now, 5);
+  await saveBar("MADE", "1min", { datetime: new Date(Date.parse(minute) + 60_000).toISOString() });
+  await until(() => [one, all].every((stream) => ofMade(stream).length === 4));
+  for (const stream of [one, all])
+    expect(
+      ofMade(stream)
+        .slice(2)
+        .map(({ T, c, n }) => [T, c, n]),
+    ).toEqual([
+      ["u", 2, null],
+      ["b", 2, null],
+    ]);
+}, 150_000);
 
 test("a channel of all tickers tells each update once, also of those that are named as well", async () => {
   using stream = await AlpacaStream.subscribed(url, { trades: ["*", "B1"], quotes: ["B1"] });

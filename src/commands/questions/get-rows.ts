@@ -1,4 +1,4 @@
-/** get_bars, get_trades, get_quotes: the questions of /v1 as commands, answered in JSON. */
+/** get_bars, get_trades and others: the questions of /v1 as commands, answered in JSON. */
 import type { z } from "zod";
 import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { CountTypeMemory, encodeTable } from "../../market-data/encode-table.ts";
@@ -6,23 +6,18 @@ import { jsonForm } from "../../market-data/json-forms.ts";
 import { atClientsPace } from "../../protocol/clients-pace.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Command } from "../context.ts";
+import { AS_OF_PARAMETERS, openAsOf } from "./as-of.ts";
+import { ALL_BARS_PARAMETERS, openAllBars } from "./derived.ts";
 import { jsonFormat, readParameters } from "./parameters.ts";
-import {
-  BARS_PARAMETERS,
-  type OpenedQuestion,
-  openBars,
-  openTicks,
-  type QuestionContext,
-  TICKS_PARAMETERS,
-} from "./stored.ts";
+import { type OpenedQuestion, openTicks, type QuestionContext, TICKS_PARAMETERS } from "./stored.ts";
 
 const FORMAT = { format: jsonFormat.optional() };
 
 export const getBars = question(
   "get_bars",
   "Bars of one length of many tickers, as GET /v1/bars gives them.",
-  BARS_PARAMETERS,
-  openBars,
+  ALL_BARS_PARAMETERS,
+  openAllBars,
 );
 
 export const getTrades = question(
@@ -37,6 +32,13 @@ export const getQuotes = question(
   "Quotes of many tickers, as GET /v1/quotes gives them.",
   TICKS_PARAMETERS,
   (...of) => openTicks("quote", ...of),
+);
+
+export const getAsOf = question(
+  "get_asof",
+  "Rows of one table, each with the row of another that was the newest by then, as GET /v1/asof.",
+  AS_OF_PARAMETERS,
+  openAsOf,
 );
 
 function question<S extends z.ZodRawShape>(

@@ -28,7 +28,7 @@ interface About {
   isList?: true;
 }
 
-function described<T extends z.ZodType>(schema: T, { expected, example, ...about }: About): T {
+export function described<T extends z.ZodType>(schema: T, { expected, example, ...about }: About): T {
   const described = schema.meta({ ...about, ...(example === undefined ? {} : { example }) }) as T;
   expectations.set(described, expected);
   return described;

@@ -141,7 +141,7 @@ function opened<T extends MarketTable>(
 }
 
 /** @returns null: bars as stored. @throws RequestError 400 */
-function readAdjustment(
+export function readAdjustment(
   { adjustment, adjust_to: until }: BarsParameters,
   timeZone: string,
 ): WantedAdjustment | null {
@@ -168,7 +168,7 @@ export function readSeries(timeframe: string): StoredLength {
     : { kind: "interval", part: name };
 }
 
-async function readRange(
+export async function readRange(
   asked: RangeParameters,
   { table, kind }: { table: MarketTable; kind: StoredLength["kind"] | "ticks" | "actions" },
   source: MarketSource,
@@ -214,7 +214,7 @@ export function readSymbols({
   return { names: symbols.filter((name) => !name.endsWith("*")), prefixes };
 }
 
-function readBound(
+export function readBound(
   name: "start" | "end",
   value: string | number | undefined,
   form: "date" | "second" | "instant",

@@ -1,9 +1,12 @@
 /** The description of /v1 as OpenAPI 3.1, made of what checks the parameters. */
 import { z } from "zod";
 import { version } from "../../../package.json" with { type: "json" };
+import type { WrittenTable } from "../../commands/writes/sent-names.ts";
+import { WRITE_PARAMETERS } from "../../commands/writes/write-parameters.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { FORMAT_TYPES } from "./format-types.ts";
 import { DOORS, type Door } from "./v1-doors.ts";
+import { writeContent } from "./write-description.ts";
 
 type JsonSchema = Record<string, unknown>;
 
@@ -77,14 +80,30 @@ function pathOf(door: Door): { get: Operation; post: Operation } {
     get: { operationId: `get_${id}`, summary, parameters: parametersOf(schema), responses },
     post: {
       operationId: `post_${id}`,
-      summary: `${summary}; the parameters as JSON`,
-      requestBody: { required: true, content: { "application/json": { schema: withoutOwnNames(schema) } } },
+      summary: `${summary}; the parameters as JSON${door.writes === undefined ? "" : ", or rows to store"}`,
+      ...(door.writes === undefined ? {} : { parameters: writeParameters(door.writes) }),
+      requestBody: {
+        required: true,
+        content:
+          door.writes === undefined
+            ? { "application/json": { schema: withoutOwnNames(schema) } }
+            : writeContent(door.writes, withoutOwnNames(schema)),
+      },
       responses,
     },
   };
 }
 
-function schemaOf({ parameters }: Door): JsonSchema {
+/** They are of rows alone: a question has its own in the body. */
+function writeParameters(table: WrittenTable): OpenApiParameter[] {
+  return parametersOf(schemaOf({ parameters: WRITE_PARAMETERS[table] })).map((parameter) => ({
+    ...parameter,
+    required: false,
+    description: `Of rows to store: ${parameter.description}`,
+  }));
+}
+
+function schemaOf({ parameters }: Pick<Door, "parameters">): JsonSchema {
   const { $schema, ...schema } = z.toJSONSchema(parameters, { io: "input", unrepresentable: "any" });
   for (const property of Object.values(schema.properties as Record<string, JsonSchema>)) {
     const { example } = property;

@@ -58,7 +58,7 @@ function notesAsHeaders(
 ): Record<string, string> {
   const headers: Record<string, string> = { Vary: "Accept, Accept-Encoding" };
   if (notes.nextPage !== null) headers["Next-Page-Token"] = notes.nextPage;
-  if (notes.warnings.length > 0) headers.Warnings = inAscii(notes.warnings);
+  if (notes.warnings.length > 0) headers.Warnings = warningsHeader(notes.warnings);
   if (positions !== null && (format === "csv" || format === "ndjson")) {
     headers.Epoch = positions.epoch;
     headers.Positions = inAscii(Object.fromEntries(positions.byTicker));
@@ -69,6 +69,17 @@ function notesAsHeaders(
       `with_position: the positions of ${positions!.byTicker.size} tickers don't fit into a header, expected format json, columns, arrow or parquet`,
     );
   return headers;
+}
+
+/** As many as fit; a last one tells how many others there are. */
+function warningsHeader(warnings: readonly string[]): string {
+  for (let count = warnings.length; count > 0; count--) {
+    const more = warnings.length - count;
+    const told = more === 0 ? warnings : [...warnings.slice(0, count), `${more} more warnings`];
+    const text = inAscii(told);
+    if (text.length <= HEADER_LENGTH_MAX) return text;
+  }
+  return inAscii([`${warnings.length} warnings`]);
 }
 
 /** JSON whose other characters are escaped, as a header has none. */

@@ -1,5 +1,7 @@
 /** The questions that /v1 answers: path, parameters, and what answers them. */
 import type { z } from "zod";
+import { AS_OF_PARAMETERS, openAsOf } from "../../commands/questions/as-of.ts";
+import { ALL_BARS_PARAMETERS, openAllBars } from "../../commands/questions/derived.ts";
 import {
   LATEST_PARAMETERS,
   openLatest,
@@ -11,15 +13,14 @@ import { format as formatParameter } from "../../commands/questions/parameters.t
 import { SQL_PARAMETERS, sqlAnswer } from "../../commands/questions/sql.ts";
 import {
   ACTIONS_PARAMETERS,
-  BARS_PARAMETERS,
   type OpenedQuestion,
   openActions,
-  openBars,
   openTicks,
   type QuestionContext,
   TICKS_PARAMETERS,
 } from "../../commands/questions/stored.ts";
 import { TICKERS_PARAMETERS, tickersAnswer } from "../../commands/questions/tickers.ts";
+import type { WrittenTable } from "../../commands/writes/sent-names.ts";
 import type { TableFormat } from "../../market-data/encode-table.ts";
 import { stringifyExact } from "../../protocol/json.ts";
 import type { Call } from "../call.ts";
@@ -33,14 +34,26 @@ export interface Door {
   parameters: z.ZodObject;
   /** The answer has a `format`; others are JSON alone. */
   isTable: boolean;
+  /** A POST of rows stores them. */
+  writes?: WrittenTable;
   /** @param asked what `parameters` has read. */
   answer(call: Call, asked: never): Promise<Response>;
 }
 
 export const DOORS: readonly Door[] = [
-  table("/v1/bars", "Bars of one length of many tickers", BARS_PARAMETERS, openBars),
-  table("/v1/trades", "Trades of many tickers", TICKS_PARAMETERS, (...of) => openTicks("trade", ...of)),
-  table("/v1/quotes", "Quotes of many tickers", TICKS_PARAMETERS, (...of) => openTicks("quote", ...of)),
+  {
+    ...table("/v1/bars", "Bars of one length of many tickers", ALL_BARS_PARAMETERS, openAllBars),
+    writes: "bars",
+  },
+  {
+    ...table("/v1/trades", "Trades of many tickers", TICKS_PARAMETERS, (...of) => openTicks("trade", ...of)),
+    writes: "trades",
+  },
+  {
+    ...table("/v1/quotes", "Quotes of many tickers", TICKS_PARAMETERS, (...of) => openTicks("quote", ...of)),
+    writes: "quotes",
+  },
+  table("/v1/asof", "Rows of one table, each with the newest of another by then", AS_OF_PARAMETERS, openAsOf),
   table("/v1/latest", "The newest trade, quote or bar of each ticker", LATEST_PARAMETERS, openLatest),
   table(
     "/v1/snapshots",

@@ -14,8 +14,7 @@ const LONG_INTEGER = /\d{16}/;
 
 /** @throws RequestError 400; of a body also 413, 415, 429 and 503 */
 export async function readParameters(call: Call): Promise<Record<string, unknown>> {
-  const inUrl = ofUrl(call.query);
-  if (call.request.method !== "POST") return inUrl;
+  if (call.request.method !== "POST") return parametersOfUrl(call.query);
   const { bodies } = call.options;
   const share = bodies.share(call);
   let text: string;
@@ -32,6 +31,12 @@ export async function readParameters(call: Call): Promise<Record<string, unknown
   } catch (error) {
     throw badRequest("Invalid JSON payload", messageOf(error));
   }
+  return parametersOf(call.query, body);
+}
+
+/** Those of the URL and of the body of a POST. @throws RequestError 400 */
+export function parametersOf(query: string, body: unknown): Record<string, unknown> {
+  const inUrl = parametersOfUrl(query);
   if (!isObject(body)) throw badRequest(`body: got ${show(body)}, expected an object with parameters`);
   const twice = Object.keys(body).find((name) => Object.hasOwn(inUrl, name));
   if (twice !== undefined) throw badRequest(`${twice}: got it twice, in the URL and in the body`);
@@ -39,7 +44,7 @@ export async function readParameters(call: Call): Promise<Record<string, unknown
 }
 
 /** @throws RequestError 400 */
-function ofUrl(query: string): Record<string, unknown> {
+export function parametersOfUrl(query: string): Record<string, unknown> {
   const parameters: Record<string, unknown> = Object.create(null);
   for (const [name, value] of new URLSearchParams(query)) {
     if (name in parameters) throw badRequest(`${name}: got it twice, expected it once`);

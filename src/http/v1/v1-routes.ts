@@ -4,21 +4,21 @@ import { jsonResponse } from "../responses.ts";
 import type { Route } from "../route.ts";
 import { docsPage } from "./docs-page.ts";
 import { openApi } from "./openapi.ts";
-import { DOORS } from "./v1-doors.ts";
+import { DOORS, type Door } from "./v1-doors.ts";
 import { readParameters } from "./v1-request.ts";
+import { answerPosted } from "./v1-write.ts";
 
 const READ = ["GET", "HEAD"];
 
 export const V1_ROUTES: readonly Route[] = [
   ...DOORS.map(
-    ({ path, parameters, answer }): Route => ({
-      paths: [path],
+    (door): Route => ({
+      paths: [door.path],
       methods: ["GET", "HEAD", "POST"],
-      shown: "GET",
+      shown: door.writes === undefined ? "GET" : "GET, POST",
       // Any page can make a browser send a GET.
       isReachableByPages: true,
-      answer: async (call) =>
-        answer(call, readChecked(path, parameters, await readParameters(call)) as never),
+      answer: answerOf(door),
     }),
   ),
   {
@@ -29,3 +29,13 @@ export const V1_ROUTES: readonly Route[] = [
   },
   { paths: ["/docs"], methods: READ, shown: "GET", answer: async () => docsPage() },
 ];
+
+function answerOf({ path, parameters, writes, answer }: Door): Route["answer"] {
+  return async (call) => {
+    const ask = (asked: Record<string, unknown>) =>
+      answer(call, readChecked(path, parameters, asked) as never);
+    const isPost = call.request.method === "POST";
+    if (writes !== undefined && isPost) return answerPosted(call, writes, async (asked) => ask(asked));
+    return ask(await readParameters(call));
+  };
+}

@@ -25,6 +25,13 @@ import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
+import {
+  commitWithout,
+  firstRefusedGroup,
+  GroupRefusedError,
+  inGroups,
+  requireWholeGroups,
+} from "../save-groups.ts";
 import { databaseRefuses, editRefused, rowRefused } from "../save-refusals.ts";
 import { bySeries } from "../series-saves.ts";
 import { ascending, fitsTable, insertColumns, spanOf } from "./column-saves.ts";
@@ -102,6 +109,7 @@ export class DuckDbWriter implements StockWriter {
       return eachUntilFailure(
         saves,
         async (save) => (await alone(save))?.[0] ?? (await this.#commitRepeated([withRows(save)]))[0]!,
+        (_, reason) => databaseRefuses(reason),
       );
     });
   }
@@ -234,10 +242,17 @@ export class DuckDbWriter implements StockWriter {
   async #commitRepeated(batch: Save[]): Promise<(SaveOutcome | null)[]> {
     if (!batch.some(mayBeLogged)) return this.#commitWithRoom(batch);
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
+    return outcomesOfAll(await this.#commitUnknown(saves));
+  }
+
+  /** Those that the log doesn't know. */
+  async #commitUnknown(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     await this.#refresh();
     const known = await this.#log.findRepeated(this.#session, saves);
     const fresh = saves.map((_, index) => index).filter((index) => !known.has(index));
     const outcomes = saves.map((_, index): SaveOutcome | null => known.get(index) ?? null);
+    const refused = firstRefusedGroup(saves, outcomes);
+    if (refused !== null) return commitWithout(saves, refused, (before) => this.#commitUnknown(before));
     if (fresh.length > 0) {
       const committed = await this.#commitWithRoom(fresh.map((index) => saves[index]!)).catch((error) => {
         if (known.size === 0) throw error;
@@ -245,10 +260,10 @@ export class DuckDbWriter implements StockWriter {
       });
       for (const [place, index] of fresh.entries()) outcomes[index] = committed[place]!;
     }
-    return outcomesOfAll(outcomes);
+    return outcomes;
   }
 
-  async #commitWithRoom(saves: Save[]): Promise<SaveOutcome[]> {
+  async #commitWithRoom(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     const { room } = this.#file;
     if (room.lackFor(saves) !== null) {
       await this.#file.shortenWal();
@@ -258,14 +273,22 @@ export class DuckDbWriter implements StockWriter {
     return this.#commitInTurn(saves);
   }
 
-  #commitInTurn(saves: Save[]): Promise<SaveOutcome[]> {
-    return this.#again(
-      () => this.#apply(saves),
-      // One of them breaks a rule that users made with SQL, a unique index or another column:
-      // the others must not suffer.
-      async ({ cause }) =>
-        saves.length === 1 ? [rowRefused(saves[0]!, wordsOf(cause).message)] : this.#applyEach(saves),
-    );
+  async #commitInTurn(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    try {
+      return await this.#again<(SaveOutcome | null)[]>(
+        () => this.#apply(saves),
+        // One of them breaks a rule that users made with SQL, a unique index or another column:
+        // the others must not suffer.
+        async ({ cause }) => {
+          const groups = inGroups(saves);
+          if (groups.length > 1) return this.#applyEach(groups);
+          return saves.map((save) => rowRefused(save, wordsOf(cause).message));
+        },
+      );
+    } catch (error) {
+      if (!(error instanceof GroupRefusedError)) throw error;
+      return commitWithout(saves, error, (before) => this.#commitInTurn(before));
+    }
   }
 
   /** @param refused what comes of it then. */
@@ -290,9 +313,14 @@ export class DuckDbWriter implements StockWriter {
     }
   }
 
-  /** DuckDB has no savepoints, so each save is a transaction of its own. */
-  #applyEach(saves: Save[]): Promise<SaveOutcome[]> {
-    return eachUntilFailure(saves, async (save) => (await this.#commitInTurn([save]))[0]!);
+  /** DuckDB has no savepoints, so each group is a transaction of its own. */
+  async #applyEach(groups: Save[][]): Promise<(SaveOutcome | null)[]> {
+    const outcomes = await eachUntilFailure<Save[], (SaveOutcome | null)[]>(
+      groups,
+      (group) => this.#commitInTurn(group),
+      (group, reason) => group.map(() => databaseRefuses(reason)),
+    );
+    return outcomes.flat();
   }
 
   async #apply(saves: Save[]): Promise<SaveOutcome[]> {
@@ -304,6 +332,10 @@ export class DuckDbWriter implements StockWriter {
       saves.filter((save) => !refused.has(save)),
     );
     for (const [save, refusal] of notes.refused) refused.set(save, refusal);
+    requireWholeGroups(
+      saves,
+      saves.map((save) => refused.get(save) ?? null),
+    );
     if (refused.size === 0) return this.#store(saves, notes.writes);
     const left = saves.filter((save) => !refused.has(save));
     const stored = (left.length === 0 ? [] : await this.#store(left, notes.writes)).values();
@@ -337,10 +369,9 @@ export class DuckDbWriter implements StockWriter {
     }
     const plan = (dailyOutcomes: SaveOutcome[]): NewUpdates => {
       note(daily, dailyOutcomes);
-      return this.#log.plan(
-        saves,
-        saves.map((save) => outcomes.get(save)!),
-      );
+      const ofSaves = saves.map((save) => outcomes.get(save)!);
+      requireWholeGroups(saves, ofSaves);
+      return this.#log.plan(saves, ofSaves);
     };
     const updates =
       writes.length === 0 && daily.length === 0 && notes.size === 0
@@ -489,17 +520,18 @@ async function refusingRows<T>(write: () => Promise<T>): Promise<T> {
 }
 
 /** What follows a save that failed for another reason than its rows is not tried. */
-async function eachUntilFailure<S>(
+async function eachUntilFailure<S, O>(
   saves: S[],
-  commit: (save: S) => Promise<SaveOutcome>,
-): Promise<SaveOutcome[]> {
-  const outcomes: SaveOutcome[] = [];
+  commit: (save: S) => Promise<O>,
+  failed: (save: S, reason: string) => O,
+): Promise<O[]> {
+  const outcomes: O[] = [];
   for (const save of saves) {
     try {
       outcomes.push(await commit(save));
     } catch (error) {
       if (outcomes.length === 0) throw error;
-      while (outcomes.length < saves.length) outcomes.push(databaseRefuses(messageOf(error)));
+      for (const left of saves.slice(outcomes.length)) outcomes.push(failed(left, messageOf(error)));
       break;
     }
   }

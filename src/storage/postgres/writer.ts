@@ -34,6 +34,13 @@ import {
 import { KIND_NAMES, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
+import {
+  commitWithout,
+  GroupRefusedError,
+  groupOf,
+  refusedTogether,
+  requireWholeGroups,
+} from "../save-groups.ts";
 import { editRefused, rowRefused, tablesUnusable } from "../save-refusals.ts";
 import { ColumnRows } from "./column-rows.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -132,10 +139,25 @@ export class PostgresWriter implements StockWriter {
   async commit(batch: Save[]): Promise<(SaveOutcome | null)[]> {
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
     const outcomes = await this.#refuseUnstorable(saves);
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome === null) continue;
+      const { start, end } = groupOf(saves, index);
+      outcomes.splice(start, end - start, ...refusedTogether(outcomes.slice(start, end)));
+    }
     const storable = saves.map((_, index) => index).filter((index) => outcomes[index] === null);
-    const stored = storable.length === 0 ? [] : await this.#commit(storable.map((index) => saves[index]!));
+    const stored =
+      storable.length === 0 ? [] : await this.#commitGroups(storable.map((index) => saves[index]!));
     for (const [i, index] of storable.entries()) outcomes[index] = stored[i]!;
     return outcomesOfAll(outcomes);
+  }
+
+  async #commitGroups(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    try {
+      return await this.#commit(saves);
+    } catch (error) {
+      if (!(error instanceof GroupRefusedError)) throw error;
+      return commitWithout(saves, error, (before) => this.#commitGroups(before));
+    }
   }
 
   /** Without an object for each row where that is plain; see ColumnRows. */
@@ -183,6 +205,7 @@ export class PostgresWriter implements StockWriter {
         what: "save",
         apply: (connection) => this.#applyIn(connection, saves, manner),
         isMet(error) {
+          if (error instanceof GroupRefusedError) throw error;
           if (columns !== null && (error instanceof NotNewError || isRefusal(error))) throw error;
           if (error instanceof NotNewError) manner.areNew = false;
           // One of them breaks a rule that users made with SQL: the others must not suffer.
@@ -363,11 +386,13 @@ export class PostgresWriter implements StockWriter {
     );
   }
 
-  #applyIn(connection: PostgresConnection, saves: Save[], manner: Manner): Promise<Applied> {
+  async #applyIn(connection: PostgresConnection, saves: Save[], manner: Manner): Promise<Applied> {
     if (manner.columns !== null) return this.#applyColumns(connection, saves[0]!, manner.columns);
-    return manner.oneByOne
+    const applied = await (manner.oneByOne
       ? this.#applyEach(connection, saves, manner)
-      : this.#apply(connection, saves, manner);
+      : this.#apply(connection, saves, manner));
+    requireWholeGroups(saves, applied.outcomes);
+    return applied;
   }
 
   async #applyEdit(connection: PostgresConnection, edit: Edit): Promise<AppliedEdit> {

@@ -35,6 +35,8 @@ export const REMOTE: Engine = {
       throw new Error(
         "--sample fills a database of this server's own; give it to the server that --db-file names",
       );
+    if (settings.rollup.length > 0)
+      throw new Error("--rollup: the server that --db-file names makes the roll-ups; give it to that one");
     return null;
   },
   async openTarget({ dbFile }) {

@@ -8,6 +8,7 @@ import type { Save, SaveCounts, SaveOutcome } from "../contract.ts";
 import type { SentRequest } from "../engine.ts";
 import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
 import { isPosition } from "./commands.ts";
+import { saveCommand } from "./save-command.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
@@ -31,7 +32,8 @@ export class RemoteSaves {
 
   /** @throws RequestError as Upstream.ask: every refusal of the upstream. */
   async save(save: Save, request: SentRequest): Promise<SaveOutcome> {
-    const bytes = request.arrow?.bytes.length ?? Buffer.byteLength(request.text);
+    const text = request.text ?? JSON.stringify(saveCommand(save));
+    const bytes = request.arrow?.bytes.length ?? Buffer.byteLength(text);
     if (this.#bytesInFlight > 0 && this.#bytesInFlight + bytes > SAVE_BYTES_IN_FLIGHT_MAX) {
       throw unavailable(
         `save: ${this.#bytesInFlight} bytes of saves wait for the upstream already; try again`,
@@ -39,13 +41,17 @@ export class RemoteSaves {
     }
     this.#bytesInFlight += bytes;
     try {
-      return await this.#send(save, request, bytes > this.#maxBodyBytes);
+      return await this.#send(save, { text, arrow: request.arrow }, bytes > this.#maxBodyBytes);
     } finally {
       this.#bytesInFlight -= bytes;
     }
   }
 
-  async #send(save: Save, { text, arrow }: SentRequest, packed: boolean): Promise<SaveOutcome> {
+  async #send(
+    save: Save,
+    { text, arrow }: SentRequest & { text: string },
+    packed: boolean,
+  ): Promise<SaveOutcome> {
     // "error" asks whether the key was free, which a repetition would answer wrongly.
     const repeatable = save.onDuplicate !== "error";
     return this.#upstream.ask(

@@ -47,6 +47,7 @@ import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
+import { GroupRefusedError, goesOn, groupOf, requireWholeGroups } from "../save-groups.ts";
 import { databaseRefuses, editRefused, noteMoved, rowRefused } from "../save-refusals.ts";
 import { ofSeries, together } from "../series-saves.ts";
 import { chooseRows, StagedRows, type StoredKeys } from "../staged-rows.ts";
@@ -324,6 +325,7 @@ export class SqliteWriter implements StockWriter {
     try {
       return this.#transaction(saves, () => this.#applyAll(saves));
     } catch (error) {
+      if (error instanceof GroupRefusedError) return this.#commitWithout(saves, error);
       if (!isRefusal(error)) throw error;
     }
     // One of them breaks a rule that users made with SQL, a unique index or a trigger: the others
@@ -331,24 +333,28 @@ export class SqliteWriter implements StockWriter {
     try {
       return this.#transaction(saves, () => this.#applyOneByOne(saves));
     } catch (error) {
+      if (error instanceof GroupRefusedError) return this.#commitWithout(saves, error);
       if (!(error instanceof AllUndoneError)) throw error;
-      return this.#commitWithout(saves, error);
+      const { index, outcome } = error;
+      const refused = saves.map((_, i) => (i === index ? outcome : null));
+      return this.#commitWithout(saves, new GroupRefusedError(groupOf(saves, index), refused));
     }
   }
 
   /**
-   * A rule of the one has rolled back the whole transaction. Those before it were fine; those after
-   * it come in the next.
+   * A refusal of the ones has rolled back the whole transaction. Those before them were fine; those
+   * after them come in the next.
    */
-  #commitWithout(saves: Save[], { index, outcome }: AllUndoneError): (SaveOutcome | null)[] {
-    const before = index === 0 ? [] : this.#commit(saves.slice(0, index));
-    return saves.map((_, i) => (i === index ? outcome : (before[i] ?? null)));
+  #commitWithout(saves: Save[], { start, end, outcomes }: GroupRefusedError): (SaveOutcome | null)[] {
+    const before = start === 0 ? [] : this.#commit(saves.slice(0, start));
+    return saves.map((_, i) => (i < start ? (before[i] ?? null) : i < end ? outcomes[i - start]! : null));
   }
 
   #transaction(saves: Save[], apply: () => (SaveOutcome | null)[]): (SaveOutcome | null)[] {
     let outcomes: (SaveOutcome | null)[] = [];
     this.#inTransaction(() => {
       outcomes = apply();
+      requireWholeGroups(saves, outcomes);
       this.#progress.at("update log");
       return this.#updates.record(saves, outcomes);
     });
@@ -389,7 +395,8 @@ export class SqliteWriter implements StockWriter {
     const started = performance.now();
     for (const [index, save] of saves.entries()) {
       if (outcomes[index] !== null) continue; // stored with an earlier one of its ticker
-      if (performance.now() - started > TRANSACTION_MS) break;
+      const isOver = performance.now() - started > TRANSACTION_MS;
+      if (isOver && !goesOn(saves[index - 1], save)) break;
       this.#progress.at("rows", save);
       outcomes[index] = this.#updates.findRepeated(save);
       if (outcomes[index] !== null) continue;
@@ -401,6 +408,8 @@ export class SqliteWriter implements StockWriter {
       for (let other = index; other < saves.length; other++) {
         const sibling = saves[other]!;
         if (sibling.kind !== "daily" || sibling.ticker !== save.ticker) continue;
+        // The rest of another group may be left for the next transaction.
+        if (sibling.together !== save.together) break;
         outcomes[other] = this.#updates.findRepeated(sibling) ?? daily.stage(sibling);
       }
       this.#storeDaily(save.ticker, daily);
@@ -482,9 +491,13 @@ export class SqliteWriter implements StockWriter {
 
   #applyOneByOne(saves: Save[]): (SaveOutcome | null)[] {
     const started = performance.now();
-    return saves.map((save, index) =>
-      index > 0 && performance.now() - started > TRANSACTION_MS ? null : this.#applyOrUndo(save, index),
-    );
+    const outcomes: (SaveOutcome | null)[] = saves.map(() => null);
+    for (const [index, save] of saves.entries()) {
+      const isOver = index > 0 && performance.now() - started > TRANSACTION_MS;
+      if (isOver && !goesOn(saves[index - 1], save)) break;
+      outcomes[index] = this.#applyOrUndo(save, index);
+    }
+    return outcomes;
   }
 
   #applyOrUndo(save: Save, index: number): SaveOutcome {
