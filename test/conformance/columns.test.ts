@@ -582,6 +582,26 @@ withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
     expect(sizes).toEqual(rows.map((_, n) => BigInt(n)));
   });
 
+  withReader("rows that share a stamp come in order of seq, however many they are", async (db, reader) => {
+    const rows = Array.from({ length: 12_000 }, (_, n): TickRow => {
+      const stamp = stampOf(n < 100 ? n : n < 11_900 ? 100 : n);
+      return [stamp, 1, n, null, null, null, null, n < 100 || n >= 11_900 ? 0 : n - 100];
+    });
+    await saveMany(db, "A", rows);
+    const sizesOf = async (query: Partial<ColumnQuery>): Promise<number[]> => {
+      const asked: ColumnQuery = { kind: "ticks", ...everything, ...query, columns: ["size"] };
+      const batches = await collect(reader, asked);
+      return batches.flatMap(({ columns }) => int64sOf(columns.get("size")!).map(Number));
+    };
+    const all = rows.map((_, n) => n);
+    expect(await sizesOf({})).toEqual(all);
+    expect(await sizesOf({ order: "descending" })).toEqual(all.toReversed());
+    expect(await sizesOf({ limit: 8_000 })).toEqual(all.slice(0, 8_000));
+    const after: RowKey = { ticker: "A", part: "trade", stamp: stampOf(100), seq: 5_000 };
+    expect(await sizesOf({ after })).toEqual(all.slice(5_101));
+    expect(await sizesOf({ after, order: "descending" })).toEqual(all.slice(0, 5_100).toReversed());
+  });
+
   withReader("a kept batch stays as it is", async (db, reader) => {
     await saveMany(db, "A", manyTicks(1));
     const batches = await collect(reader, { kind: "ticks", ...everything, columns: ["size"] });

@@ -64,3 +64,60 @@ test("of a table without seq, ticks that share a stamp are counted, and floats a
       expect([size.type, size.nulls?.[0], size.nulls?.[1]]).toEqual(["int64", 0, 1]);
     },
   ));
+
+/** As texts. */
+async function rowsInOrder(reader: DuckDbTransfer, query: Partial<ColumnQuery>): Promise<string[]> {
+  const rows: string[] = [];
+  const columns = ["ticker", "type", "size"];
+  for await (const batch of reader.columns({ ...everything, ...query, columns })) {
+    const cell = (name: string, row: number): string => {
+      const data = batch.columns.get(name)!;
+      return data.type === "text"
+        ? data.dictionary[data.codes[row]!]!
+        : String((data as { values: ArrayLike<unknown> }).values[row]);
+    };
+    for (let row = 0; row < batch.rows; row++) rows.push(columns.map((name) => cell(name, row)).join(" "));
+  }
+  return rows;
+}
+
+const COLUMNS = "ticker VARCHAR, timestamp TIMESTAMP, type VARCHAR, price DOUBLE, size BIGINT, seq BIGINT";
+const NAMES = ["A", "B", "a name of more than 12 bytes", "a name of more than 12 letters", "é'"];
+const TYPES = ["quote", "trade"];
+const LIST = `[${NAMES.map((name) => `'${name.replaceAll("'", "''")}'`).join(", ")}]`;
+const PER_SERIES = ROWS / NAMES.length / TYPES.length;
+const expected = (names: string[], types: string[]): string[] =>
+  names.flatMap((name) =>
+    types.flatMap((type) => Array.from({ length: PER_SERIES }, (_, n) => `${name} ${type} ${n}`)),
+  );
+
+/** By the SQL of a row's place in all, of its series, and of its place there. */
+const ORDERS: Record<string, { series: string; at: string }> = {
+  "one series after the other": { series: `i // ${PER_SERIES}`, at: `i % ${PER_SERIES}` },
+  "series between each other": { series: `i % ${ROWS / PER_SERIES}`, at: `i // ${ROWS / PER_SERIES}` },
+  "the last row of the third series first": {
+    series: `i // ${PER_SERIES}`,
+    at: `if(i // ${PER_SERIES} = 2, ${PER_SERIES - 1} - i % ${PER_SERIES}, i % ${PER_SERIES})`,
+  },
+  "the last series first": {
+    series: `${ROWS / PER_SERIES - 1} - i // ${PER_SERIES}`,
+    at: `i % ${PER_SERIES}`,
+  },
+};
+for (const [stored, { series, at }] of Object.entries(ORDERS))
+  test(`stored with ${stored}, rows come in order of the walk`, () =>
+    withTable(
+      COLUMNS,
+      `${LIST}[(${series}) // 2 + 1], TIMESTAMP '2024-01-02' + to_microseconds(${at}),
+       if((${series}) % 2 = 0, 'quote', 'trade'), 1, ${at}, 0`,
+      async (reader) => {
+        expect(await rowsInOrder(reader, {})).toEqual(expected(NAMES, TYPES));
+        expect(await rowsInOrder(reader, { parts: ["trade"] })).toEqual(expected(NAMES, ["trade"]));
+        const some = [NAMES[4]!, NAMES[2]!, "none", NAMES[0]!];
+        const wanted = expected([NAMES[0]!, NAMES[2]!, NAMES[4]!], TYPES);
+        expect(await rowsInOrder(reader, { tickers: some })).toEqual(wanted);
+        const after = { ticker: "B", part: "quote", stamp: "2024-01-02 00:00:00.000099", seq: 0 };
+        const behind = expected(NAMES, TYPES).slice(2 * PER_SERIES + 100);
+        expect(await rowsInOrder(reader, { after })).toEqual(behind);
+      },
+    ));

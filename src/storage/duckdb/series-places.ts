@@ -109,7 +109,8 @@ class NameCodes {
 
   #inline(words: Int32Array, at: number, textOf: () => string): number {
     let hash = words[at]!;
-    for (let word = 1; word < WORDS; word++) hash = Math.imul(hash ^ words[at + word]!, 0x9e37_79b1) ^ (hash >>> 15);
+    for (let word = 1; word < WORDS; word++)
+      hash = Math.imul(hash ^ words[at + word]!, 0x9e37_79b1) ^ (hash >>> 15);
     for (let slot = (hash ^ (hash >>> 16)) & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const known = this.#codeAt[slot]!;
       if (known === -1) {
@@ -124,7 +125,5 @@ class NameCodes {
 }
 
 function isSame(a: Int32Array, at: number, b: Int32Array, bt: number): boolean {
-  return (
-    a[at] === b[bt] && a[at + 1] === b[bt + 1] && a[at + 2] === b[bt + 2] && a[at + 3] === b[bt + 3]
-  );
+  return a[at] === b[bt] && a[at + 1] === b[bt + 1] && a[at + 2] === b[bt + 2] && a[at + 3] === b[bt + 3];
 }
