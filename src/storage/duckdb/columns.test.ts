@@ -85,7 +85,8 @@ const COLUMNS = "ticker VARCHAR, timestamp TIMESTAMP, type VARCHAR, price DOUBLE
 const NAMES = ["A", "B", "a name of more than 12 bytes", "a name of more than 12 letters", "é'"];
 const TYPES = ["quote", "trade"];
 const LIST = `[${NAMES.map((name) => `'${name.replaceAll("'", "''")}'`).join(", ")}]`;
-const PER_SERIES = ROWS / NAMES.length / TYPES.length;
+const SERIES = NAMES.length * TYPES.length;
+const PER_SERIES = ROWS / SERIES;
 const expected = (names: string[], types: string[]): string[] =>
   names.flatMap((name) =>
     types.flatMap((type) => Array.from({ length: PER_SERIES }, (_, n) => `${name} ${type} ${n}`)),
@@ -94,13 +95,13 @@ const expected = (names: string[], types: string[]): string[] =>
 /** By the SQL of a row's place in all, of its series, and of its place there. */
 const ORDERS: Record<string, { series: string; at: string }> = {
   "one series after the other": { series: `i // ${PER_SERIES}`, at: `i % ${PER_SERIES}` },
-  "series between each other": { series: `i % ${ROWS / PER_SERIES}`, at: `i // ${ROWS / PER_SERIES}` },
+  "series side by side": { series: `i % ${SERIES}`, at: `i // ${SERIES}` },
   "the last row of the third series first": {
     series: `i // ${PER_SERIES}`,
     at: `if(i // ${PER_SERIES} = 2, ${PER_SERIES - 1} - i % ${PER_SERIES}, i % ${PER_SERIES})`,
   },
   "the last series first": {
-    series: `${ROWS / PER_SERIES - 1} - i // ${PER_SERIES}`,
+    series: `${SERIES - 1} - i // ${PER_SERIES}`,
     at: `i % ${PER_SERIES}`,
   },
 };

@@ -331,7 +331,7 @@ class Walk {
     return found.length === 0;
   }
 
-  /** In no order, with the key of each row: its stamp, seq, and the names in which the run differs. */
+  /** In no order, with the key of each row: stamp, seq, and the names in which the run differs. */
   #placedStatement(run: StoredSeries[]): { statement: ColumnStatement; layout: StoredLayout } {
     const { hasSeq, part, stamp } = this.#kind;
     const params = [...this.#params];

@@ -57,7 +57,7 @@ export class SeriesPlaces {
   }
 }
 
-/** Names by number. Those of up to 12 bytes are told by their bytes, without a string for each row. */
+/** Names by number. Those of up to 12 bytes are told by these, without a string for each row. */
 class NameCodes {
   readonly #codes = new Map<string, number>();
   /** A hash table: the words of a name, and its code. Empty where the code is -1. */

@@ -18,7 +18,7 @@ export interface StoredLayout {
   names: NameColumns;
 }
 
-/** Whether rows are stored in the very order of the walk, as an import of file after file stores them. */
+/** Whether rows are stored in the very order of the walk, as some imports leave them. */
 export class WalkOrder {
   readonly #run: StoredSeries[];
   readonly #layout: StoredLayout;

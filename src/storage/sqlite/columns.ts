@@ -146,9 +146,9 @@ type Edge =
   | "seq";
 
 /**
- * The statements of the walk: the stamp, the asked values and, where there is one, seq. A comparison
- * of stamp and seq at once would be made for each row, which takes as long as to find it; so the
- * rest of the stamp that a page ends in is a page of its own.
+ * The statements of the walk: the stamp, the asked values and, where there is one, seq. To compare
+ * stamp and seq at once is work for each row, nearly as much as to find it; so the rest of the
+ * stamp that a page ends in is a page of its own.
  */
 class Pages {
   readonly #db: Database;
