@@ -23,7 +23,7 @@ export const BENCH_HELP = `npm run bench -- [flags]
   --seconds S       length of one measurement (default 2.5; engines alone: 1.5; latency: 5)
   --only A,B        some of: price, bars, saves, fanout, fanout200, bulk, million, memory,
                     stopping; and engines, import, imports, latency, subscriptions, answers,
-                    duckdb-bulk and columns, which run only when they are named
+                    duckdb-bulk, columns and questions, which run only when they are named
   --engines A,B     --only engines, and of these: sqlite, duckdb, postgres (default all)
   --dir FOLDER      put the databases on this folder's disk (default: the temporary folder)
   --floors-only     measure the bare servers alone

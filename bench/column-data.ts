@@ -7,6 +7,10 @@ const BATCH_ROWS = 20_000;
 const TICKERS = 10;
 const FIRST_US = BigInt(Date.UTC(2024, 0, 2, 10)) * 1_000n;
 const STEP_US = 1_037n;
+/** A quarter, and the last stamp of them. */
+export const TICKS_ANSWERED = TICKS / 4;
+const LAST_US = FIRST_US + BigInt(TICKS_ANSWERED / TICKERS - 1) * STEP_US;
+export const TICK_ANSWER_END = String(LAST_US);
 
 export interface TickBatch {
   ticker: string;

@@ -19,6 +19,7 @@ export type BodyCheck =
 /** Which requests a load sends. */
 export type Requests =
   | { kind: "fixed"; body: string }
+  | { kind: "get"; path: string }
   /** One trade per request; number i goes to ticker i mod `tickers` and has a stamp of its own. */
   | { kind: "ticks"; tickers: number; firstIndex: number };
 

@@ -27,6 +27,7 @@ import { longAnswers } from "./scenarios/long-answers.ts";
 import { memory } from "./scenarios/memory.ts";
 import { millionTicks } from "./scenarios/million-ticks.ts";
 import { pythonFanout } from "./scenarios/python-fanout.ts";
+import { questions } from "./scenarios/questions.ts";
 import { price, yearOfBars } from "./scenarios/reads.ts";
 import { rollups } from "./scenarios/rollups.ts";
 import { saves } from "./scenarios/saves.ts";
@@ -54,6 +55,7 @@ const SCENARIOS: Scenario[] = [
   buckets,
   columns,
   exportFormats,
+  questions,
   disk,
 ];
 

@@ -14,6 +14,10 @@ export function requestsFor(requests: Requests, port: number): NextRequest {
     const bytes = encodeRequest(requests.body, port);
     return () => bytes;
   }
+  if (requests.kind === "get") {
+    const bytes = Buffer.from(`GET ${requests.path} HTTP/1.1\r\nHost: ${LOOPBACK}:${port}\r\n\r\n`);
+    return () => bytes;
+  }
   return tickRequests(requests.tickers, requests.firstIndex, port);
 }
 

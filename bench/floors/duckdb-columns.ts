@@ -10,7 +10,7 @@ import {
   VARCHAR,
 } from "@duckdb/node-api";
 import { TICKS, type TickBatch } from "../column-data.ts";
-import type { BareColumns } from "./bare-columns.ts";
+import { type BareColumns, type BareSelection, selectionSql } from "./bare-columns.ts";
 
 /** As many as `--duckdb-threads` is by default. */
 const THREADS = "2";
@@ -30,7 +30,7 @@ interface Arrays<A> {
 export const duckDbColumns: BareColumns = {
   reads: "a stream with ORDER BY, vectors copied, the texts one by one",
   writes: "an appender of chunks",
-  read: (location) => readWith(location, " order by ticker, type, timestamp, seq"),
+  read,
   async write(location, batches) {
     const instance = await DuckDBInstance.create(location, { threads: THREADS });
     const connection = await instance.connect();
@@ -44,11 +44,15 @@ export const duckDbColumns: BareColumns = {
   },
 };
 
-async function readWith(location: string, order: string): Promise<{ rows: number; prices: number }> {
+async function read(location: string, some?: BareSelection): Promise<{ rows: number; prices: number }> {
   const options = { threads: THREADS, memory_limit: MEMORY, access_mode: "READ_ONLY" };
   const instance = await DuckDBInstance.create(location, options);
   const connection = await instance.connect();
-  const result = await connection.stream(`select timestamp, price, size, type from realtime_data${order}`);
+  const { texts, where } = selectionSql(some);
+  const result = await connection.stream(
+    `select timestamp, price, size, type${texts} from realtime_data${where}
+     order by ticker, type, timestamp, seq`,
+  );
   const stamps = new BigInt64Array(TICKS);
   const prices = new Float64Array(TICKS);
   const sizes = new BigInt64Array(TICKS);
@@ -67,6 +71,10 @@ async function readWith(location: string, order: string): Promise<{ rows: number
       const code = codes.get(text) ?? codes.size;
       codes.set(text, code);
       types[rows + i] = code;
+    }
+    for (let column = 4; column < chunk.columnCount; column++) {
+      const vector = chunk.getColumnVector(column);
+      for (let i = 0; i < chunk.rowCount; i++) vector.getItem(i);
     }
     rows += chunk.rowCount;
   }

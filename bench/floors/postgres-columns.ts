@@ -1,24 +1,30 @@
 /** Bun.SQL: a binary COPY, whose bytes a loop takes apart, and one into a temporary table. */
 import { SQL } from "bun";
 import { TICKS, type TickBatch } from "../column-data.ts";
-import type { BareColumns } from "./bare-columns.ts";
+import { type BareColumns, type BareSelection, selectionSql } from "./bare-columns.ts";
 
 const HEADER = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const MICROS_TO_2000 = 946_684_800_000_000;
 const TWO_32 = 2 ** 32;
 const ROW_BYTES_MAX = 60;
-const READ = `copy (select "timestamp", price, size, type from realtime_data
-  order by ticker, type, "timestamp", seq) to stdout (format binary)`;
+/** Of a text that isn't kept, as they are here. */
+const TEXT_BYTES_MAX = 100;
+
+function readSql(some?: BareSelection): string {
+  const { texts, where } = selectionSql(some);
+  return `copy (select "timestamp", price, size, type${texts} from realtime_data${where}
+    order by ticker, type, "timestamp", seq) to stdout (format binary)`;
+}
 
 export const postgresColumns: BareColumns = {
   reads: "a binary COPY in order of the key, taken apart by a DataView",
   writes: "a binary COPY into a temporary table, and an insert from there",
-  async read(location) {
+  async read(location, some) {
     const sql = new SQL(location, { max: 1 });
-    const ticks = new Ticks();
+    const ticks = new Ticks(some?.texts.length ?? 0);
     let rest = new Uint8Array();
     let skipped = HEADER.length;
-    for await (const piece of sql.unsafe(READ).readable()) {
+    for await (const piece of sql.unsafe(readSql(some)).readable()) {
       const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
       rest = bytes.slice(
         skipped + ticks.take(new DataView(bytes.buffer, bytes.byteOffset + skipped, bytes.length - skipped)),
@@ -65,12 +71,18 @@ class Ticks {
   readonly #prices = new Float64Array(TICKS);
   readonly #sizes = new Float64Array(TICKS);
   readonly #types = new Int32Array(TICKS);
+  /** Behind the four columns that are kept. */
+  readonly #texts: number;
+
+  constructor(texts: number) {
+    this.#texts = texts;
+  }
 
   /** @returns the bytes of the rows that have come whole. */
   take(view: DataView): number {
-    const end = view.byteLength;
+    const sureEnd = view.byteLength - ROW_BYTES_MAX - TEXT_BYTES_MAX * this.#texts;
     for (let at = 0; ; ) {
-      if (at + ROW_BYTES_MAX > end && !isWhole(view, at)) return at;
+      if (at > sureEnd && !isWhole(view, at, 4 + this.#texts)) return at;
       const { rows } = this;
       this.#stamps[rows] = view.getInt32(at + 6) * TWO_32 + view.getUint32(at + 10) + MICROS_TO_2000;
       const price = view.getFloat64(at + 18);
@@ -81,17 +93,17 @@ class Ticks {
       // There is one type.
       this.#types[rows] = 0;
       at += 4 + view.getInt32(at);
+      for (let text = 0; text < this.#texts; text++) at += 4 + Math.max(0, view.getInt32(at));
       this.sum += price;
       this.rows++;
     }
   }
 }
 
-/** Four cells. */
-function isWhole(view: DataView, start: number): boolean {
+function isWhole(view: DataView, start: number, cells: number): boolean {
   let at = start + 2;
   if (at > view.byteLength || view.getInt16(start) < 0) return false;
-  for (let cell = 0; cell < 4; cell++) {
+  for (let cell = 0; cell < cells; cell++) {
     if (at + 4 > view.byteLength) return false;
     at += 4 + Math.max(0, view.getInt32(at));
   }

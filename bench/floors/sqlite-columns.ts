@@ -1,14 +1,14 @@
 /** bun:sqlite: arrays of values, a ticker at a time; a prepared insert a row. */
 import { Database } from "bun:sqlite";
 import { TICKS, type TickBatch } from "../column-data.ts";
-import type { BareColumns } from "./bare-columns.ts";
+import { type BareColumns, selectionSql } from "./bare-columns.ts";
 
 type BareRow = [timestamp: string, price: number, size: number | null, type: string];
 
 export const sqliteColumns: BareColumns = {
   reads: "values() of each ticker, stamps parsed with a cached day",
   writes: "a prepared insert of each row",
-  async read(location) {
+  async read(location, some) {
     const db = new Database(location, { readonly: true });
     const stamps = new Float64Array(TICKS);
     const prices = new Float64Array(TICKS);
@@ -19,12 +19,12 @@ export const sqliteColumns: BareColumns = {
     let sum = 0;
     let day = "none";
     let dayUs = 0;
+    const { texts, where } = selectionSql(some);
     const rows = db.query<unknown, [string]>(
-      "select timestamp, price, size, type from realtime_data where ticker = ? order by type, timestamp, seq",
+      `select timestamp, price, size, type${texts} from realtime_data
+       ${where === "" ? "where" : `${where} and`} ticker = ? order by type, timestamp, seq`,
     );
-    for (const { ticker } of db
-      .query<{ ticker: string }, []>("select distinct ticker from realtime_data")
-      .all()) {
+    for (const ticker of some?.tickers ?? tickersOf(db)) {
       for (const [stamp, price, size, type] of rows.values(ticker) as BareRow[]) {
         if (!stamp.startsWith(day)) {
           day = stamp.slice(0, 10);
@@ -65,6 +65,11 @@ export const sqliteColumns: BareColumns = {
     return ms;
   },
 };
+
+function tickersOf(db: Database): string[] {
+  const found = db.query<{ ticker: string }, []>("select distinct ticker from realtime_data").all();
+  return found.map(({ ticker }) => ticker);
+}
 
 function addBatch(
   db: Database,

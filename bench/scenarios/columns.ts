@@ -3,12 +3,13 @@
  * same with nothing but the engine, in the same process and in turn. Into and out of databases of
  * their own; opening and closing the server's side isn't counted.
  */
-import { rmSync } from "node:fs";
+import { copyFileSync, existsSync, rmSync } from "node:fs";
 import type { TransferReader } from "../../src/storage/contract.ts";
 import { describeDatabase, openToRead } from "../../src/storage/engines.ts";
 import type { ColumnQuery } from "../../src/storage/model/columns.ts";
 import type { EngineName } from "../../test/support/flags.ts";
-import { TICKS, type TickBatch, tickBatches } from "../column-data.ts";
+import { measureAnswers } from "../column-answers.ts";
+import { TICKS, TICKS_ANSWERED, type TickBatch, tickBatches } from "../column-data.ts";
 import { type EngineDatabases, openDatabases } from "../engine-databases.ts";
 import { type BareColumns, bareColumns } from "../floors/bare-columns.ts";
 import {
@@ -23,6 +24,9 @@ import {
 
 const LABELS: Record<EngineName, string> = { sqlite: "SQLite", duckdb: "DuckDB", postgres: "PostgreSQL" };
 const RATIO_MIN = 0.7;
+/** Of what the bare read gives. */
+const ARROW_RATIO_MIN = 0.6;
+const JSON_MS_MAX = 250;
 const READ = ["timestamp", "price", "size", "type"];
 /** A turn of the event loop during a walk takes at most so long, in CPU time. */
 const TURN_MS_MAX = 10;
@@ -54,6 +58,12 @@ async function measureEngine(
   const label = LABELS[engine];
   const bare = await bareColumns(engine);
   const turns: number[] = [];
+  const jsonMs: number[] = [];
+  const answered = async (): Promise<Sample> => {
+    const { arrowMs, jsonMs: ms, invalid } = await measureAnswers(copied(at.ours), context.folder);
+    jsonMs.push(ms);
+    return sampleOf(arrowMs, invalid);
+  };
   /** Of this run. */
   const at = { bare: "", ours: "" };
   const emptied = async (name: keyof typeof at, run: number): Promise<string> => {
@@ -61,13 +71,13 @@ async function measureEngine(
     at[name] = await databases.create(`columns-${name}-${run}`);
     return at[name];
   };
-  const samples = await interleave<"bare saved" | "saved" | "bare read" | "read">(context, {
+  const samples = await interleave<"bare saved" | "saved" | "bare read" | "read" | "answered">(context, {
     "bare saved": async (run) => bareSaved(bare, await emptied("bare", run), batches),
     ...(context.floorsOnly
       ? {}
       : { saved: async (run: number) => oursSaved(await emptied("ours", run), batches) }),
     "bare read": () => bareRead(bare, context.floorsOnly ? at.bare : at.ours, batches),
-    ...(context.floorsOnly ? {} : { read: () => oursRead(at.ours, turns) }),
+    ...(context.floorsOnly ? {} : { read: () => oursRead(at.ours, turns), answered }),
   });
   const compared = (what: "saved" | "read", by: string): Comparison => ({
     name: `${label}: ${TICKS.toLocaleString("en-US")} ticks ${what} as columns`,
@@ -77,8 +87,22 @@ async function measureEngine(
     target: what === "read" ? RATIO_MIN : null,
   });
   return {
-    comparisons: [compared("saved", bare.writes), compared("read", bare.reads)],
+    comparisons: [
+      compared("saved", bare.writes),
+      compared("read", bare.reads),
+      {
+        name: `${label}: ${TICKS.toLocaleString("en-US")} ticks as Arrow over HTTP`,
+        unit: " rows/s",
+        base: { name: bare.reads, samples: samples["bare read"] },
+        ours: samples.answered ?? [],
+        target: ARROW_RATIO_MIN,
+      },
+    ],
     facts: [
+      {
+        name: `${label}: ${TICKS_ANSWERED.toLocaleString("en-US")} ticks as JSON over HTTP`,
+        ...{ unit: "ms", values: jsonMs, max: JSON_MS_MAX },
+      },
       { name: `${label}: the longest turn of a walk, CPU`, unit: "ms", values: turns, max: TURN_MS_MAX },
     ],
     invalid: invalidSamples(
@@ -94,6 +118,16 @@ function sampleOf(ms: number, invalid: string[] = []): Sample {
 /** A file; other databases go with what holds them. */
 function remove(file: string): void {
   for (const ending of ["", "-wal", "-shm", ".wal", ".epoch"]) rmSync(`${file}${ending}`, { force: true });
+}
+
+/** This process may still hold the file. A database that is none is served as it is. */
+function copied(file: string): string {
+  if (!existsSync(file)) return file;
+  const copy = file.replace(/\.(\w+)$/, "-served.$1");
+  remove(copy);
+  for (const ending of ["", "-wal", ".wal"])
+    if (existsSync(`${file}${ending}`)) copyFileSync(`${file}${ending}`, `${copy}${ending}`);
+  return copy;
 }
 
 async function bareSaved(bare: BareColumns, file: string, batches: TickBatch[]): Promise<Sample> {

@@ -205,6 +205,15 @@ function textData({ codes, dictionary, nulls }: TextColumn, rows: number): Data<
   const ofDictionary = encodeTexts(dictionary);
   const starts = ofDictionary.valueOffsets;
   const valueOffsets = new Int32Array(rows + 1);
+  // Most feeds have some column without a value.
+  if (ofDictionary.data.length === 0)
+    return makeData({
+      type: new Utf8(),
+      length: rows,
+      ...validity(nulls),
+      valueOffsets,
+      data: ofDictionary.data,
+    });
   // Ids are all different: the bytes of the dictionary are those of the rows then.
   let isDictionary = rows === dictionary.length;
   for (let row = 0; row < rows; row++) {
