@@ -10,7 +10,7 @@ import { writePythonFile } from "../../../test/support/python-file.ts";
 import { newestOf } from "../../../test/support/snapshots.ts";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import type { Save, SaveOutcome } from "../contract.ts";
-import { kindsAfter } from "../model/kinds.ts";
+import { kindsAfter, NOTES_TABLE } from "../model/kinds.ts";
 import { SqliteReader } from "./reader.ts";
 import { inspectSchema, SchemaError } from "./schema.ts";
 import { SqliteWriter } from "./writer.ts";
@@ -358,7 +358,7 @@ describe("tables that a user has changed", () => {
 });
 
 /** Tables of kinds that the first versions did not have. */
-const ADDED = kindsAfter(0).map(({ table }) => table);
+const ADDED = [...kindsAfter(0).map(({ table }) => table), NOTES_TABLE];
 
 describe("files of before", () => {
   const toVersion1 = (path: string): void => {
