@@ -262,8 +262,9 @@ export class SharedWatch implements Subscriber, Beginner {
   }
 
   #tellMade(ticker: string, isChange: boolean, bar: ToldRow): void {
-    const isCorrection = this.#told.tell(ticker, { stamp: bar.stamp, isStored: false });
-    const channel = isChange || isCorrection ? "updatedBars" : "bars";
+    // A change tells no new minute: a stored bar of it is still the first that is told as new.
+    const isCorrection = isChange || this.#told.tell(ticker, { stamp: bar.stamp, isStored: false });
+    const channel = isCorrection ? "updatedBars" : "bars";
     this.#tell(ticker, this.#listenersOf(ticker), channel, [bar]);
   }
 

@@ -7,7 +7,7 @@ import { copyInto, vectorsOf } from "./arrow-arrays.ts";
 import { ArrowError } from "./arrow-error.ts";
 import { type ArrowRows, boundedTexts, readArrow, type Spend, unreadable, valuesOf } from "./arrow-rows.ts";
 import { microsOfStamps, STAMP_UNITS } from "./read-stamps.ts";
-import { type SentCells, type SentTable, SentTableError } from "./sent-table.ts";
+import { ROWS_OF_TURN, type SentCells, type SentTable, SentTableError } from "./sent-table.ts";
 
 /** @throws SentTableError */
 export async function readArrowTable(bytes: Uint8Array<ArrayBuffer>): Promise<SentTable> {
@@ -68,9 +68,9 @@ async function textsOf(vectors: readonly Vector[], rows: number, spend: Spend): 
         nulls ??= new Uint8Array(rows);
         nulls[at + row] = 1;
       } else throw new ArrowError("got a dictionary whose values aren't texts, expected texts");
+      if (row % ROWS_OF_TURN === ROWS_OF_TURN - 1) await turn();
     }
     at += vector.length;
-    await turn();
   }
   return { ...texts.data, nulls };
 }

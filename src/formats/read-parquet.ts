@@ -11,7 +11,7 @@ import { dayText } from "../storage/model/stamp-text.ts";
 import { turn } from "../time/pauses.ts";
 import { boundedTexts, type Spend } from "./arrow-rows.ts";
 import { microsOfStamps } from "./read-stamps.ts";
-import { type SentCells, type SentTable, SentTableError } from "./sent-table.ts";
+import { ROWS_OF_TURN, type SentCells, type SentTable, SentTableError } from "./sent-table.ts";
 
 /** Of a file, and of the values of a column whose rows have lists. */
 const ROWS_MAX = 1_000_000;
@@ -58,16 +58,18 @@ async function read(bytes: Uint8Array<ArrayBuffer>, unpackedBytesMax: number): P
   const cells: SentCells[] = [];
   for (const column of columns) {
     const sink = new ColumnSink(column, rows, spend);
+    const chunks: { columnData: DecodedArray; rowStart: number }[] = [];
     let start = 0;
     for (const group of metadata.row_groups) {
       const end = start + Number(group.num_rows);
       await parquetRead({
         ...{ file, metadata, compressors, geoparquet: false, parsers: PARSERS },
         ...{ columns: [column.name], rowStart: start, rowEnd: end },
-        onChunk: ({ columnData, rowStart }) => sink.add(columnData, rowStart),
+        onChunk: ({ columnData, rowStart }) => void chunks.push({ columnData, rowStart }),
       });
       start = end;
       await turn();
+      for (const { columnData, rowStart } of chunks.splice(0)) await sink.add(columnData, rowStart);
     }
     cells.push(sink.cells());
   }
@@ -192,9 +194,10 @@ class ColumnSink {
     this.#texts = new Dictionary(isOf("text"));
   }
 
-  add(data: DecodedArray, start: number): void {
+  async add(data: DecodedArray, start: number): Promise<void> {
     this.#filled += data.length;
     for (let index = 0; index < data.length; index++) {
+      if (index % ROWS_OF_TURN === ROWS_OF_TURN - 1) await turn();
       const value: unknown = data[index];
       const row = start + index;
       if (value === undefined || value === null) {

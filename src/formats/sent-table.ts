@@ -37,4 +37,4 @@ export class SentTableError extends Error {
 }
 
 /** Rows that are read in a turn of the event loop. */
-export const ROWS_OF_TURN = 16_384;
+export const ROWS_OF_TURN = 8_192;

@@ -3,7 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { StockReader, StockWriter } from "../../src/storage/contract.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open.ts";
-import { kindsAfter } from "../../src/storage/model/kinds.ts";
+import { kindsAfter, NOTES_TABLE } from "../../src/storage/model/kinds.ts";
 import { openPostgres } from "../../src/storage/postgres/open.ts";
 import { SqliteReader } from "../../src/storage/sqlite/reader.ts";
 import { SqliteWriter } from "../../src/storage/sqlite/writer.ts";
@@ -91,6 +91,7 @@ for (const [name, { version, place }] of Object.entries(ENGINES))
       await change([
         "UPDATE daily_prices SET ma_10 = 0 WHERE ticker = 'PEPE'",
         ...kindsAfter(0).map(({ table }) => `DROP TABLE ${table}`),
+        `DROP TABLE ${NOTES_TABLE}`,
         version,
       ]);
       const after = await open();

@@ -8,7 +8,7 @@ import { hubReader } from "../../src/hub/hub-reader.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
-import { kindsAfter } from "../../src/storage/model/kinds.ts";
+import { kindsAfter, NOTES_TABLE } from "../../src/storage/model/kinds.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { stampOf, ticks } from "../support/saves.ts";
 import { newestOf } from "../support/snapshots.ts";
@@ -16,7 +16,7 @@ import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
 
-const ADDED = kindsAfter(0).map(({ table }) => table);
+const ADDED = [...kindsAfter(0).map(({ table }) => table), NOTES_TABLE];
 const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
 const ALL = { updates: 1_000_000, characters: 1_000_000_000 };
 

@@ -5,7 +5,7 @@
 
 import { expect, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
-import { kindsAfter } from "../../src/storage/model/kinds.ts";
+import { kindsAfter, NOTES_TABLE } from "../../src/storage/model/kinds.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import type { StoredUpdate } from "../../src/storage/update-contract.ts";
 import { rowsOf } from "../support/answered.ts";
@@ -110,7 +110,7 @@ test(
   TIMEOUT_MS,
 );
 
-const ADDED_TABLES = kindsAfter(0).map(({ table }) => table);
+const ADDED_TABLES = [...kindsAfter(0).map(({ table }) => table), NOTES_TABLE];
 
 test(
   "a database of an older server gets its log, once, and keeps its rows",

@@ -66,7 +66,7 @@ test("errors name the parameter, its value and what was expected", async () => {
     expect([path, (await get(server.url + path)).body]).toEqual([path, { error }]);
   const { body } = await get(`${server.url}/v1/trades?symbols=A&start=soon`);
   expect(body.error).toStartWith('start: cannot read "soon" as a timestamp');
-  const list = await fetch(`${server.url}/v1/bars`, {
+  const list = await fetch(`${server.url}/v1/tickers`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: "[]",

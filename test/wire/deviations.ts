@@ -260,12 +260,19 @@ const ENDPOINTS = [
   "/db_command (POST)",
   "/ws (WebSocket)",
   "/ws/replay (WebSocket)",
+  "/v1/stream (GET, server-sent events)",
+  "/v2/sip (WebSocket)",
   "/health (GET)",
   "/stats/database (GET)",
   "/stats/tables (GET)",
   "/stats/performance (GET)",
   "/stats/pool (GET)",
   "/api/execute_sql (GET)",
+  ...["bars", "trades", "quotes"].map((name) => `/v1/${name} (GET, POST)`),
+  ...["asof", "latest", "snapshots", "options"].map((name) => `/v1/${name} (GET)`),
+  ...["corporate-actions", "tickers", "sql"].map((name) => `/v1/${name} (GET)`),
+  "/openapi.json (GET)",
+  "/docs (GET)",
 ];
 const QUARTERS = ["00.000", "00.250", "00.500", "00.750", "01.000"].map((s) => [`2024-01-02T09:40:${s}000Z`]);
 

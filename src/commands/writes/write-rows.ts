@@ -133,9 +133,10 @@ async function savesOf(
     const { save, doubled } = saveOf(series, { read, request, isAlone: part.series.length === 1 });
     const identity =
       request.identity === null ? undefined : identityOf(partIdentity(request.identity, index), save);
+    rows += series.batch.rows;
+    if (rows >= ALONE_ROWS_MIN) await turn();
     const frame = frameOf(request, series.ticker, series.batch);
     saves.push({ save, frame, request: identity, skipped: 0, ...(doubled === undefined ? {} : { doubled }) });
-    rows += series.batch.rows;
     if (rows >= ALONE_ROWS_MIN) {
       rows = 0;
       await turn();

@@ -10,7 +10,7 @@ import { writePythonFile } from "../../../test/support/python-file.ts";
 import { newestOf } from "../../../test/support/snapshots.ts";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import type { Save, SaveOutcome } from "../contract.ts";
-import { kindsAfter } from "../model/kinds.ts";
+import { kindsAfter, NOTES_TABLE } from "../model/kinds.ts";
 import { SqliteReader } from "./reader.ts";
 import { inspectSchema, SchemaError } from "./schema.ts";
 import { SqliteWriter } from "./writer.ts";
@@ -358,7 +358,9 @@ describe("tables that a user has changed", () => {
 });
 
 /** Tables of kinds that the first versions did not have. */
-const ADDED = kindsAfter(0).map(({ table }) => table);
+const ADDED = [...kindsAfter(0).map(({ table }) => table), NOTES_TABLE];
+/** As the log tells tables: those of kinds, then the one of notes. */
+const told = (tables: string[]): string => `${tables.slice(0, -1).join(", ")}, added ${NOTES_TABLE}`;
 
 describe("files of before", () => {
   const toVersion1 = (path: string): void => {
@@ -374,7 +376,7 @@ describe("files of before", () => {
   test("a file of version 1 gets an empty log", () => {
     using file = new OpenFile(toVersion1);
     expect(file.writer.preparation).toBe(
-      `upgraded a file of version 1: added the update log, added ${ADDED.join(", ")}`,
+      `upgraded a file of version 1: added the update log, added ${told(ADDED)}`,
     );
     expect(inspectSchema(file.other)).toEqual({ state: "current" });
     expect(file.count("realtime_data")).toBe(1);
@@ -397,7 +399,7 @@ describe("files of before", () => {
       db.run("PRAGMA user_version=3");
       expect(inspectSchema(db)).toEqual({ state: "behind", version: 3 });
     });
-    expect(file.writer.preparation).toBe(`upgraded a file of version 3: added ${ADDED.join(", ")}`);
+    expect(file.writer.preparation).toBe(`upgraded a file of version 3: added ${told(ADDED)}`);
     expect(inspectSchema(file.other)).toEqual({ state: "current" });
     expect(file.save(tick("A"))).toEqual([2]);
   });
@@ -412,7 +414,7 @@ describe("files of before", () => {
       for (const table of lacking) db.run(`DROP TABLE ${table}`);
       db.run("PRAGMA user_version=5");
     });
-    expect(file.writer.preparation).toBe(`upgraded a file of version 5: added ${lacking.join(", ")}`);
+    expect(file.writer.preparation).toBe(`upgraded a file of version 5: added ${told(lacking)}`);
     expect(file.save(tick("A"))).toEqual([2]);
     for (const table of lacking) expect(file.count(table)).toBe(0);
   });
