@@ -1,7 +1,7 @@
 /**
  * 1,000,000 ticks as columns, saved and read by each engine's driver, beside a loop that does the
  * same with nothing but the engine, in the same process and in turn. Into and out of databases of
- * their own; opening and closing the server's side isn't counted.
+ * their own; opening and closing the server's side isn't counted. Then what workers read of them.
  */
 import { copyFileSync, existsSync, rmSync } from "node:fs";
 import type { TransferReader } from "../../src/storage/contract.ts";
@@ -21,6 +21,7 @@ import {
   type Scenario,
   type ScenarioReport,
 } from "../scenario.ts";
+import { measureWalks } from "../worker-walks.ts";
 
 const LABELS: Record<EngineName, string> = { sqlite: "SQLite", duckdb: "DuckDB", postgres: "PostgreSQL" };
 const RATIO_MIN = 0.7;
@@ -43,6 +44,10 @@ async function measureColumns(context: BenchContext): Promise<ScenarioReport> {
       report.comparisons.push(...measured.comparisons);
       report.facts.push(...measured.facts);
       report.invalid.push(...measured.invalid);
+      if (engine === "postgres") continue;
+      const walks = await measureWalks(context, engine, databases);
+      report.comparisons.push(...walks.comparisons);
+      report.invalid.push(...walks.invalid);
     } finally {
       await databases.close();
     }

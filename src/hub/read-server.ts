@@ -40,6 +40,8 @@ interface Unfinished {
   pieces: Pieces | null;
   /** Of a walk over columns, instead of pieces. */
   batches: AsyncIterator<ColumnBatch> | null;
+  /** The batch that is read while the worker uses those before. */
+  ahead: Promise<IteratorResult<ColumnBatch>> | null;
   abort: AbortController;
 }
 
@@ -86,7 +88,7 @@ export class ReadServer {
       return;
     }
     const abort = new AbortController();
-    this.#unfinished.set(id, { pieces: null, batches: null, abort });
+    this.#unfinished.set(id, { pieces: null, batches: null, ahead: null, abort });
     void this.#guard(id, async () => {
       this.#database.look?.();
       await work(abort.signal);
@@ -224,8 +226,11 @@ async function nextOf(
   unfinished: Unfinished | undefined,
 ): Promise<{ bytes: Uint8Array | Uint8Array[]; columns?: SentColumn[] } | null | undefined> {
   if (unfinished?.batches) {
-    const { done, value } = await unfinished.batches.next();
+    const { done, value } = await (unfinished.ahead ?? unfinished.batches.next());
     if (done) return null;
+    unfinished.ahead = unfinished.batches.next();
+    // Told when it is asked for.
+    unfinished.ahead.catch(() => null);
     const { told, bytes } = sentColumns(value);
     return { bytes, columns: told };
   }
