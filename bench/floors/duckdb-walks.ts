@@ -6,8 +6,6 @@ import { type BareWalks, readColumns } from "./bare-walks.ts";
 /** As many as `--duckdb-threads` is by default. */
 const OPTIONS = { threads: "2", memory_limit: "512MB" };
 
-type Items = Float64Array | BigInt64Array | Int32Array;
-
 export const duckDbWalks: BareWalks = {
   reads: "a stream, with ORDER BY where rows aren't stored in order, vectors copied",
   async fill(location, tables) {
@@ -26,7 +24,7 @@ export const duckDbWalks: BareWalks = {
     const result = await connection.stream(
       `select ${readColumns(table).join(", ")} from ${table.table} where ${table.where}${order}`,
     );
-    const columns: Items[] = [];
+    const columns: Float64Array[] = [];
     let rows = 0;
     for (;;) {
       const chunk = await result.fetchChunk();
@@ -35,7 +33,7 @@ export const duckDbWalks: BareWalks = {
         const { items } = chunk.getColumnVector(column) as unknown as { items: Float64Array };
         const ofType = items.constructor as new (rows: number) => Float64Array;
         columns[column] ??= new ofType(table.rows);
-        (columns[column] as Float64Array).set(items, rows);
+        columns[column]!.set(items, rows);
       }
       rows += chunk.rowCount;
     }
