@@ -20,7 +20,7 @@ import {
   getOptionsData,
 } from "./option-chains.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
-import { getAsOf, getBars, getQuotes, getTrades } from "./questions/get-rows.ts";
+import { QUESTION_COMMANDS } from "./questions/commands.ts";
 import { removeCheck } from "./remove-check.ts";
 import { renameTicker } from "./rename-ticker.ts";
 import { getRollups, removeRollup, setRollup } from "./rollups.ts";
@@ -68,13 +68,9 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     deleteTicks,
     deleteBars,
     renameTicker,
-
     setRollup,
     removeRollup,
     getRollups,
-    getBars,
-    getTrades,
-    getQuotes,
-    getAsOf,
+    ...QUESTION_COMMANDS,
   ].map((command) => [command.name, command]),
 );

@@ -1,12 +1,11 @@
 /** Alpaca's market data API: see docs/alpaca.md. */
-import { answerRest, restError } from "../alpaca/rest.ts";
 import { REST_PREFIXES } from "../alpaca/rest-paths.ts";
 import { RequestError } from "../protocol/errors.ts";
 import type { Call } from "./call.ts";
+import { inAscii } from "./in-ascii.ts";
 import { respond } from "./respond.ts";
 import { headersOf, jsonResponse } from "./responses.ts";
 import type { Route } from "./route.ts";
-import { inAscii } from "./v1/v1-answer.ts";
 
 export const ALPACA_ROUTE: Route = {
   paths: [],
@@ -19,6 +18,8 @@ export const ALPACA_ROUTE: Route = {
 async function answer(call: Call): Promise<Response> {
   const { request, path, query, options } = call;
   const { context } = options;
+  // Most workers are never asked.
+  const { answerRest, restError } = await import("../alpaca/rest.ts");
   try {
     const asked = {
       path,

@@ -6,6 +6,7 @@ import { WRITE_PARAMETERS } from "../../commands/writes/write-parameters.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { FORMAT_TYPES } from "./format-types.ts";
 import { DOORS, type Door } from "./v1-doors.ts";
+import { V1_PATHS, type V1Path } from "./v1-paths.ts";
 import { writeContent } from "./write-description.ts";
 
 type JsonSchema = Record<string, unknown>;
@@ -49,7 +50,7 @@ export function openApi(): OpenApi {
         "Market data of many tickers. Stamps are UTC unless `tz` asks for a zone. A parameter that isn't known is an error.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
-    paths: Object.fromEntries(DOORS.map((door) => [door.path, pathOf(door)])),
+    paths: Object.fromEntries((Object.keys(V1_PATHS) as V1Path[]).map((path) => [path, pathOf(path)])),
     components: { schemas: { Error: ERROR } },
   };
   return made;
@@ -71,8 +72,10 @@ const ERRORS: Record<number, string> = {
   [STATUS.unavailable]: "Come back later: too much is under way, or the database is away.",
 };
 
-function pathOf(door: Door): { get: Operation; post: Operation } {
-  const { path, summary } = door;
+function pathOf(path: V1Path): { get: Operation; post: Operation } {
+  const door = DOORS[path];
+  const { summary } = door;
+  const written = V1_PATHS[path];
   const id = path.slice("/v1/".length).replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
   const schema = schemaOf(door);
   const responses = responsesOf(door);
@@ -80,14 +83,14 @@ function pathOf(door: Door): { get: Operation; post: Operation } {
     get: { operationId: `get_${id}`, summary, parameters: parametersOf(schema), responses },
     post: {
       operationId: `post_${id}`,
-      summary: `${summary}; the parameters as JSON${door.writes === undefined ? "" : ", or rows to store"}`,
-      ...(door.writes === undefined ? {} : { parameters: writeParameters(door.writes) }),
+      summary: `${summary}; the parameters as JSON${written === null ? "" : ", or rows to store"}`,
+      ...(written === null ? {} : { parameters: writeParameters(written) }),
       requestBody: {
         required: true,
         content:
-          door.writes === undefined
+          written === null
             ? { "application/json": { schema: withoutOwnNames(schema) } }
-            : writeContent(door.writes, withoutOwnNames(schema)),
+            : writeContent(written, withoutOwnNames(schema)),
       },
       responses,
     },

@@ -12,6 +12,7 @@ import { atClientsPace } from "../../protocol/clients-pace.ts";
 import { badRequest } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Call } from "../call.ts";
+import { inAscii } from "../in-ascii.ts";
 import { respond } from "../respond.ts";
 import { typeOfFormat } from "./format-types.ts";
 import { acceptedFormat } from "./v1-request.ts";
@@ -80,12 +81,4 @@ function warningsHeader(warnings: readonly string[]): string {
     if (text.length <= HEADER_LENGTH_MAX) return text;
   }
   return inAscii([`${warnings.length} warnings`]);
-}
-
-/** JSON whose other characters are escaped, as a header has none. */
-export function inAscii(value: unknown): string {
-  return JSON.stringify(value).replaceAll(
-    /[\u007f-\uffff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }

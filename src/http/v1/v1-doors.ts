@@ -1,4 +1,4 @@
-/** The questions that /v1 answers: path, parameters, and what answers them. */
+/** The questions that /v1 answers: parameters, and what answers them. */
 import type { z } from "zod";
 import { AS_OF_PARAMETERS, openAsOf } from "../../commands/questions/as-of.ts";
 import { ALL_BARS_PARAMETERS, openAllBars } from "../../commands/questions/derived.ts";
@@ -20,64 +20,48 @@ import {
   TICKS_PARAMETERS,
 } from "../../commands/questions/stored.ts";
 import { TICKERS_PARAMETERS, tickersAnswer } from "../../commands/questions/tickers.ts";
-import type { WrittenTable } from "../../commands/writes/sent-names.ts";
 import type { TableFormat } from "../../market-data/encode-table.ts";
 import { stringifyExact } from "../../protocol/json.ts";
 import type { Call } from "../call.ts";
 import { respond } from "../respond.ts";
 import { answerTable } from "./v1-answer.ts";
+import type { V1Path } from "./v1-paths.ts";
 
 export interface Door {
-  path: string;
   /** One line. */
   summary: string;
   parameters: z.ZodObject;
   /** The answer has a `format`; others are JSON alone. */
   isTable: boolean;
-  /** A POST of rows stores them. */
-  writes?: WrittenTable;
   /** @param asked what `parameters` has read. */
   answer(call: Call, asked: never): Promise<Response>;
 }
 
-export const DOORS: readonly Door[] = [
-  {
-    ...table("/v1/bars", "Bars of one length of many tickers", ALL_BARS_PARAMETERS, openAllBars),
-    writes: "bars",
-  },
-  {
-    ...table("/v1/trades", "Trades of many tickers", TICKS_PARAMETERS, (...of) => openTicks("trade", ...of)),
-    writes: "trades",
-  },
-  {
-    ...table("/v1/quotes", "Quotes of many tickers", TICKS_PARAMETERS, (...of) => openTicks("quote", ...of)),
-    writes: "quotes",
-  },
-  table("/v1/asof", "Rows of one table, each with the newest of another by then", AS_OF_PARAMETERS, openAsOf),
-  table("/v1/latest", "The newest trade, quote or bar of each ticker", LATEST_PARAMETERS, openLatest),
-  table(
-    "/v1/snapshots",
+export const DOORS: Readonly<Record<V1Path, Door>> = {
+  "/v1/bars": table("Bars of one length of many tickers", ALL_BARS_PARAMETERS, openAllBars),
+  "/v1/trades": table("Trades of many tickers", TICKS_PARAMETERS, (...of) => openTicks("trade", ...of)),
+  "/v1/quotes": table("Quotes of many tickers", TICKS_PARAMETERS, (...of) => openTicks("quote", ...of)),
+  "/v1/asof": table("Rows of one table, each with the newest of another by then", AS_OF_PARAMETERS, openAsOf),
+  "/v1/latest": table("The newest trade, quote or bar of each ticker", LATEST_PARAMETERS, openLatest),
+  "/v1/snapshots": table(
     "Newest trade and quote, minute bar, daily bar and the one before it, of each ticker",
     SNAPSHOT_PARAMETERS,
     openSnapshots,
   ),
-  table("/v1/options", "The newest snapshot of each contract of a chain", OPTIONS_PARAMETERS, openOptions),
-  table(
-    "/v1/corporate-actions",
+  "/v1/options": table("The newest snapshot of each contract of a chain", OPTIONS_PARAMETERS, openOptions),
+  "/v1/corporate-actions": table(
     "Splits, dividends, spin-offs and changes of the symbol",
     ACTIONS_PARAMETERS,
     openActions,
   ),
-  {
-    path: "/v1/tickers",
+  "/v1/tickers": {
     summary: "Which tickers have rows, and of which kinds",
     parameters: TICKERS_PARAMETERS,
     isTable: false,
     answer: async (call, asked) =>
       respond(stringifyExact(await tickersAnswer(asked, call.options.context)), call),
   },
-  {
-    path: "/v1/sql",
+  "/v1/sql": {
     summary: "The rows of one SQL statement that reads",
     parameters: SQL_PARAMETERS,
     isTable: false,
@@ -88,16 +72,15 @@ export const DOORS: readonly Door[] = [
       return respond(await sqlAnswer(asked, by, options.context), call);
     },
   },
-];
+};
 
 function table(
-  path: string,
   summary: string,
   parameters: z.ZodObject,
   open: (asked: never, context: QuestionContext, signal: AbortSignal) => Promise<OpenedQuestion>,
 ): Door {
   return {
-    ...{ path, summary, isTable: true },
+    ...{ summary, isTable: true },
     parameters: parameters.extend({ format: formatParameter.optional() }),
     async answer(call, asked: { format?: TableFormat }) {
       const { format, ...question } = asked;

@@ -1,41 +1,43 @@
-/** The routes of /v1, and the pages that describe them. */
-import { readParameters as readChecked } from "../../commands/questions/parameters.ts";
+/**
+ * The routes of /v1, and the pages that describe them. What answers them is loaded with the first
+ * request: the schemas of all parameters cost every start of a worker a fifth of its time.
+ */
 import { jsonResponse } from "../responses.ts";
 import type { Route } from "../route.ts";
-import { docsPage } from "./docs-page.ts";
-import { openApi } from "./openapi.ts";
-import { DOORS, type Door } from "./v1-doors.ts";
-import { readParameters } from "./v1-request.ts";
-import { answerPosted } from "./v1-write.ts";
+import { V1_PATHS, type V1Path } from "./v1-paths.ts";
 
 const READ = ["GET", "HEAD"];
 
 export const V1_ROUTES: readonly Route[] = [
-  ...DOORS.map(
-    (door): Route => ({
-      paths: [door.path],
+  ...(Object.keys(V1_PATHS) as V1Path[]).map(
+    (path): Route => ({
+      paths: [path],
       methods: ["GET", "HEAD", "POST"],
-      shown: door.writes === undefined ? "GET" : "GET, POST",
+      shown: V1_PATHS[path] === null ? "GET" : "GET, POST",
       // Any page can make a browser send a GET.
       isReachableByPages: true,
-      answer: answerOf(door),
+      async answer(call) {
+        const { answerQuestion } = await import("./answer-question.ts");
+        return answerQuestion(path, call);
+      },
     }),
   ),
   {
     paths: ["/openapi.json"],
     methods: READ,
     shown: "GET",
-    answer: async () => jsonResponse(openApi(), 200),
+    async answer() {
+      const { openApi } = await import("./openapi.ts");
+      return jsonResponse(openApi(), 200);
+    },
   },
-  { paths: ["/docs"], methods: READ, shown: "GET", answer: async () => docsPage() },
+  {
+    paths: ["/docs"],
+    methods: READ,
+    shown: "GET",
+    async answer() {
+      const { docsPage } = await import("./docs-page.ts");
+      return docsPage();
+    },
+  },
 ];
-
-function answerOf({ path, parameters, writes, answer }: Door): Route["answer"] {
-  return async (call) => {
-    const ask = (asked: Record<string, unknown>) =>
-      answer(call, readChecked(path, parameters, asked) as never);
-    const isPost = call.request.method === "POST";
-    if (writes !== undefined && isPost) return answerPosted(call, writes, async (asked) => ask(asked));
-    return ask(await readParameters(call));
-  };
-}
