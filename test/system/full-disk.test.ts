@@ -91,12 +91,12 @@ for (const name of ["a.db", "a.duckdb"]) {
         const dbFile = join(disk, name);
         {
           await using server = await startServer({ dbFile, workers });
-          const { stored, refused } = await fillUp(server);
-          expect(stored).toBeGreaterThan(20);
+          const { stored: first, refused } = await fillUp(server);
+          expect(first).toBeGreaterThan(20);
           expect(refused).toMatchObject({ status: 503 });
           expect(refused?.body.details).toStartWith("No space left on the database's disk");
           expect(refused?.headers.get("retry-after")).toBe("1");
-          expect(await countRows(server)).toEqual([{ n: stored * ROWS }]);
+          expect(await countRows(server)).toEqual([{ n: first * ROWS }]);
           const unready = await waitUntil("/ready tells it", async () => {
             const { status, text } = await ready(server);
             return status === 503 && text;
@@ -104,7 +104,14 @@ for (const name of ["a.db", "a.duckdb"]) {
           expect(unready).toContain("No space left on the database's disk");
           await server.logged(/\[WARNING\] - No space left on the database's disk: .*saves are refused/);
           await server.logged("[ERROR] - Hub: commit of 1 saves failed: No space left");
-          for (let n = 0; n < 20; n++) expect((await save(server, stored)).status).toBe(503);
+          let stored = first;
+          // SQLite may write its log into the file meanwhile, which leaves room for one more.
+          for (let inARow = 0; inARow < 20; inARow++) {
+            const { status } = await save(server, stored);
+            if (status === 200) [stored, inARow] = [stored + 1, -1];
+            else expect(status).toBe(503);
+            expect(stored).toBeLessThan(first + 20);
+          }
           expect(server.log().split("saves failed").length - 1).toBeLessThan(4);
 
           const deleted = await runSql(server, "DELETE FROM realtime_data WHERE size >= 100");
