@@ -9,7 +9,7 @@
 
 import { COUNTS_ALL } from "../market/sale-conditions.ts";
 import { BarColumns, type BarValues } from "./bar-columns.ts";
-import { type BarRows, RunningBar, type TradeRows } from "./running-bar.ts";
+import { type BarRows, type PartRows, RunningBar, type TradeRows } from "./running-bar.ts";
 
 /** What finds the bucket of a stamp; a grid of calendar/contract.ts is one. */
 export interface Buckets {
@@ -31,6 +31,14 @@ export interface PriceRows {
 
 /** `late`: of a bucket before the running one. `outside`: of none. */
 export type RowPlace = "running" | "late" | "outside";
+
+interface RowRange {
+  from: number;
+  /** Exclusive. */
+  to: number;
+  /** How many ticks each row stands for; absent: one. */
+  weights?: Float64Array;
+}
 
 /** Rows of one bucket, from one index up to another. @returns those that count for nothing. */
 type AddRun = (from: number, to: number) => number;
@@ -94,6 +102,17 @@ export class BarBuilder {
   }
 
   /**
+   * Partial bars, each of ticks that lie in one bucket, or in none.
+   *
+   * @param to exclusive.
+   * @throws RangeError rows aren't in order of time.
+   */
+  addParts(rows: PartRows, from = 0, to = rows.micros.length): void {
+    const run: AddRun = (first, end) => this.#running.addParts(rows, first, end);
+    this.#addRuns(rows.micros, { from, to, weights: rows.ticks }, run);
+  }
+
+  /**
    * A trade as it comes. A later bucket closes the running one; a late one changes nothing.
    *
    * @param size NaN: it isn't known.
@@ -108,6 +127,7 @@ export class BarBuilder {
     exactSize: bigint | null = null,
   ): RowPlace {
     const place = this.#place(micros);
+    if (place === "outside") this.#outside++;
     if (place === "running" && !this.#running.addTrade(micros, price, size, counts, exactSize))
       this.#skipped++;
     return place;
@@ -150,7 +170,7 @@ export class BarBuilder {
     return taken;
   }
 
-  #addRuns(micros: Float64Array, { from, to }: { from: number; to: number }, addRun: AddRun): void {
+  #addRuns(micros: Float64Array, { from, to, weights }: RowRange, addRun: AddRun): void {
     let newest = this.#newest;
     for (let row = from; row < to; ) {
       const at = micros[row]!;
@@ -159,6 +179,7 @@ export class BarBuilder {
         const place = this.#place(at);
         if (place === "late") throw outOfOrder(newest, at);
         if (place === "outside") {
+          this.#outside += weights === undefined ? 1 : weights[row]!;
           newest = at;
           row++;
           continue;
@@ -181,10 +202,7 @@ export class BarBuilder {
   #place(micros: number): RowPlace {
     if (micros >= this.#from && micros < this.#until) return "running";
     const buckets = this.#buckets;
-    if (!buckets.seek(micros)) {
-      this.#outside++;
-      return "outside";
-    }
+    if (!buckets.seek(micros)) return "outside";
     const { start } = buckets;
     // Also of the bucket that was closed last: it has been given away.
     if (start < this.#running.start || (start === this.#running.start && !this.#isRunning)) return "late";

@@ -31,6 +31,24 @@ export interface BarRows {
   count: Float64Array | null;
 }
 
+/** What ticks of a short time have become elsewhere: see storage/model/bar-parts.ts. */
+export interface PartRows {
+  /** Their order. */
+  micros: Float64Array;
+  ticks: Float64Array;
+  /** Where it is 0, what follows means nothing. */
+  priced: Float64Array;
+  first: Float64Array;
+  last: Float64Array;
+  open: Float64Array;
+  high: Float64Array;
+  low: Float64Array;
+  close: Float64Array;
+  notional: Float64Array;
+  /** Null: they have none. */
+  volume: Numbers | null;
+}
+
 export class RunningBar {
   start = Number.NaN;
   end = Number.NaN;
@@ -232,6 +250,25 @@ export class RunningBar {
       this.#count += rows.count === null ? Number.NaN : rows.count[row]!;
       this.#setTimes(micros, micros);
     }
+  }
+
+  /** @param to exclusive. @returns how many ticks had no price. */
+  addParts(rows: PartRows, from: number, to: number): number {
+    const { ticks, priced, volume } = rows;
+    let skipped = 0;
+    for (let row = from; row < to; row++) {
+      const count = priced[row]!;
+      skipped += ticks[row]! - count;
+      if (count === 0) continue;
+      if (rows.high[row]! > this.#high) this.#high = rows.high[row]!;
+      if (rows.low[row]! < this.#low) this.#low = rows.low[row]!;
+      this.#count += count;
+      this.#notional += rows.notional[row]!;
+      if (volume === null) this.#volume = Number.NaN;
+      else this.#addSize(volume.values[row]!, volume.wide?.get(row) ?? null);
+      this.#setEnds(rows.first[row]!, rows.open[row]!, rows.last[row]!, rows.close[row]!);
+    }
+    return skipped;
   }
 
   #addCounted({ micros, prices, sizes }: TradeRows, counts: Uint8Array, from: number, to: number): number {

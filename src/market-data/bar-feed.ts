@@ -16,7 +16,7 @@ import type { SaleCounter } from "./sale-counts.ts";
 import { stampsOf } from "./stamps.ts";
 
 /** Adds rows of one ticker. @param to exclusive. */
-type AddRows = (builder: BarBuilder, from: number, to: number) => void;
+export type AddRows = (builder: BarBuilder, from: number, to: number) => void;
 
 export interface BarFeed {
   kind: KindName;

@@ -2,14 +2,16 @@
 import { BarBuilder } from "../analysis/bar-builder.ts";
 import type { SkippedQuotes } from "../analysis/quote-prices.ts";
 import { secondsOfInterval } from "../market/interval.ts";
-import type { ColumnQuery } from "../storage/model/columns.ts";
+import { hasParts } from "../storage/model/bar-parts.ts";
+import type { ColumnBatch, ColumnQuery } from "../storage/model/columns.ts";
 import { type KindName, kindOf, partName } from "../storage/model/kinds.ts";
 import { AdjustedBatches } from "./adjusted-batches.ts";
 import { AnswerBatches } from "./answer-batches.ts";
-import { bucketsFor, feedOf } from "./bar-feed.ts";
+import { type AddRows, bucketsFor, feedOf } from "./bar-feed.ts";
 import type { Adjusted, BarOrigin, DerivedBarsQuestion } from "./derived-questions.ts";
 import { type MicrosBounds, rowBounds, storedBounds } from "./label-bounds.ts";
 import type { LabelBuckets } from "./label-buckets.ts";
+import { partsFor, partsOf } from "./part-feed.ts";
 import type { MarketSource } from "./questions.ts";
 import { SaleCounter } from "./sale-counts.ts";
 import { runsOf } from "./series-runs.ts";
@@ -75,18 +77,24 @@ export class BarMaker {
     const adjust = adjusted === null ? null : adjustedBatches(adjusted, feed.kind, feed.parts);
     const buckets = bucketsFor(source, timeframe, grid);
     const builder = new BarBuilder(buckets);
+    // Conditions and adjustments are of single trades.
+    const bars = sales === null && adjust === null ? partsFor(source, timeframe, grid) : null;
     const query: ColumnQuery = {
       ...{ kind: feed.kind, tickers, parts: feed.parts, columns: shape.stored },
       ...storedBounds(rowBounds(labels, timeframe), kindOf(feed.kind).stamp.type),
+      ...(bars === null ? {} : { bars }),
       ...(signal === undefined ? {} : { signal }),
       ...(onPositions === undefined ? {} : { onPositions }),
     };
+    const rowsOf = (batch: ColumnBatch): { named: ColumnBatch; add: AddRows } => {
+      const shaped = shape.of(batch);
+      const named = adjust === null ? shaped : adjust.of(shaped, batch);
+      return { named, add: feed.open(named) };
+    };
     let ticker: string | null = null;
     for await (const batch of this.#market.columns(query)) {
-      const shaped = shape.of(batch);
-      const given = adjust === null ? shaped : adjust.of(shaped, batch);
-      const add = feed.open(given);
-      for (const run of runsOf(given)) {
+      const { named, add } = hasParts(batch) ? partsOf(batch, this.#left) : rowsOf(batch);
+      for (const run of runsOf(named)) {
         if (run.ticker !== ticker) {
           builder.endSeries();
           if (ticker !== null) yield { ticker, builder, isEnd: true };

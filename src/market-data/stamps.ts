@@ -12,7 +12,18 @@ export function stampsOf({ columns }: ColumnBatch): Float64Array {
   try {
     return microsOf(columns.get("timestamp")!);
   } catch (error) {
-    if (error instanceof RangeError) throw badRequest(`start: ${error.message}, expected bounds within them`);
+    if (error instanceof RangeError) throw beyondMicros(error.message);
     throw error;
   }
+}
+
+/** @throws RequestError 400 as `stampsOf` */
+export function checkedMicros(micros: Float64Array): Float64Array {
+  const far = micros.find((at) => !Number.isSafeInteger(at));
+  if (far !== undefined) throw beyondMicros(`the stamp ${far} µs is not within the years 1684 to 2255`);
+  return micros;
+}
+
+function beyondMicros(message: string): unknown {
+  return badRequest(`start: ${message}, expected bounds within them`);
 }

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import { TransferRowError } from "../contract.ts";
-import type { ColumnData, ColumnQuery } from "../model/columns.ts";
+import { hasParts, partDoubles } from "../model/bar-parts.ts";
+import type { ColumnData, ColumnQuery, TextColumn } from "../model/columns.ts";
 import { openReadOnly } from "./read-only-file.ts";
 import { DuckDbTransfer } from "./transfer.ts";
 
@@ -122,3 +123,41 @@ for (const [stored, { series, at }] of Object.entries(ORDERS))
         expect(await rowsInOrder(reader, { after })).toEqual(behind);
       },
     ));
+
+/** The tickers of the parts, each with how many ticks they have; null: rows came instead. */
+async function partsOf(reader: DuckDbTransfer): Promise<Record<string, number> | null> {
+  const ticks: Record<string, number> = {};
+  const bars = { micros: 60_000_000, price: "trade" } as const;
+  for await (const batch of reader.columns({ ...everything, parts: ["trade"], columns: ["price"], bars })) {
+    if (!hasParts(batch)) return null;
+    const { codes, dictionary } = batch.columns.get("ticker") as TextColumn;
+    for (const [row, count] of partDoubles(batch, "ticks").entries())
+      ticks[dictionary[codes[row]!]!] = (ticks[dictionary[codes[row]!]!] ?? 0) + count;
+  }
+  return ticks;
+}
+
+const TRADES = "if(i % 2 = 0, 'A', 'B'), TIMESTAMP '2024-01-02' + to_microseconds(i), 'trade'";
+
+test("parts of bars are made where sizes add up, and their failure is told", async () => {
+  await withTable(COLUMNS, `${TRADES}, 1, i, 0`, async (reader) => {
+    expect(await partsOf(reader)).toEqual({ A: ROWS / 2, B: ROWS / 2 });
+  });
+  await withTable(COLUMNS, `'A', TIMESTAMP '2024-01-02', 'quote', 1, i, 0`, async (reader) => {
+    expect(await partsOf(reader)).toEqual({});
+  });
+  for (const seq of [`-i`, `i * ${2 ** 33}`])
+    await withTable(COLUMNS, `${TRADES}, 1, i, ${seq}`, async (reader) => {
+      expect(await partsOf(reader)).toBeNull();
+    });
+  const exact = COLUMNS.replace("size BIGINT", "size DECIMAL(38, 18)");
+  await withTable(exact, `${TRADES}, 1, i, 0`, async (reader) => {
+    expect(await partsOf(reader)).toBeNull();
+  });
+  const texts = COLUMNS.replace("price DOUBLE", "price VARCHAR");
+  await withTable(texts, `${TRADES}, if(i = ${ROWS - 1}, 'none', '1.5'), i, 0`, async (reader) => {
+    const told = await partsOf(reader).catch((error: unknown) => error);
+    expect(told).toBeInstanceOf(TransferRowError);
+    expect(String(told)).toContain("none");
+  });
+});

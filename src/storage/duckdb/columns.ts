@@ -9,13 +9,17 @@
  * in order of their stamps: so they are read as they are stored and counted out, see
  * stored-order.ts, and sorted only where one is out of order. A series too long for that is looked
  * at first.
+ *
+ * Ticks that are read for bars alone leave DuckDB as partial bars: see bar-parts.ts.
  */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { TransferRowError } from "../contract.ts";
+import type { BarParts } from "../model/bar-parts.ts";
 import type { ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/columns.ts";
 import { kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
 import { inByteOrder } from "../series-order.ts";
 import { seqOf, storedStamp } from "../transfer-rows.ts";
+import { batchOfParts, canSum, PART_SEQ_MAX, partsIn, partsSql } from "./bar-parts.ts";
 import { BatchBuilder, type StoredSeries } from "./column-batch.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
@@ -36,6 +40,8 @@ import { readAllPlaces, readPlaces } from "./update-log.ts";
 const BATCH_ROWS = 16_384;
 /** Rows that are held at once, some 50 MB of five columns. A longer series is read by itself. */
 const RUN_ROWS = 1_000_000;
+/** Partial bars of so many ticks are made at once; whoever wants few of them waits for no others. */
+const PARTS_RUN_ROWS = 10_000_000;
 /** To search more names than these takes longer than to sort the rows. */
 const LISTED_MAX = 1_000;
 
@@ -58,7 +64,9 @@ export async function* readColumns(
     signal?.throwIfAborted();
     query.onPositions?.(await snapshot.call((session) => positionsIn(session, query.tickers)));
     const walk = await Walk.begin(snapshot, query);
-    if (walk !== null) yield* walk.batches();
+    if (walk === null) return;
+    const parts = query.bars === undefined ? null : await walk.parts(query.bars);
+    yield* parts ?? walk.batches();
   } catch (error) {
     signal?.throwIfAborted();
     throw refusalOf(error, query);
@@ -109,6 +117,7 @@ class Walk {
   readonly #select: string;
   /** So many columns it has. */
   readonly #selected: number;
+  readonly #columns: StoredColumns;
   /** Rows of a run weren't stored in order of the walk, so those of others won't be. */
   #isInterleaved = false;
 
@@ -120,6 +129,7 @@ class Walk {
     this.#snapshot = snapshot;
     this.#query = query;
     this.#kind = kind;
+    this.#columns = there;
     this.#at = at.sql;
     this.#hasSeq = kind.hasSeq && there.has("seq");
     this.#params = [query.from ?? first, query.to ?? last];
@@ -175,9 +185,36 @@ class Walk {
     return `ticker >= ${name} AND (ticker > ${name} OR ${behind})`;
   }
 
+  /** Null: DuckDB can't make them of these ticks. */
+  async parts(bars: BarParts): Promise<AsyncGenerator<ColumnBatch> | null> {
+    if (!this.#hasSeq || !canSum(this.#columns)) return null;
+    const look = `SELECT min(seq), max(seq), count(*) FROM ${this.#source}`;
+    const [[least, greatest, count]] = (await this.#rows(look, this.#params)) as [(bigint | null)[]];
+    if (least == null || greatest == null || least < 0n || greatest > PART_SEQ_MAX) return null;
+    return this.#parts(bars, Number(count));
+  }
+
+  async *#parts(bars: BarParts, ticks: number): AsyncGenerator<ColumnBatch> {
+    for (const { source, params } of await this.#partSources(ticks)) {
+      const sql = partsSql(bars, { source, at: this.#at, columns: this.#columns });
+      for await (const chunk of this.#chunksOf({ sql, params }, partsIn)) {
+        yield batchOfParts(chunk);
+        this.#query.signal?.throwIfAborted();
+      }
+    }
+  }
+
+  async #partSources(ticks: number): Promise<{ source: string; params: Param[] }[]> {
+    if (ticks <= PARTS_RUN_ROWS) return [{ source: this.#source, params: this.#params }];
+    return runsOf(await this.#series(), PARTS_RUN_ROWS).map((run) => {
+      const params = [...this.#params];
+      return { source: `${this.#source} AND ${this.#filterOf(run, params)}`, params };
+    });
+  }
+
   async *batches(): AsyncGenerator<ColumnBatch> {
     const series = firstOf(await this.#series(), this.#query.limit ?? null);
-    for (const run of runsOf(series)) yield* this.#run(run);
+    for (const run of runsOf(series, RUN_ROWS)) yield* this.#run(run);
   }
 
   async *#run(run: StoredSeries[]): AsyncGenerator<ColumnBatch> {
@@ -273,10 +310,17 @@ class Walk {
     }
   }
 
-  /** Each is asked for while the one before is taken apart. */
-  async *#chunksOf({ sql, params }: ColumnStatement, rows: number): AsyncGenerator<DuckDBDataChunk> {
+  /**
+   * Each is asked for while the one before is taken apart.
+   *
+   * @param rows more than 0, as the first chunk may tell.
+   */
+  async *#chunksOf(
+    { sql, params }: ColumnStatement,
+    rows: number | ((first: DuckDBDataChunk) => number),
+  ): AsyncGenerator<DuckDBDataChunk> {
     const snapshot = this.#snapshot;
-    let left = rows;
+    let left = typeof rows === "number" ? rows : null;
     const result = await snapshot.call((session) => session.stream(sql, params));
     const fetch = (): Promise<DuckDBDataChunk | null> => {
       const chunk = snapshot.call(() => result.fetchChunk());
@@ -285,14 +329,14 @@ class Walk {
     };
     let ahead = fetch();
     try {
-      while (left > 0) {
+      while (left !== 0) {
         const chunk = await ahead;
         if (chunk === null || chunk.rowCount === 0) {
           this.#query.signal?.throwIfAborted();
           await snapshot.call((session) => findFailure(session, sql, params));
-          throw new Error(`DuckDB ended a result ${left} rows early`);
+          throw new Error(`DuckDB ended a result ${left ?? "all its"} rows early`);
         }
-        left -= chunk.rowCount;
+        left = (left ?? (rows as (first: DuckDBDataChunk) => number)(chunk)) - chunk.rowCount;
         if (left > 0) ahead = fetch();
         yield chunk;
       }
@@ -459,11 +503,11 @@ class Spans {
 }
 
 /** What one statement reads: a series, or neighbours that are short. */
-function runsOf(series: StoredSeries[]): StoredSeries[][] {
+function runsOf(series: StoredSeries[], rowsMax: number): StoredSeries[][] {
   const runs: StoredSeries[][] = [];
   let rows = Number.POSITIVE_INFINITY;
   for (const each of series) {
-    if (rows + each.rows > RUN_ROWS || each.isCut) {
+    if (rows + each.rows > rowsMax || each.isCut) {
       runs.push([]);
       rows = 0;
     }

@@ -4,6 +4,7 @@
  * A batch holds some thousand rows of one series or of several, in order of ticker, part, stamp and
  * seq. Its arrays are the reader's own: whoever takes a batch may keep it.
  */
+import type { BarParts } from "./bar-parts.ts";
 import { type KindName, kindOf, type SeriesRow, type SeriesValue } from "./kinds.ts";
 import { dayText, Int64Reader, StampTexts } from "./stamp-text.ts";
 
@@ -79,6 +80,11 @@ export interface ColumnQuery {
    * one.
    */
   columns: readonly string[];
+  /**
+   * Of ticks of one type that are read for bars alone, in ascending order and without a limit: a
+   * reader may give partial bars in their place, and then does so in every batch.
+   */
+  bars?: BarParts | undefined;
   /** Called once, before the first batch or the end. */
   onPositions?: ((found: WalkPositions) => void) | undefined;
   /** Ends the walk; what it then throws nobody reads. */
