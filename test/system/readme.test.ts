@@ -25,7 +25,7 @@ test("every line of the quick start works when pasted", async () => {
   const curls = pasted.filter((line) => line.startsWith("curl"));
   const watch = pasted.find((line) => line.includes("new WebSocket"))!;
   const tools = pasted.filter((line) => line.startsWith("node bin/"));
-  expect([curls.length, tools.length, typeof watch]).toEqual([3, 2, "string"]);
+  expect([curls.length, tools.length, typeof watch]).toEqual([5, 2, "string"]);
 
   const watcher = Bun.spawn(["bash", "-c", `exec ${watch}`], {
     cwd: ROOT,
@@ -43,9 +43,13 @@ test("every line of the quick start works when pasted", async () => {
   };
   try {
     await waitFor("initial_price");
-    const [bars, prices, saved] = curls.map((line) =>
-      JSON.parse(Bun.spawnSync(["bash", "-c", line], { cwd: ROOT }).stdout.toString()),
-    );
+    const answers = curls.map((line) => Bun.spawnSync(["bash", "-c", line], { cwd: ROOT }).stdout.toString());
+    const [bars, prices, , , saved] = answers.map((text) => (text.startsWith("{") ? JSON.parse(text) : null));
+    const [months, joined] = answers.slice(2, 4).map((text) => text.trim().split("\n"));
+    expect(months).toHaveLength(1 + 2 * 4);
+    expect(months![1]).toStartWith("AAPL,2020-07-01T00:00:00Z,90.79");
+    expect(joined).toHaveLength(1 + 3);
+    expect(joined![0]).toContain("quote_bid_price");
     expect(bars.data).toHaveLength(3);
     expect(prices.prices).toEqual({ AAPL: 122.15, SPY: 396.33, IBM: 180.4 });
     expect(saved.message).toContain("saved successfully");
