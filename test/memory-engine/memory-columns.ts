@@ -39,10 +39,9 @@ function rowsOf(tables: MemoryTables, query: ColumnQuery) {
     .filter((series) => isAsked(series, query))
     .sort(compareSeries)
     .flatMap((series) => {
-      const rows = tables.sorted(series).map(({ row }) => row);
+      const rows = tables.sorted(series, { from, to }).map(({ row }) => row);
       if (direction < 0) rows.reverse();
       return rows
-        .filter(([stamp]) => (from === null || stamp >= from) && (to === null || stamp <= to))
         .filter((row) => {
           if (after == null) return true;
           const bySeries = compareSeries(series, after);

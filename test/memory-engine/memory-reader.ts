@@ -252,9 +252,7 @@ class MemoryUpdates implements UpdateReader {
 function within(tables: MemoryTables, { kind, ticker, part, from, to }: RowRange): MemoryRow[] {
   const series = tables.find(kind, ticker, part);
   if (series === undefined) return [];
-  return tables
-    .sorted(series)
-    .filter(({ row }) => (from === null || row[0] >= from) && (to === null || row[0] <= to));
+  return tables.sorted(series, { from, to });
 }
 
 function tickersOf(tables: MemoryTables, kind: KindName, after: string | null, limit: number): string[] {

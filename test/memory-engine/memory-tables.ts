@@ -2,7 +2,6 @@
 import type { NoteChange } from "../../src/storage/contract.ts";
 import type { KindName, SeriesRow } from "../../src/storage/model/kinds.ts";
 import type { LoggedSave } from "../../src/storage/save-counts.ts";
-import { compareTexts } from "../../src/storage/series-order.ts";
 import type { NewestUpdate, StoredUpdate } from "../../src/storage/update-contract.ts";
 
 export interface MemoryRow {
@@ -20,6 +19,11 @@ export interface MemorySeries {
   part: string | null;
   /** By key, in no order. */
   rows: Map<string, MemoryRow>;
+}
+
+interface StampBounds {
+  from: string | null;
+  to: string | null;
 }
 
 interface TickerLog {
@@ -82,9 +86,12 @@ export class MemoryTables {
     return true;
   }
 
-  /** Ascending by stamp, then by `seq`. */
-  sorted({ rows }: MemorySeries): MemoryRow[] {
-    return [...rows.values()].sort((a, b) => compareTexts(a.row[0], b.row[0]) || seqIn(a) - seqIn(b));
+  /** Ascending by stamp, then by `seq`. @param bounds inclusive; absent: all. */
+  sorted({ rows }: MemorySeries, { from, to }: StampBounds = { from: null, to: null }): MemoryRow[] {
+    const some = [...rows.values()].filter(
+      ({ row: [stamp] }) => (from === null || stamp >= from) && (to === null || stamp <= to),
+    );
+    return some.sort((a, b) => (a.row[0] === b.row[0] ? seqIn(a) - seqIn(b) : a.row[0] < b.row[0] ? -1 : 1));
   }
 }
 

@@ -47,6 +47,8 @@ import { type MemoryRow, type MemorySeries, type MemoryTables, seriesKey } from 
 export class MemoryWriter implements StockWriter {
   readonly #tables: MemoryTables;
   readonly #logBytes: number;
+  /** Ticks of series by their stamp, as of so many rows. */
+  readonly #stamps = new WeakMap<MemorySeries["rows"], { rows: number; stored: Map<string, MemoryRow[]> }>();
 
   /** @param logBytes of the frames of all tickers together; older ones go. */
   constructor(tables: MemoryTables, logBytes: number) {
@@ -202,7 +204,7 @@ export class MemoryWriter implements StockWriter {
   #saveTicks(save: SaveTicks): SaveOutcome {
     const series = this.#tables.seriesOf("ticks", save.ticker, save.part);
     const stamps = new Map<string, StampTicks>();
-    const stored = Map.groupBy(series.rows.values(), ({ row: [stamp] }) => stamp);
+    const stored = this.#byStamp(series);
     const ticksOf = (stamp: string): StampTicks => {
       const ticks = stamps.get(stamp) ?? this.#ticksOf(stored.get(stamp) ?? []);
       stamps.set(stamp, ticks);
@@ -217,9 +219,22 @@ export class MemoryWriter implements StockWriter {
         const row: SeriesRow = [stamp, ...values, id, extra, seq];
         series.rows.set(keyText(kindOf("ticks"), row), { row, computed: [], written });
       }
+      const keys = [...slots.keys()].map((seq) => keyText(kindOf("ticks"), [stamp, seq]));
+      stored.set(
+        stamp,
+        keys.map((key) => series.rows.get(key)!),
+      );
     }
+    this.#stamps.set(series.rows, { rows: series.rows.size, stored });
     if (series.rows.size === 0) this.#forget(series);
     return outcome;
+  }
+
+  /** Kept from save to save: to group all rows anew takes longer with each. */
+  #byStamp({ rows }: MemorySeries): Map<string, MemoryRow[]> {
+    const known = this.#stamps.get(rows);
+    if (known?.rows === rows.size) return known.stored;
+    return Map.groupBy(rows.values(), ({ row: [stamp] }) => stamp);
   }
 
   /** @param stored those of one stamp. */
@@ -247,7 +262,8 @@ export class MemoryWriter implements StockWriter {
 
   #trim(): void {
     const logs = [...this.#tables.logs.values()];
-    let bytes = logs.flatMap(({ updates }) => updates).reduce((sum, { frame }) => sum + frame.length, 0);
+    let bytes = 0;
+    for (const { updates } of logs) for (const { frame } of updates) bytes += frame.length;
     while (bytes > this.#logBytes) {
       const oldest = logs
         .filter(({ updates }) => updates.length > 0)
