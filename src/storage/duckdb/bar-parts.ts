@@ -10,7 +10,26 @@ import type { StoredColumns } from "./stored-columns.ts";
 import { memoryOf, validBits } from "./vectors.ts";
 
 /** Rows that share a stamp are told apart by a `seq` up to here; beyond, DuckDB makes no parts. */
-export const PART_SEQ_MAX = 2 ** 33 - 1;
+const PART_SEQ_MAX = 2 ** 33 - 1;
+
+/** The ticks that parts are made of. */
+export interface PartSource {
+  /** SQL of the rows, each with a `seq`, and of their stamp. */
+  source: string;
+  at: string;
+  columns: StoredColumns;
+}
+
+/** What a look at the ticks has found. */
+export interface PartLook {
+  ticks: number;
+  /** Some have no price. */
+  hasUnpriced: boolean;
+  /** Some are from before parts are long. */
+  hasEarly: boolean;
+  /** Some may share a stamp. */
+  hasSeqs: boolean;
+}
 
 /** Whether sums of the sizes are exact, or as good as in order. */
 export function canSum(columns: StoredColumns): boolean {
@@ -18,64 +37,96 @@ export function canSum(columns: StoredColumns): boolean {
   return size === undefined || /^(BIGINT|INTEGER|SMALLINT|TINYINT|DOUBLE|FLOAT)$/.test(size);
 }
 
-const isWhole = (columns: StoredColumns): boolean => /INT/.test(columns.get("size") ?? "BIGINT");
+/** One row, for `readLook`. */
+export function lookSql({ price }: BarParts, of: PartSource): string {
+  return `SELECT count(*), min(seq), max(seq), epoch_us(min(stamp)), count(*) FILTER (${PRICED[price]})
+    FROM (${ticksSql(of)})`;
+}
+
+/** @returns null: DuckDB makes no parts of such ticks. */
+export function readLook(row: readonly unknown[]): PartLook | null {
+  const [ticks, least, greatest, first, priced] = row as (bigint | null)[];
+  if (least == null || greatest == null || least < 0n || greatest > PART_SEQ_MAX) return null;
+  return {
+    ticks: Number(ticks),
+    hasUnpriced: priced !== ticks,
+    hasEarly: Number(first) < FINE_BEFORE_MICROS,
+    hasSeqs: greatest > 0n,
+  };
+}
+
+/** NaN is greater than any number here, and no mid is finite of it. */
+const PRICED: Record<BarParts["price"], string> = {
+  trade: "isfinite(bid)",
+  bid: "bid > 0 AND isfinite(bid)",
+  ask: "ask > 0 AND isfinite(ask)",
+  mid: "bid > 0 AND bid <= ask AND isfinite(bid + ask)",
+};
+const PRICE = { trade: "bid", bid: "bid", ask: "ask", mid: "(bid + ask) / 2" } as const;
+/** Infinite sides are there, and give no price. */
+const isThere = (side: string): string => `(${side} > 0 AND NOT isnan(${side}))`;
+const BOTH_THERE = `(${isThere("bid")} AND ${isThere("ask")})`;
+const THERE = { trade: "true", bid: isThere("bid"), ask: isThere("ask"), mid: BOTH_THERE } as const;
+const NAN = "'NaN'::DOUBLE";
 
 /**
  * One row for each part: the ticker, the number of all parts, `PART_DOUBLES` and, of trades, the
- * volume, which is null where a size is missing.
- *
- * @param source the ticks, each with a `seq`. @param at their stamp.
+ * volume, which is null where a size is missing. Ticks without a price are parts of their own, so
+ * that the others need fewer sums.
  */
-export function partsSql(
-  { micros, price }: BarParts,
-  { source, at, columns }: { source: string; at: string; columns: StoredColumns },
+export function partsSql({ micros, price }: BarParts, of: PartSource, look: PartLook): string {
+  const start = look.hasEarly
+    ? `CASE WHEN us < ${FINE_BEFORE_MICROS} THEN us ELSE us - us % ${micros} END`
+    : `us // ${micros}`;
+  const within = `us - CASE WHEN us < ${FINE_BEFORE_MICROS} THEN us ELSE us - us % ${micros} END`;
+  const place = look.hasSeqs ? `(${within}) * ${PART_SEQ_MAX + 1} + seq` : "us";
+  const priced = partSql(price, of.columns, {
+    ...{ at: "min(us)", ticks: "count(*)", oneSided: "0", crossed: "0", priced: "count(*)" },
+    ...{ first: "min(us)", last: "max(us)", high: "max(p)", low: "min(p)" },
+    ...{ open: `arg_min(p, ${place})`, close: `arg_max(p, ${place})` },
+  });
+  const unpriced = partSql(null, of.columns, {
+    ...{ at: "min(us)", ticks: "count(*)", priced: "0", first: NAN, last: NAN },
+    oneSided: `count(*) FILTER (${THERE[price]} IS NOT TRUE)`,
+    crossed: price === "mid" ? `count(*) FILTER (${BOTH_THERE} AND bid > ask)` : "0",
+    ...{ open: NAN, high: NAN, low: NAN, close: NAN },
+  });
+  const all = `SELECT *, epoch_us(stamp) AS us, ${PRICE[price]} AS p FROM (${ticksSql(of)})`;
+  const parts = [
+    `SELECT ${priced} FROM (${all}) WHERE ${PRICED[price]} GROUP BY ticker, ${start}`,
+    ...(look.hasUnpriced
+      ? [`SELECT ${unpriced} FROM (${all}) WHERE (${PRICED[price]}) IS NOT TRUE GROUP BY ticker, ${start}`]
+      : []),
+  ];
+  const columns = [...PART_DOUBLES.map((name) => `"${name}"`), ...(price === "trade" ? ["volume"] : [])];
+  return `SELECT ticker::VARCHAR, (count(*) OVER ())::DOUBLE, ${columns.join(", ")}
+    FROM (${parts.join(" UNION ALL ")}) ORDER BY ticker, "at"`;
+}
+
+/** @param price null: its ticks have none. */
+function partSql(
+  price: BarParts["price"] | null,
+  columns: StoredColumns,
+  values: Omit<Record<PartDouble, string>, "notional">,
 ): string {
+  const isWhole = /INT/.test(columns.get("size") ?? "BIGINT");
+  const isComplete = "count(size) = count(*)";
+  const sum = isWhole ? "sum(size)" : "fsum(size)";
+  const notional = price === "trade" ? `CASE WHEN ${isComplete} THEN fsum(p * size) ELSE ${NAN} END` : NAN;
+  const doubles = { ...values, notional };
+  const volume = price === "trade" ? `CASE WHEN ${isComplete} THEN ${sum} END` : "NULL";
+  return [
+    "ticker",
+    ...PART_DOUBLES.map((name) => `(${doubles[name]})::DOUBLE AS "${name}"`),
+    `(${volume})::${isWhole ? "BIGINT" : "DOUBLE"} AS volume`,
+  ].join(", ");
+}
+
+function ticksSql({ source, at, columns }: PartSource): string {
   const double = (name: string): string => (columns.has(name) ? `${name}::DOUBLE` : "NULL::DOUBLE");
-  // Of two NaN and a number, DuckDB takes NaN for the greatest.
-  const side = (name: string): string => `CASE WHEN isfinite(${name}) AND ${name} > 0 THEN ${name} END`;
   const size = columns.has("size") ? "size" : "NULL::BIGINT";
-  const ticks = `SELECT ticker, epoch_us(${at}::TIMESTAMP) AS us, seq, ${double("price")} AS bid,
+  return `SELECT ticker, ${at}::TIMESTAMP AS stamp, seq, ${double("price")} AS bid,
     ${double("ask_price")} AS ask, ${size} AS size FROM ${source}`;
-  const isTrade = price === "trade";
-  const priced = {
-    trade: "CASE WHEN isfinite(bid) THEN bid END",
-    bid: side("bid"),
-    ask: side("ask"),
-    mid: `CASE WHEN ${side("bid")} <= ${side("ask")} THEN (bid + ask) / 2 END`,
-  }[price];
-  // Infinite sides are there, and give no price.
-  const isThere = (name: string): string => `(${name} > 0 AND NOT isnan(${name}))`;
-  const bothThere = `(${isThere("bid")} AND ${isThere("ask")})`;
-  const lacking = { trade: "false", bid: isThere("bid"), ask: isThere("ask"), mid: bothThere }[price];
-  const oneSided = isTrade ? "0" : `count(*) FILTER ((${lacking}) IS NOT TRUE)`;
-  const crossed = price === "mid" ? `count(*) FILTER (${bothThere} AND bid > ask)` : "0";
-  const counted = "FILTER (p IS NOT NULL)";
-  const sum = isWhole(columns) ? "sum(size)" : "fsum(size)";
-  const isComplete = `count(size) ${counted} = count(p)`;
-  const values: Record<PartDouble, string> = {
-    at: "min(us)",
-    ticks: "count(*)",
-    ...{ oneSided, crossed },
-    priced: "count(p)",
-    first: `min(us) ${counted}`,
-    last: `max(us) ${counted}`,
-    open: "arg_min(p, place)",
-    high: "max(p)",
-    low: "min(p)",
-    close: "arg_max(p, place)",
-    notional: isTrade
-      ? `CASE WHEN ${isComplete} THEN fsum(p * size) ELSE 'NaN'::DOUBLE END`
-      : "'NaN'::DOUBLE",
-  };
-  const volume = isTrade
-    ? [`(CASE WHEN ${isComplete} THEN ${sum} ${counted} END)::${isWhole(columns) ? "BIGINT" : "DOUBLE"}`]
-    : [];
-  const selected = [...PART_DOUBLES.map((name) => `(${values[name]})::DOUBLE`), ...volume];
-  const start = `CASE WHEN us < ${FINE_BEFORE_MICROS} THEN us ELSE us - us % ${micros} END`;
-  return `SELECT ticker::VARCHAR, (count(*) OVER ())::DOUBLE, ${selected.join(", ")}
-    FROM (SELECT *, ${priced} AS p, ${start} AS start,
-      (us - ${start}) * ${PART_SEQ_MAX + 1} + seq AS place FROM (${ticks}))
-    GROUP BY ticker, start ORDER BY ticker, min(us)`;
 }
 
 /** So many parts there are, as a chunk of them tells. */

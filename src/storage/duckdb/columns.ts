@@ -19,7 +19,16 @@ import type { ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/c
 import { kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
 import { inByteOrder } from "../series-order.ts";
 import { seqOf, storedStamp } from "../transfer-rows.ts";
-import { batchOfParts, canSum, PART_SEQ_MAX, partsIn, partsSql } from "./bar-parts.ts";
+import {
+  batchOfParts,
+  canSum,
+  lookSql,
+  type PartLook,
+  type PartSource,
+  partsIn,
+  partsSql,
+  readLook,
+} from "./bar-parts.ts";
 import { BatchBuilder, type StoredSeries } from "./column-batch.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
@@ -188,15 +197,18 @@ class Walk {
   /** Null: DuckDB can't make them of these ticks. */
   async parts(bars: BarParts): Promise<AsyncGenerator<ColumnBatch> | null> {
     if (!this.#hasSeq || !canSum(this.#columns)) return null;
-    const look = `SELECT min(seq), max(seq), count(*) FROM ${this.#source}`;
-    const [[least, greatest, count]] = (await this.#rows(look, this.#params)) as [(bigint | null)[]];
-    if (least == null || greatest == null || least < 0n || greatest > PART_SEQ_MAX) return null;
-    return this.#parts(bars, Number(count));
+    const [row] = await this.#rows(lookSql(bars, this.#partSource(this.#source)), this.#params);
+    const look = readLook(row!);
+    return look === null ? null : this.#parts(bars, look);
   }
 
-  async *#parts(bars: BarParts, ticks: number): AsyncGenerator<ColumnBatch> {
-    for (const { source, params } of await this.#partSources(ticks)) {
-      const sql = partsSql(bars, { source, at: this.#at, columns: this.#columns });
+  #partSource(source: string): PartSource {
+    return { source, at: this.#at, columns: this.#columns };
+  }
+
+  async *#parts(bars: BarParts, look: PartLook): AsyncGenerator<ColumnBatch> {
+    for (const { source, params } of await this.#partSources(look.ticks)) {
+      const sql = partsSql(bars, this.#partSource(source), look);
       for await (const chunk of this.#chunksOf({ sql, params }, partsIn)) {
         yield batchOfParts(chunk);
         this.#query.signal?.throwIfAborted();
