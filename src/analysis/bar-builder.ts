@@ -32,7 +32,7 @@ export interface PriceRows {
 /** `late`: of a bucket before the running one. `outside`: of none. */
 export type RowPlace = "running" | "late" | "outside";
 
-interface RowRange {
+interface WeightedRows {
   from: number;
   /** Exclusive. */
   to: number;
@@ -170,7 +170,7 @@ export class BarBuilder {
     return taken;
   }
 
-  #addRuns(micros: Float64Array, { from, to, weights }: RowRange, addRun: AddRun): void {
+  #addRuns(micros: Float64Array, { from, to, weights }: WeightedRows, addRun: AddRun): void {
     let newest = this.#newest;
     for (let row = from; row < to; ) {
       const at = micros[row]!;

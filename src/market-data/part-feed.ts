@@ -2,8 +2,8 @@
 import { numbersOf } from "../analysis/numbers.ts";
 import type { SkippedQuotes } from "../analysis/quote-prices.ts";
 import type { Timeframe } from "../calendar/contract.ts";
-import { type BarParts, type PartDouble, partDoubles } from "../storage/model/bar-parts.ts";
-import type { ColumnBatch } from "../storage/model/columns.ts";
+import { type PartDouble, partDoubles } from "../storage/model/bar-parts.ts";
+import type { BarParts, ColumnBatch } from "../storage/model/columns.ts";
 import type { AddRows } from "./bar-feed.ts";
 import type { BarOrigin, GridQuestion } from "./derived-questions.ts";
 import { checkedMicros } from "./stamps.ts";

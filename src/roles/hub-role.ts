@@ -4,7 +4,6 @@
  */
 
 import { openBus } from "../bus/open-bus.ts";
-import { importSample } from "../cli/import/sample.ts";
 import type { Settings } from "../config/settings.ts";
 import { type Hub, type HubOptions, startHub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
@@ -78,6 +77,8 @@ async function prepare(
     );
   if (!sample) return;
   if (!(await writer.isEmpty())) return log.info("Sample: not loaded, the database holds data already");
+  // All of the importer, which no other hub needs.
+  const { importSample } = await import("../cli/import/sample.ts");
   const imported = await importSample(writer);
   const loaded = imported.map(({ ticker, kind, rows }) => `${rows} ${kind} rows of ${ticker}`).join(", ");
   log.info(`Sample: ${loaded}`);

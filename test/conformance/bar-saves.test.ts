@@ -110,7 +110,7 @@ withEachDriver({ topic: "bar saves" }, ({ testOf, withDatabase }) => {
 
   // Whatever the order and the pieces in which a series was saved, what is read equals one
   // computation over all of it.
-  for (const seed of [1, 2, 3, 4, 5, 6]) {
+  for (const seed of [1, 2, 3]) {
     withDatabase(`moving averages are those of the whole series (seed ${seed})`, async (db) => {
       const random = randomNumbers(seed);
       const series = new Map<string, number | null>();

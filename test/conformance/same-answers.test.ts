@@ -198,7 +198,7 @@ for (const driver of others) {
   const ofAnyDay = driver.lacks.anyDay === undefined;
   const openIn = driver.prepare();
   describe(`${driver.name} and ${reference!.name}`, () => {
-    for (const seed of [1, 2, 3, 4]) {
+    for (const seed of [1, 2, 3]) {
       test(`agree on outcomes and answers (seed ${seed})`, async () => {
         using dir = tempDir();
         await using expected = await referenceIn(dir.path);

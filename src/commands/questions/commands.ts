@@ -3,11 +3,10 @@
  * parameters, and what answers them, are loaded with the first question.
  */
 import type { Command } from "../context.ts";
+import type { QuestionName } from "./get-rows.ts";
 
 const RANGE = ["symbols", "symbol", "start", "end", "limit", "page_token"];
 const TICKS = [...RANGE, "sort", "tz", "columns", "with_position", "format"];
-
-export type QuestionName = "get_bars" | "get_trades" | "get_quotes" | "get_asof";
 
 export const QUESTION_COMMANDS: readonly Command[] = [
   question("get_bars", "Bars of one length of many tickers, as GET /v1/bars gives them.", [

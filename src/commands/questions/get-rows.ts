@@ -8,19 +8,20 @@ import { messageOf } from "../../protocol/message-of.ts";
 import type { Answer, CommandCall, CommandContext } from "../context.ts";
 
 import { AS_OF_PARAMETERS, openAsOf } from "./as-of.ts";
-import type { QuestionName } from "./commands.ts";
 import { ALL_BARS_PARAMETERS, openAllBars } from "./derived.ts";
 import { jsonFormat, readParameters } from "./parameters.ts";
 import { type OpenedQuestion, openTicks, type QuestionContext, TICKS_PARAMETERS } from "./stored.ts";
 
-interface Question {
+export type QuestionName = "get_bars" | "get_trades" | "get_quotes" | "get_asof";
+
+interface QuestionCommand {
   parameters: z.ZodObject;
   open(asked: never, context: QuestionContext, signal: AbortSignal): Promise<OpenedQuestion>;
 }
 
 const FORMAT = { format: jsonFormat.optional() };
 
-export const QUESTIONS: Readonly<Record<QuestionName, Question>> = {
+export const QUESTIONS: Readonly<Record<QuestionName, QuestionCommand>> = {
   get_bars: { parameters: ALL_BARS_PARAMETERS.extend(FORMAT), open: openAllBars },
   get_trades: { parameters: TICKS_PARAMETERS.extend(FORMAT), open: (...of) => openTicks("trade", ...of) },
   get_quotes: { parameters: TICKS_PARAMETERS.extend(FORMAT), open: (...of) => openTicks("quote", ...of) },

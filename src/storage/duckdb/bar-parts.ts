@@ -4,8 +4,8 @@
  */
 import { DuckDBBigIntVector, type DuckDBDataChunk } from "@duckdb/node-api";
 import { Dictionary } from "../column-values.ts";
-import { type BarParts, FINE_BEFORE_MICROS, PART_DOUBLES, type PartDouble } from "../model/bar-parts.ts";
-import type { ColumnBatch, ColumnData } from "../model/columns.ts";
+import { FINE_BEFORE_MICROS, PART_DOUBLES, type PartDouble } from "../model/bar-parts.ts";
+import type { BarParts, ColumnBatch, ColumnData } from "../model/columns.ts";
 import type { StoredColumns } from "./stored-columns.ts";
 import { memoryOf, validBits } from "./vectors.ts";
 

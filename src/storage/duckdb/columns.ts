@@ -14,8 +14,7 @@
  */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { TransferRowError } from "../contract.ts";
-import type { BarParts } from "../model/bar-parts.ts";
-import type { ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/columns.ts";
+import type { BarParts, ColumnBatch, ColumnQuery, RowKey, WalkPositions } from "../model/columns.ts";
 import { kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
 import { inByteOrder } from "../series-order.ts";
 import { seqOf, storedStamp } from "../transfer-rows.ts";
@@ -49,7 +48,7 @@ import { readAllPlaces, readPlaces } from "./update-log.ts";
 const BATCH_ROWS = 16_384;
 /** Rows that are held at once, some 50 MB of five columns. A longer series is read by itself. */
 const RUN_ROWS = 1_000_000;
-/** Partial bars of so many ticks are made at once; whoever wants few of them waits for no others. */
+/** Partial bars of so many ticks are made at once: whoever wants few waits for no others. */
 const PARTS_RUN_ROWS = 10_000_000;
 /** To search more names than these takes longer than to sort the rows. */
 const LISTED_MAX = 1_000;

@@ -7,13 +7,6 @@
  */
 import type { ColumnBatch, ColumnData } from "./columns.ts";
 
-export interface BarParts {
-  /** The length of a part, in µs. */
-  micros: number;
-  /** Which price of a tick counts: that of a trade, or of a quote as quote-prices.ts defines it. */
-  price: "trade" | "mid" | "bid" | "ask";
-}
-
 export const FINE_BEFORE_MICROS = Date.UTC(1973, 0) * 1_000;
 
 /** Doubles, beside `ticker` and, of trades, `volume`. */

@@ -4,7 +4,6 @@
  * A batch holds some thousand rows of one series or of several, in order of ticker, part, stamp and
  * seq. Its arrays are the reader's own: whoever takes a batch may keep it.
  */
-import type { BarParts } from "./bar-parts.ts";
 import { type KindName, kindOf, type SeriesRow, type SeriesValue } from "./kinds.ts";
 import { dayText, Int64Reader, StampTexts } from "./stamp-text.ts";
 
@@ -56,6 +55,14 @@ export interface WalkPositions {
   epoch: string;
   /** Of the tickers asked for; those without updates are left out. */
   positions: Map<string, number>;
+}
+
+/** Partial bars: see bar-parts.ts. */
+export interface BarParts {
+  /** The length of a part, in µs. */
+  micros: number;
+  /** Which price of a tick counts: that of a trade, or of a quote as quote-prices.ts defines it. */
+  price: "trade" | "mid" | "bid" | "ask";
 }
 
 export interface ColumnQuery {
