@@ -124,6 +124,22 @@ for (const [stored, { series, at }] of Object.entries(ORDERS))
       },
     ));
 
+/** A vector of DuckDB's has so many rows. */
+const CHUNK_ROWS = 2_048;
+for (const early of [CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 8 * CHUNK_ROWS, 8 * CHUNK_ROWS + 1])
+  test(`the earliest row of a series, stored as its last one, number ${early}, comes first`, () =>
+    withTable(
+      COLUMNS,
+      `if(i <= ${early}, 'A', 'B'), TIMESTAMP '2024-01-02' + to_microseconds(if(i = ${early}, 0, i + 1)),
+       'trade', 1, i, 0`,
+      async (reader) => {
+        const rows = [early, ...Array.from({ length: ROWS }, (_, i) => i).filter((i) => i !== early)];
+        expect(await rowsInOrder(reader, {})).toEqual(
+          rows.map((i) => `${i <= early ? "A" : "B"} trade ${i}`),
+        );
+      },
+    ));
+
 /** The tickers of the parts, each with how many ticks they have; null: rows came instead. */
 async function partsOf(reader: DuckDbTransfer): Promise<Record<string, number> | null> {
   const ticks: Record<string, number> = {};

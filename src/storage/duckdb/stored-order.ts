@@ -57,13 +57,14 @@ export class WalkOrder {
         [high, low, seqHigh, seqLow] = NOTHING;
       }
       if (places[row] !== this.#place) return false;
-      this.#left--;
       const nextHigh = stamps.high(row);
       const nextLow = stamps.low(row);
       const nextSeqHigh = seqs.high(row);
       const nextSeqLow = seqs.low(row);
       const later = nextHigh - high || nextLow - low || nextSeqHigh - seqHigh || nextSeqLow - seqLow;
       if (later < 0) return false;
+      // Not before: a series whose last row is out of order hasn't come whole.
+      this.#left--;
       high = nextHigh;
       low = nextLow;
       seqHigh = nextSeqHigh;
