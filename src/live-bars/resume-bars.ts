@@ -54,12 +54,17 @@ export async function resumeBars(bars: WatchedBars, asked: ResumeAsked): Promise
   return [...told, ...(await bars.closedSince(from, emptyBars, signal))];
 }
 
-/** When the client had what it says; null: that isn't known any more. */
+/**
+ * When the client had what it says, or, of one that has nothing, when the first update came; null:
+ * that isn't known any more. "new": there is no update.
+ */
 async function timeOf(ticker: string, since: Since, updates: UpdateReader): Promise<number | "new" | null> {
   if ("timeMs" in since) return since.timeMs;
-  if (since.position === 0) return "new";
-  const [update] = await updates.after(ticker, since.position - 1, { updates: 1, characters: 1 });
-  return update?.position === since.position ? update.savedAtMs : null;
+  const position = Math.max(1, since.position);
+  const [update] = await updates.after(ticker, position - 1, { updates: 1, characters: 1 });
+  if (update === undefined && since.position === 0 && (await updates.newest(ticker)).position === 0)
+    return "new";
+  return update?.position === position ? update.savedAtMs : null;
 }
 
 interface Changed {

@@ -160,7 +160,8 @@ export class EventStreams {
       turns: this.#turns,
       onHeard: () => {
         counters.framesPublished++;
-        if (stream.getBufferedAmount() > 0) client.pace();
+        // Later: whoever stopped listening now would be given this very update once more.
+        if (stream.getBufferedAmount() > 0) queueMicrotask(() => client.pace());
       },
       onCutOff: cutOff,
       onFailed: (error) => {
