@@ -116,7 +116,7 @@ export class RunningBar {
   }
 
   #vwap(volume: number): number {
-    if (this.#parts === 1) return this.#partVwap;
+    if (this.#parts === 1 && volume !== 0) return this.#partVwap;
     return volume > 0 ? finite(this.#notional / volume) : Number.NaN;
   }
 

@@ -27,6 +27,11 @@ export interface BarFeed {
   open(batch: ColumnBatch): AddRows;
 }
 
+interface StoredSeries {
+  kind: KindName;
+  part: string | null;
+}
+
 interface CountedRows {
   /** Counts quotes that have no price. */
   skipped: SkippedQuotes;
@@ -58,6 +63,12 @@ export function feedOf(source: BarOrigin, { skipped, sales }: CountedRows): BarF
       };
     }
   }
+}
+
+/** What is stored of the source. */
+export function seriesOf(source: BarOrigin): StoredSeries {
+  if (source.of === "bars") return source.series;
+  return { kind: "ticks", part: source.of === "trades" ? "trade" : "quote" };
 }
 
 /** For people. */

@@ -92,21 +92,25 @@ export class BarMaker {
       return { named, add: feed.open(named) };
     };
     let ticker: string | null = null;
-    for await (const batch of this.#market.columns(query)) {
-      const { named, add } = hasParts(batch) ? partsOf(batch, this.#left) : rowsOf(batch);
-      for (const run of runsOf(named)) {
-        if (run.ticker !== ticker) {
-          builder.endSeries();
-          if (ticker !== null) yield { ticker, builder, isEnd: true };
-          ticker = run.ticker;
+    try {
+      for await (const batch of this.#market.columns(query)) {
+        const { named, add } = hasParts(batch) ? partsOf(batch, this.#left) : rowsOf(batch);
+        for (const run of runsOf(named)) {
+          if (run.ticker !== ticker) {
+            builder.endSeries();
+            if (ticker !== null) yield { ticker, builder, isEnd: true };
+            ticker = run.ticker;
+          }
+          add(builder, run.from, run.to);
+          if (builder.closedRows >= CLOSED_ROWS) yield { ticker, builder, isEnd: false };
         }
-        add(builder, run.from, run.to);
-        if (builder.closedRows >= CLOSED_ROWS) yield { ticker, builder, isEnd: false };
       }
+      builder.endSeries();
+      if (ticker !== null) yield { ticker, builder, isEnd: true };
+    } finally {
+      // Also of a walk that is given up.
+      this.#note(builder, buckets);
     }
-    builder.endSeries();
-    if (ticker !== null) yield { ticker, builder, isEnd: true };
-    this.#note(builder, buckets);
   }
 
   #note(builder: BarBuilder, buckets: LabelBuckets): void {

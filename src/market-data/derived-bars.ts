@@ -2,7 +2,8 @@
 
 import { badRequest } from "../protocol/errors.ts";
 import type { ColumnBatch, WalkPositions } from "../storage/model/columns.ts";
-import { sourceText } from "./bar-feed.ts";
+import { compareTexts, inByteOrder } from "../storage/series-order.ts";
+import { seriesOf, sourceText } from "./bar-feed.ts";
 import { BarMaker, type LeftOut, nothingLeftOut } from "./bar-maker.ts";
 import type { AnswerTable, TablePositions } from "./contract.ts";
 import { DerivedBatches } from "./derived-batches.ts";
@@ -138,7 +139,8 @@ class DerivedRun {
       ...counted(straddling, "bars lie in two buckets, and count in that of their start"),
       ...counted(crossed, "quotes had a bid above their ask, and have no mid"),
       ...counted(oneSided, "quotes lacked a side, and have no price"),
-      ...counted(unpriced - crossed - oneSided, "rows had no price, and count for nothing"),
+      // Of a walk that ended early, some were looked at and not counted.
+      ...counted(Math.max(0, unpriced - crossed - oneSided), "rows had no price, and count for nothing"),
       ...(unsure.size === 0
         ? []
         : [`sale conditions that say nothing or several things: ${[...unsure].join(", ")}`]),
@@ -156,14 +158,18 @@ class DerivedRun {
     let keptRows = 0;
     const isHeard = this.#question.withPositions || this.#heard !== undefined;
     const onPositions = isHeard ? { onPositions: this.#onPositions } : {};
+    const absent = this.#question.fill === "none" ? [] : inByteOrder(tickers).reverse();
     for await (const { ticker, builder, isEnd } of this.#maker.closed({
       source,
       tickers,
       labels,
       ...onPositions,
     })) {
+      while (absent.length > 0 && compareTexts(absent.at(-1)!, ticker) < 0)
+        yield* this.#filled(absent.pop()!, stretch, warm);
+      if (absent.at(-1) === ticker) absent.pop();
       series ??= warm?.get(ticker) ?? new SeriesFigures(this.#question, source, labels.from);
-      const pieces = [series.next(builder), ...(isEnd ? [series.end(fillEnd(labels))] : [])];
+      const pieces = [series.next(builder, labels.from), ...(isEnd ? [series.end(fillEnd(labels))] : [])];
       if (isEnd) series = null;
       const within = joinFigures(pieces.map((piece) => withinLabels(piece, labels)));
       if (!isDescending) {
@@ -178,6 +184,30 @@ class DerivedRun {
       kept = [];
       keptRows = 0;
     }
+    while (absent.length > 0) yield* this.#filled(absent.pop()!, stretch, warm);
+  }
+
+  /** What is filled in for a ticker without a row between the bounds. */
+  async *#filled(
+    ticker: string,
+    { source, labels }: Stretch,
+    warm: ReadonlyMap<string, SeriesFigures> | null,
+  ): AsyncGenerator<{ ticker: string; figures: Figures }> {
+    const series = warm?.get(ticker) ?? (await this.#seriesWithout(ticker, source, labels.from));
+    if (series === null) return;
+    const figures = withinLabels(series.end(fillEnd(labels)), labels);
+    yield { ticker, figures: this.#question.order === "descending" ? reverseFigures(figures) : figures };
+  }
+
+  /** Null: it has no rows at all, and may be misspelt. */
+  async #seriesWithout(
+    ticker: string,
+    source: BarOrigin,
+    from: number | null,
+  ): Promise<SeriesFigures | null> {
+    const { kind, part } = seriesOf(source);
+    const newest = await this.#market.newest({ kind, ticker, part, from: null, to: null, limit: 1 });
+    return newest.empty ? null : new SeriesFigures(this.#question, source, from);
   }
 
   readonly #onPositions = (found: WalkPositions): void => {

@@ -37,9 +37,16 @@ export class SeriesFigures {
     this.#sessions = bySession ? bucketsFor(source, timeframe, grid) : null;
   }
 
-  /** Takes what the builder has closed. */
-  next(builder: BarBuilder): Figures {
-    return this.#figures(() => this.#filler.add(builder.take()));
+  /** Takes what the builder has closed. @param from earlier labels were counted before; null: none. */
+  next(builder: BarBuilder, from: number | null): Figures {
+    const taken = builder.take();
+    const starts = taken.column("start");
+    let first = 0;
+    while (from !== null && first < starts.length && starts[first]! < from) first++;
+    if (first === 0) return this.#figures(() => this.#filler.add(taken));
+    const some = new BarColumns();
+    some.append(taken, first, taken.rows);
+    return this.#figures(() => this.#filler.add(some));
   }
 
   /** Bars before those of the answer: labels from `from` on and before `until`. */

@@ -13,6 +13,7 @@ import { storedBars } from "../../src/market-data/stored-rows.ts";
 import { wideTable } from "../../src/market-data/wide-bars.ts";
 import type { Save, TickRow } from "../../src/storage/contract.ts";
 import type { ColumnData } from "../../src/storage/model/columns.ts";
+import { dayText } from "../../src/storage/model/stamp-text.ts";
 import { randomNumbers } from "../support/random.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
@@ -114,6 +115,18 @@ function expectBars(found: Row[], expected: Row[]): void {
   }
 }
 
+/** Sums go on from other bars, so figures may differ in their last digits. */
+function expectFigures(found: Row[], expected: Row[]): void {
+  const keyOf = ({ symbol, timestamp }: Row) => ({ symbol, timestamp });
+  expect(found.map(keyOf)).toEqual(expected.map(keyOf));
+  for (const [index, row] of found.entries())
+    for (const [name, cell] of Object.entries(row)) {
+      const other = expected[index]![name]!;
+      if (typeof cell !== "number" || typeof other !== "number") expect([name, cell]).toEqual([name, other]);
+      else expect(Math.abs(cell - other)).toBeLessThanOrEqual(1e-9 * Math.max(1, Math.abs(other)));
+    }
+}
+
 const TICKERS = ["A", "B", "é", "😀"];
 const of = (...tickers: string[]): DerivedBarsQuestion["sources"] => [{ source: { of: "trades" }, tickers }];
 const FIRST = micros("2024-01-02T14:00:00Z");
@@ -192,6 +205,86 @@ withEachDriver({ topic: "derived bars" }, ({ withDatabase }) => {
       volume: 0,
       vwap: null,
     });
+  });
+
+  /** All pages of so many rows, one after the other. */
+  const pagesOf = async (db: OpenDatabase, asked: DerivedBarsQuestion, limit: number): Promise<Row[]> => {
+    const rows: Row[] = [];
+    for (let after: BarKey | null = null, pages = 0; ; pages++) {
+      expect(pages).toBeLessThan(200);
+      const page = await derivedBars({ ...asked, limit, after }, db.reader);
+      rows.push(...(await rowsOf(page)));
+      const token = page.nextPage();
+      if (token === null) return rows;
+      const key = readPageToken("test", token);
+      after = { ticker: key.ticker, start: Number(key.stamp) };
+    }
+  };
+
+  withDatabase("figures are the same from any start on, and on any page", async (db) => {
+    const trades = randomTrades(8, 600, FIRST);
+    const days = Array.from({ length: 90 }, (_, n) => {
+      const close = 100 + ((n * 37) % 11);
+      return [dayText(19_700 + n), close, close, close, close, 5, null];
+    });
+    await save(db, tradesSave("A", trades), tradesSave("B", trades.slice(200)), {
+      ...{ kind: "daily", ticker: "A", part: null, rows: days as never, onDuplicate: "replace" },
+    });
+    const indicators = ["sma_3", "bb_upper_5", "stdev_4"].map((name) => indicatorNamed(name)!);
+    const ofTrades = question({ timeframe: parseTimeframe("1Min"), sources: of("A", "B"), indicators });
+    const source = { of: "bars", series: { kind: "daily", part: null } } as const;
+    const ofDays = { ...ofTrades, sources: [{ source, tickers: ["A"] }] };
+    for (const asked of [
+      ofTrades,
+      { ...ofDays, timeframe: parseTimeframe("1Day") },
+      { ...ofDays, timeframe: parseTimeframe("1Week") },
+    ]) {
+      const whole = await rowsOf(await derivedBars(asked, db.reader));
+      expectFigures(await pagesOf(db, asked, 7), whole);
+      for (const { timestamp } of whole.slice(0, 20)) {
+        const from = Number(timestamp);
+        const late = await rowsOf(await derivedBars({ ...asked, from }, db.reader));
+        expectFigures(
+          late,
+          whole.filter((row) => Number(row.timestamp) >= from),
+        );
+      }
+    }
+  });
+
+  withDatabase("a ticker without a row between the bounds, or on a page, is filled as others", async (db) => {
+    const at = (minute: number, price: number): Trade => ({ at: FIRST + minute * MINUTE, price, size: 1 });
+    await save(
+      db,
+      tradesSave("A", [at(0, 10), at(50, 20)]),
+      tradesSave("B", [at(0, 1)]),
+      tradesSave("C", [at(20, 5), at(21, 6)]),
+    );
+    const to = FIRST + 60 * MINUTE;
+    const sources = of("A", "B", "C", "X");
+    for (const fill of ["previous", "zero", "null"] as const) {
+      const asked = question({ timeframe: parseTimeframe("1Min"), sources, fill, from: FIRST, to });
+      const whole = await rowsOf(await derivedBars(asked, db.reader));
+      const tickers = [...Map.groupBy(whole, ({ symbol }) => symbol)].map(([name, rows]) => [
+        name,
+        rows.length,
+      ]);
+      const ofC = fill === "previous" ? 41 : 61;
+      expect(tickers).toEqual([
+        ["A", 61],
+        ["B", 61],
+        ["C", ofC],
+      ]);
+      expect(await pagesOf(db, asked, 45)).toEqual(whole);
+      const turned = { ...asked, order: "descending" } as const;
+      expect(await pagesOf(db, turned, 45)).toEqual(await rowsOf(await derivedBars(turned, db.reader)));
+      const [from, until] = [FIRST + 10 * MINUTE, FIRST + 12 * MINUTE];
+      const within = await rowsOf(await derivedBars({ ...asked, from, to: until }, db.reader));
+      expect(within).toEqual(
+        whole.filter(({ timestamp }) => Number(timestamp) >= from && Number(timestamp) <= until),
+      );
+      expect(within.length).toBe(fill === "previous" ? 6 : 9);
+    }
   });
 
   withDatabase("sessions of a calendar: the bars of a day are those of its regular hours", async (db) => {
