@@ -39,6 +39,7 @@ export async function readArrow(bytes: Uint8Array<ArrayBuffer>): Promise<ArrowRo
   try {
     const reader = RecordBatchReader.from(bytes);
     reader.open();
+    if (reader.schema == null) throw new ArrowError("the body is no Arrow stream: it has no schema");
     names = reader.schema.fields.map(({ name }) => String(name ?? ""));
     for (const batch of reader) {
       rows += batch.numRows;
@@ -46,7 +47,7 @@ export async function readArrow(bytes: Uint8Array<ArrayBuffer>): Promise<ArrowRo
       if (batch.numRows > 0) batches.push(batch);
     }
   } catch (error) {
-    throw unreadable(error);
+    throw error instanceof ArrowError ? error : unreadable(error);
   }
   if (!ENDS.some((end) => end.equals(bytes.subarray(-end.length))))
     throw new ArrowError("the body is an Arrow stream without its end: expected all of it");
@@ -129,6 +130,10 @@ export function boundedTexts(): Spend {
 
 /** As JSON would bring them: integers as numbers, also those beyond a double, lists as lists. */
 export function valuesOf(vector: Vector, types: typeof DataType, spend: Spend): (row: number) => unknown {
+  const isBytes = [types.isBinary, types.isBinaryView, types.isLargeBinary, types.isFixedSizeBinary].some(
+    (is) => is(vector.type),
+  );
+  if (isBytes) throw new ArrowError("got a column of binary values, expected texts, numbers or stamps");
   if (types.isBool(vector.type)) return (row) => vector.get(row) as boolean | null;
   const cell = arrowCells(vector, types);
   const fromText = isNested(vector.type, types)

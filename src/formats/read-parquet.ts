@@ -253,7 +253,8 @@ class ColumnSink {
 
   #bounded(value: unknown): unknown {
     if (typeof value === "string") this.#spend(value);
-    else if (typeof value === "object") for (const each of Object.values(value!)) this.#bounded(each);
+    else if (typeof value === "object" && value !== null)
+      for (const each of Object.values(value)) this.#bounded(each);
     return value;
   }
 }

@@ -2,6 +2,7 @@
  * The streams of GET /v1/stream in this worker: live updates for clients that can't have a
  * WebSocket. Each is a client like those of /ws, with normalized frames as events.
  */
+import { suggest } from "../config/nearest.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
@@ -14,7 +15,7 @@ import type { Addresses } from "./addresses.ts";
 import { EventIds } from "./event-id.ts";
 import { EventStream } from "./event-stream.ts";
 import { LiveClient } from "./live-client.ts";
-import { type Handshake, readHandshake, type Wish } from "./live-request.ts";
+import { type Handshake, LIVE_PARAMETERS, readHandshake, type Wish } from "./live-request.ts";
 import { NORMALIZED } from "./normalized-form.ts";
 import { QueuedBytes } from "./request-queue.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
@@ -34,6 +35,8 @@ const STALL_MAX_MS = 15_000;
 const BACKLOG_TOTAL_BYTES_MAX = 256 * 1024 * 1024;
 const DRAIN_POLL_MS = 10;
 const DRAIN_STALL_MS = 1_000;
+
+const STREAM_PARAMETERS = [...LIVE_PARAMETERS, "last_event_id"];
 
 const HEADERS = {
   "Content-Type": "text/event-stream; charset=utf-8",
@@ -215,6 +218,11 @@ export class EventStreams {
   }
 
   #read(request: Request, query: URLSearchParams): Handshake & { wish: Wish } {
+    const unknown = [...query.keys()].find((name) => !STREAM_PARAMETERS.includes(name));
+    if (unknown !== undefined)
+      throw badRequest(
+        `${JSON.stringify(unknown.slice(0, 100))} is no parameter of /v1/stream${suggest(unknown.slice(0, 100), STREAM_PARAMETERS) || `, expected ${STREAM_PARAMETERS.join(", ")}`}`,
+      );
     for (const [name, only] of [
       ["frames", "normalized"],
       ["heartbeat", "socket"],

@@ -111,9 +111,19 @@ export function readHandshake(query: URLSearchParams): Handshake {
   return { ...head, symbol, wish: { tickers, filter, bars, ...startsFor(tickers, starts) } };
 }
 
+const BARS_PARAMETERS = ["bars", "partial", "source", "calendar", "session"];
+
+/** What `readHandshake` reads. */
+export const LIVE_PARAMETERS: readonly string[] = [
+  ...["symbol", "symbols", "types", "since", "epoch", "snapshot", "slow", "frames", "heartbeat", "batch"],
+  ...BARS_PARAMETERS,
+  "empty_bars",
+];
+
 function barsOfQuery(query: URLSearchParams): JsonRecord {
-  const names = ["bars", "partial", "source", "calendar", "session"];
-  const params: JsonRecord = Object.fromEntries(names.map((name) => [name, query.get(name) ?? undefined]));
+  const params: JsonRecord = Object.fromEntries(
+    BARS_PARAMETERS.map((name) => [name, query.get(name) ?? undefined]),
+  );
   return { ...params, empty_bars: readSwitch(query.get("empty_bars"), "empty_bars") ?? undefined };
 }
 

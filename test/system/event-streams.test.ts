@@ -127,6 +127,7 @@ test("what will never work is 400; what may work later is a stream that ends, wi
     ["", "symbols: got none, expected tickers separated by commas"],
     ["symbols=*", 'symbols: got \\"*\\"'],
     ["symbols=A&types=", "types: "],
+    ["symbols=A&barz=1Min", '\\"barz\\" is no parameter of /v1/stream, did you mean bars?'],
     ["symbols=A&frames=sent", 'frames: got \\"sent\\", expected normalized'],
     [
       `symbols=${Array.from({ length: 251 }, (_, i) => i).join(",")}`,

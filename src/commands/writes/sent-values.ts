@@ -67,12 +67,19 @@ export async function readDoubles(column: WireColumn, place: ReadPlace): Promise
       values[row] = Number(value);
       return;
     }
-    const isNumber = typeof value === "number" && Number.isFinite(value);
+    refuseInfinite(value, column, row, place);
+    const isNumber = typeof value === "number" && !Number.isNaN(value);
     const number = isNumber ? value : readReal(value, column.name, placeOf(row));
     if (number === null) nulls.add(row);
     else values[row] = number;
   });
   return { type: "double", values, nulls: nulls.found };
+}
+
+/** NaN is how Python writes a missing number; an infinite one was reckoned. @throws RequestError 400 */
+function refuseInfinite(value: unknown, column: WireColumn, row: number, place: ReadPlace): void {
+  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
+    throw wrong(column, row, place, "a number or null");
 }
 
 /** @throws RequestError 400 */
@@ -91,6 +98,7 @@ export async function readCounts(column: WireColumn, place: ReadPlace): Promise<
       values[row] = Number(value);
       return;
     }
+    refuseInfinite(value, column, row, place);
     const exact = typeof value === "string" && LONG_INTEGER.test(value) ? BigInt(value) : value;
     const count = readCount(exact, column.name, placeOf(row));
     if (count === null) nulls.add(row);
