@@ -102,17 +102,18 @@ export class BarReads {
     this.#underWay++;
     const startMs = performance.now();
     let restMs = 0;
-    for (const each of watched) {
+    const wanted = new Map(watched.map((each) => [each, [...each.alsoWanted(bucket), bucket]]));
+    for (const [each, buckets] of wanted) {
       this.#busy.add(each);
-      each.taken(bucket);
+      for (const one of buckets) each.taken(one);
     }
     try {
-      const found = await this.#read(group);
+      const found = await this.#read(group, [...wanted.values()].flat());
       restMs = Math.min(REST_MS_MAX, ((performance.now() - startMs) * REST_FACTOR) / watched.length);
-      await Promise.all(watched.map((each) => each.tell(bucket, found.get(each.ticker)!)));
+      await Promise.all(watched.map((each) => each.tell(wanted.get(each)!, found.get(each.ticker)!)));
     } catch (error) {
       if (!signal.aborted) warn(`Live bars of ${watched[0]!.ticker} can't be read now: ${messageOf(error)}`);
-      for (const each of watched) each.untaken(bucket);
+      for (const [each, buckets] of wanted) for (const one of buckets) each.untaken(one);
       // What no later read can mend must not go on for ever.
       if (!(error instanceof RequestError)) for (const each of watched) each.giveUp();
       restMs = RETRY_MS;
@@ -126,13 +127,15 @@ export class BarReads {
     this.#next();
   }
 
-  #read({ bucket, watched }: ReadGroup): Promise<Map<string, ReadBars>> {
+  #read({ bucket, watched }: ReadGroup, all: readonly Bucket[]): Promise<Map<string, ReadBars>> {
     const [{ clock, spec, reader }] = watched as [WatchedBars];
+    const first = all.reduce((a, b) => (b.start < a.start ? b : a));
     return readBarsOf(reader, {
       tickers: watched.map(({ ticker }) => ticker),
       source: spec.source,
       grid: clock.grid,
-      ...clock.stampsOf(bucket),
+      from: clock.stampsOf(first).from,
+      until: clock.stampsOf(bucket).until,
       signal: this.#options.signal,
     });
   }

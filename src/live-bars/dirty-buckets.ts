@@ -35,6 +35,12 @@ export class DirtyBuckets {
     return newest;
   }
 
+  /** Those that begin within the time, in order. @param until exclusive. */
+  between(from: number, until: number): Bucket[] {
+    const found = [...this.#buckets.values()].filter(({ start }) => start >= from && start < until);
+    return found.sort((a, b) => a.start - b.start);
+  }
+
   delete({ start }: Bucket): boolean {
     const isThere = this.#buckets.delete(start);
     if (this.#buckets.size === 0) this.#restart();

@@ -27,6 +27,9 @@ const TOUCHED_MAX = 1_000;
 const UNIT_MICROS = { second: 1e6, day: 86_400e6, week: 7 * 86_400e6, month: 31 * 86_400e6 } as const;
 /** Ticks that were stored before may be of so far ahead, by clocks that go before. */
 const SKEW_MICROS = 60_000_000;
+/** Changed buckets that are read at once lie within so many, and so long a time. */
+const TOGETHER_MAX = 64;
+const TOGETHER_MICROS_MAX = 15 * 60 * 1_000_000;
 /** A look at bounds that a removal names. */
 const RANGE_BUCKETS_MAX = 2_000;
 
@@ -181,6 +184,15 @@ export class WatchedBars {
     return this.#dirty.newest ?? (this.#isPartialDue() ? this.#running() : null);
   }
 
+  /**
+   * Others that wait and lie shortly before it: one read gives them too. Read one by one, the
+   * oldest would wait as long as newer ones change.
+   */
+  alsoWanted(bucket: Bucket): Bucket[] {
+    const span = Math.min(TOGETHER_MICROS_MAX, this.spanOf(TOGETHER_MAX));
+    return this.#dirty.between(bucket.start - span, bucket.start);
+  }
+
   /** It is about to be read: what changes from now on has to be read again. */
   taken(bucket: Bucket): void {
     if (!this.#dirty.delete(bucket)) this.#isChanged = false;
@@ -192,12 +204,14 @@ export class WatchedBars {
     else this.#isChanged = true;
   }
 
-  /** Tells it, once the updates that it is made of were delivered here. */
-  async tell(bucket: Bucket, found: ReadBars): Promise<void> {
+  /** Tells them, once the updates that they are made of were delivered here. */
+  async tell(buckets: readonly Bucket[], found: ReadBars): Promise<void> {
     await this.#options.untilDelivered(found.position);
-    const bar = found.bars.get(bucket.start) ?? null;
-    if (this.clock.isClosed(bucket)) this.#tell(bucket, bar, found);
-    else this.#tellPartial(bucket, bar, found);
+    for (const bucket of buckets) {
+      const bar = found.bars.get(bucket.start) ?? null;
+      if (this.clock.isClosed(bucket)) this.#tell(bucket, bar, found);
+      else this.#tellPartial(bucket, bar, found);
+    }
   }
 
   /** Bars that have closed since a time, for who comes back. @throws RequestError 503 */

@@ -27,7 +27,7 @@ export interface BarFeed {
   open(batch: ColumnBatch): AddRows;
 }
 
-interface StoredSeries {
+interface StoredSource {
   kind: KindName;
   part: string | null;
 }
@@ -66,7 +66,7 @@ export function feedOf(source: BarOrigin, { skipped, sales }: CountedRows): BarF
 }
 
 /** What is stored of the source. */
-export function seriesOf(source: BarOrigin): StoredSeries {
+export function seriesOf(source: BarOrigin): StoredSource {
   if (source.of === "bars") return source.series;
   return { kind: "ticks", part: source.of === "trades" ? "trade" : "quote" };
 }

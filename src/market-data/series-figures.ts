@@ -37,7 +37,7 @@ export class SeriesFigures {
     this.#sessions = bySession ? bucketsFor(source, timeframe, grid) : null;
   }
 
-  /** Takes what the builder has closed. @param from earlier labels were counted before; null: none. */
+  /** Takes what the builder has closed. @param from labels before it were counted; null: none. */
   next(builder: BarBuilder, from: number | null): Figures {
     const taken = builder.take();
     const starts = taken.column("start");

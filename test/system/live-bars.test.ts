@@ -321,6 +321,16 @@ test("who comes back is told what closed and what changed meanwhile; what can't 
   expect(told(live.frames, "1s").get(at(Math.floor(first / 1_000) * 1_000))).toMatchObject({ close: 2 });
 });
 
+test("who had nothing of a ticker yet is told all of its bars when he comes back", async () => {
+  await using server = await startServer();
+  const now = Math.floor(Date.now() / 1_000) * 1_000;
+  for (let n = 0; n < 10; n++)
+    await save(server, [{ id: `${n}`, timestamp: at(now - 20_000 + n * 1_000), price: 1 + n, size: 1 }]);
+  await using again = bars(server, { bars: "1s", since: "T:0" });
+  await again.until("the bars before are told", () => told(again.frames, "1s").size >= 10);
+  expect(again.ofType("bars_gap")).toEqual([]);
+});
+
 test("bars are asked for by message too, beside types or alone, of quotes, and with what can't be they are refused", async () => {
   await using server = await startServer({ workers: 1 });
   const frames: Json[] = [];

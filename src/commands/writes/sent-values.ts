@@ -76,7 +76,7 @@ export async function readDoubles(column: WireColumn, place: ReadPlace): Promise
   return { type: "double", values, nulls: nulls.found };
 }
 
-/** NaN is how Python writes a missing number; an infinite one was reckoned. @throws RequestError 400 */
+/** NaN is a missing number in Python; an infinite one isn't. @throws RequestError 400 */
 function refuseInfinite(value: unknown, column: WireColumn, row: number, place: ReadPlace): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
     throw wrong(column, row, place, "a number or null");
