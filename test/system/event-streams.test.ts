@@ -96,6 +96,41 @@ test("a stopping worker ends its streams, and they go on at another one", async 
   }
 });
 
+test("who begins to read slowly gets each update once, and in order", async () => {
+  await using server = await startServer();
+  const socket = connect(server.port, "127.0.0.1");
+  let text = "";
+  socket.on("data", (bytes) => {
+    text += bytes.toString("latin1");
+  });
+  socket.write("GET /v1/stream?symbols=S&types=trade&slow=gap HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await waitUntil("it is subscribed", () => text.includes("heartbeat"));
+  socket.pause();
+  const note = "x".repeat(500);
+  const SAVES = 90;
+  for (let n = 1; n <= SAVES; n++) {
+    const data = Array.from({ length: 200 }, (_, i) => ({
+      ...{
+        timestamp: new Date(1.7e12 + n * 1_000 + i).toISOString(),
+        price: 1 + i,
+        size: 1,
+        id: `${n}-${i}`,
+        note,
+      },
+    }));
+    const asked = { ticker: "S", data_type: "trade", index_col: "timestamp", data };
+    expect(await command(server.url, "save_realtime_data", asked)).toMatchObject({ status: 200 });
+  }
+  socket.resume();
+  await waitUntil("all is told", () => text.includes(`"positions":{"S":${SAVES}}`), 15_000);
+  const positions = [...text.matchAll(/data: \{"type":"trade","ticker":"S","position":(\d+)/g)].map(
+    ([, position]) => Number(position),
+  );
+  expect(positions.length).toBeGreaterThan(10);
+  expect(positions).toEqual([...new Set(positions)].sort((a, b) => a - b));
+  socket.destroy();
+});
+
 test("an id of other tickers or of nothing is told as such, with the snapshot", async () => {
   await using server = await startServer();
   await saveTrade(server.url, "A", 1);

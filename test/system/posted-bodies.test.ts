@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import {
+  Binary,
   DateDay,
   Dictionary,
   Float64,
@@ -209,6 +210,42 @@ test("Arrow as pandas and others write it: nanoseconds, wall clocks, dates, dict
   });
   await post(server, "/v1/bars?timeframe=1Day&symbol=AT", tableToIPC(tokyo, "stream"), headers);
   expect(await csvOf("/v1/bars?timeframe=1Day&symbols=AT")).toContain("AT,2024-01-03");
+});
+
+test("Arrow: a missing number may be NaN; infinite ones, binary values and other bytes are refused", async () => {
+  const timestamp = stampsOf(
+    [1_704_189_600_000_000n, 1_704_189_600_000_001n],
+    new TimestampMicrosecond("UTC"),
+  );
+  const plain = { symbol: vectorFromArray(["IN", "IN"]), timestamp };
+  const doubles = (values: number[]) => vectorFromArray(values, new Float64());
+  const refused: [columns: ConstructorParameters<typeof Table>[0], error: string][] = [
+    [{ ...plain, price: doubles([1, Number.POSITIVE_INFINITY]) }, "row 2.price: got Infinity"],
+    [
+      { ...plain, price: doubles([1, 2]), size: doubles([Number.NEGATIVE_INFINITY, 1]) },
+      "row 1.size: got -Infin",
+    ],
+    [
+      { ...plain, id: vectorFromArray([Uint8Array.of(120), Uint8Array.of(255)], new Binary()) },
+      "binary values",
+    ],
+  ];
+  const headers = { "Content-Type": ARROW };
+  for (const [columns, error] of refused) {
+    const { status, body } = await post(
+      server,
+      "/v1/trades",
+      tableToIPC(new Table(columns), "stream"),
+      headers,
+    );
+    expect({ status, error: body.error }).toEqual({ status: 400, error: expect.stringContaining(error) });
+  }
+  const none = await post(server, "/v1/trades", Buffer.from("x"), headers);
+  expect(none).toMatchObject({ status: 400, body: { error: expect.stringContaining("no Arrow stream") } });
+  expect(await csvOf("/v1/trades?symbols=IN")).not.toContain("IN,");
+  const nan = new Table({ ...plain, price: doubles([Number.NaN, 2]) });
+  expect((await post(server, "/v1/trades", tableToIPC(nan, "stream"), headers)).body.stored).toBe(2);
+  expect(await csvOf("/v1/trades?symbols=IN&columns=price")).toContain("IN,2024-01-02T10:00:00.000000Z,\r\n");
 });
 
 test("Parquet of other writers: Snappy, decimals, days, lists", async () => {

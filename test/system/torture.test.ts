@@ -1,7 +1,7 @@
 /**
  * A short form of the torture and of the fuzz. Latencies are not judged here, as they depend on the
- * machine: `npm run torture` judges them. TORTURE=all in the environment takes several processes
- * instead of one, and more random input; TORTURE=engines adds all others.
+ * machine: `npm run torture` judges them. TORTURE=all in the environment adds a server of one
+ * process, and more random input; TORTURE=engines adds all others.
  */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type EngineDatabases, openDatabases } from "../../bench/engine-databases.ts";
@@ -17,8 +17,8 @@ const isWhole = level > 0;
 const STORM_SECONDS = 1;
 const FUZZ_SECONDS = isWhole ? 30 : 10;
 const COMBINATIONS: [engine: EngineName, workers: number, levels: string[]][] = [
-  ["sqlite", 1, ["short", "engines"]],
-  ["sqlite", 3, ["all", "engines"]],
+  ["sqlite", 3, ["short", "all", "engines"]],
+  ["sqlite", 1, ["all", "engines"]],
   ["duckdb", 1, ["engines"]],
   ["postgres", 3, ["engines"]],
 ];

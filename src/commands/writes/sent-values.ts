@@ -165,7 +165,8 @@ export class Nulls {
 }
 
 export function wrong(column: WireColumn, row: number, { placeOf }: ReadPlace, expected: string): Error {
-  return badRequest(
-    `${placeOf(row)}.${column.name}: got ${show(valueReader(column)(row))}, expected ${expected}`,
-  );
+  const value = valueReader(column)(row);
+  // JSON has no infinite number.
+  const shown = typeof value === "number" ? String(value) : show(value);
+  return badRequest(`${placeOf(row)}.${column.name}: got ${shown}, expected ${expected}`);
 }
