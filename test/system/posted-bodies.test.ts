@@ -219,7 +219,7 @@ test("Arrow: a missing number may be NaN; infinite ones, binary values and other
   );
   const plain = { symbol: vectorFromArray(["IN", "IN"]), timestamp };
   const doubles = (values: number[]) => vectorFromArray(values, new Float64());
-  const refused: [columns: ConstructorParameters<typeof Table>[0], error: string][] = [
+  const refused: [columns: Record<string, Vector>, error: string][] = [
     [{ ...plain, price: doubles([1, Number.POSITIVE_INFINITY]) }, "row 2.price: got Infinity"],
     [
       { ...plain, price: doubles([1, 2]), size: doubles([Number.NEGATIVE_INFINITY, 1]) },
