@@ -102,7 +102,9 @@ export class BarReads {
     this.#underWay++;
     const startMs = performance.now();
     let restMs = 0;
-    const wanted = new Map(watched.map((each) => [each, [...each.alsoWanted(bucket), bucket]]));
+    const wanted = new Map(
+      watched.map((each) => [each, [...each.alsoWanted(bucket, watched.length), bucket]]),
+    );
     for (const [each, buckets] of wanted) {
       this.#busy.add(each);
       for (const one of buckets) each.taken(one);

@@ -187,9 +187,11 @@ export class WatchedBars {
   /**
    * Others that wait and lie shortly before it: one read gives them too. Read one by one, the
    * oldest would wait as long as newer ones change.
+   *
+   * @param tickers of the read: the more, the shorter the time, as all are read from its begin on.
    */
-  alsoWanted(bucket: Bucket): Bucket[] {
-    const span = Math.min(TOGETHER_MICROS_MAX, this.spanOf(TOGETHER_MAX));
+  alsoWanted(bucket: Bucket, tickers: number): Bucket[] {
+    const span = Math.min(TOGETHER_MICROS_MAX, this.spanOf(TOGETHER_MAX)) / tickers;
     return this.#dirty.between(bucket.start - span, bucket.start);
   }
 

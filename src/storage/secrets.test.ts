@@ -80,7 +80,7 @@ test("one slip anywhere, for every way to give a setting", () => {
       if (!text.includes(SECRET) || hasNoTrace(text)) continue;
       tried++;
       if (redact(text).includes(SECRET)) leaks.push(text);
-      // Each way gets a slip of every kind at every place sooner or later: 3 of 10 each time.
+      // All ways for each would take 20 s: three of the ten, in turn.
       for (let n = 0; n < 3; n++) {
         const message = WAYS[(tried + 3 * n) % WAYS.length]!(text);
         if (message.includes(SECRET)) leaks.push(`${text} → ${message.slice(0, 200)}`);
