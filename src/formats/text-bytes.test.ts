@@ -52,9 +52,17 @@ test("text is UTF-8, also where it is long and where it begins as ASCII", () => 
       for (const text of texts) out.text(text);
     }),
   ).toBe(texts.join(""));
-  expect(
-    written((out) => {
-      for (const value of [5, 0, 42]) out.padded(value, 6);
+});
+
+test("moments of a day are written as a clock shows them", () => {
+  fc.assert(
+    fc.property(fc.nat(86_399), fc.nat(999_999), (second, micros) => {
+      const clock = new Date(second * 1_000).toISOString().slice(11, 19);
+      const text = written((out) => {
+        out.time(second);
+        out.fraction(micros);
+      });
+      expect(text).toBe(`${clock}.${String(micros).padStart(6, "0")}`);
     }),
-  ).toBe("000005000000000042");
+  );
 });

@@ -4,6 +4,9 @@ const FIRST_BYTES = 64 * 1024;
 const ZERO = 48;
 const MINUS = 45;
 const DOT = 46;
+const COLON = 58;
+const TIME_LENGTH = "HH:MM:SS".length;
+const FRACTION_LENGTH = ".ffffff".length;
 /** Prices mostly have so many decimals, or fewer. */
 const DECIMALS = 4;
 const SCALE = 10 ** DECIMALS;
@@ -19,7 +22,9 @@ export class TextBytes {
 
   /** What was written since the last call. */
   take(): Uint8Array<ArrayBuffer> {
-    const taken = this.#bytes.slice(0, this.#at);
+    const taken = this.#bytes.subarray(0, this.#at);
+    // Its reader keeps it. What follows mostly has the same length.
+    this.#bytes = new Uint8Array(Math.max(FIRST_BYTES, this.#at + this.#at / 16));
     this.#at = 0;
     return taken;
   }
@@ -78,10 +83,23 @@ export class TextBytes {
     this.#padded(decimals, count);
   }
 
-  /** @param value not negative, with at most so many digits. */
-  padded(value: number, digits: number): void {
-    this.#reserve(digits);
-    this.#padded(value, digits);
+  /** `HH:MM:SS`. @param second of a day. */
+  time(second: number): void {
+    this.#reserve(TIME_LENGTH);
+    const minutes = (second / 60) | 0;
+    const hour = (minutes / 60) | 0;
+    this.#padded32(hour, 2);
+    this.#bytes[this.#at++] = COLON;
+    this.#padded32(minutes - hour * 60, 2);
+    this.#bytes[this.#at++] = COLON;
+    this.#padded32(second - minutes * 60, 2);
+  }
+
+  /** `.ffffff`. @param micros of a second. */
+  fraction(micros: number): void {
+    this.#reserve(FRACTION_LENGTH);
+    this.#bytes[this.#at++] = DOT;
+    this.#padded32(micros, 6);
   }
 
   #digits(value: number): void {

@@ -7,6 +7,7 @@ import type { FormatColumn } from "./format-columns.ts";
 import type { TextBytes } from "./text-bytes.ts";
 
 const MICROS = 1_000_000;
+const DAY_S = 86_400;
 
 /** How a format writes what isn't a number. */
 export interface TextForm {
@@ -87,23 +88,28 @@ interface StampStyle {
   quote: string;
 }
 
-/** `2024-01-02T14:30:00.123456Z`. Rows next to each other mostly share a second. */
+/** `2024-01-02T14:30:00.123456Z`. Rows next to each other mostly share a day. */
 function utcWriter(values: BigInt64Array, { inMicros, quote }: StampStyle, out: TextBytes): CellWriter {
-  const affixes = { before: quote, between: "T", after: "" };
-  const texts = new StampTexts(values, false, affixes);
   const reader = new Int64Reader(values);
+  const texts = new StampTexts(values, inMicros, { before: quote, between: "T", after: `Z${quote}` });
   const end = Buffer.from(`Z${quote}`);
-  let second = Number.NaN;
-  let text = "";
+  let day = Number.NaN;
+  let begin = end;
   return (row) => {
-    const micros = Number(reader.at(row));
-    const own = Math.floor(micros / MICROS);
-    if (own !== second) {
-      second = own;
-      text = inMicros ? `${texts.at(row)}.` : texts.at(row);
+    const micros = reader.at(row);
+    if (typeof micros === "bigint") {
+      out.text(texts.at(row));
+      return;
     }
-    out.text(text);
-    if (inMicros) out.padded(micros - own * MICROS, 6);
+    const second = Math.floor(micros / MICROS);
+    const own = Math.floor(second / DAY_S);
+    if (own !== day) {
+      day = own;
+      begin = Buffer.from(`${quote}${dayText(day)}T`);
+    }
+    out.put(begin);
+    out.time(second - day * DAY_S);
+    if (inMicros) out.fraction(micros - second * MICROS);
     out.put(end);
   };
 }
