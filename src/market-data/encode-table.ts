@@ -17,6 +17,8 @@ export type TableFormat = (typeof TABLE_FORMATS)[number];
 
 /** An answer of fewer rows is made as a whole: all is known before its head. */
 const WHOLE_ROWS_MAX = 16_384;
+/** The same of a matrix, whose rows are long. */
+const WHOLE_CELLS_MAX = 16 * WHOLE_ROWS_MAX;
 /** Encoded in one turn of the event loop: some milliseconds of text, less of Arrow. */
 const TURN_ROWS = 4_096;
 const TURN_ROWS_OF_ARROW = 8_192;
@@ -80,7 +82,7 @@ export class CountTypeMemory {
 export async function encodeTable(table: AnswerTable, options: EncodeOptions): Promise<EncodedTable> {
   const batches = table.batches[Symbol.asyncIterator]();
   try {
-    const { gathered, isWhole } = await gather(batches, gatheredRows(options));
+    const { gathered, isWhole } = await gather(batches, gatheredRows(options, table.columns.length));
     const notes = { nextPage: isWhole ? table.nextPage() : null, warnings: await options.warnings() };
     const run = new Encoding(table, { ...options, notes });
     const first = await run.begin(gathered);
@@ -95,9 +97,11 @@ export async function encodeTable(table: AnswerTable, options: EncodeOptions): P
 }
 
 /** What has to be there before the first byte. */
-function gatheredRows({ format, isPage }: EncodeOptions): number {
+function gatheredRows({ format, isPage }: EncodeOptions, columns: number): number {
   if (isPage) return Number.POSITIVE_INFINITY;
-  return format === "columns" ? JSON_COLUMNS_ROWS_MAX : WHOLE_ROWS_MAX;
+  return format === "columns"
+    ? JSON_COLUMNS_ROWS_MAX
+    : Math.min(WHOLE_ROWS_MAX, Math.ceil(WHOLE_CELLS_MAX / columns));
 }
 
 async function gather(
