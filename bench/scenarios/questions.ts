@@ -107,7 +107,9 @@ interface EngineRun {
 
 async function ask({ context, engine, server, floors }: EngineRun): Promise<EngineReport> {
   const list = questionsOf(engine, BAR_DAYS[engine]);
-  const seen = new Map(list.map(({ key }) => [key, { s: [], firstS: [], waitMs: [], peakMb: [] } as QuestionFigures]));
+  const seen = new Map(
+    list.map(({ key }) => [key, { s: [], firstS: [], waitMs: [], peakMb: [] } as QuestionFigures]),
+  );
   const foundByFloor = new Map<QuestionKey, ReadSum>();
   const measurements: Partial<Record<MeasuredKey, () => Promise<Sample>>> = {};
   for (const question of list) {
