@@ -9,6 +9,7 @@ import { countText } from "../count-text.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 import { StampTicks, type TickSlot } from "../stamp-ticks.ts";
 import { areNew, placeTicks } from "../tick-placement.ts";
+import { ColumnInserts, valuesSql } from "./column-rows.ts";
 import { exactDigits } from "./stored-row.ts";
 
 /** Series whose newest stamp is kept in memory; about 15 MB. */
@@ -22,9 +23,9 @@ export const PROGRESS_ROWS = 100;
 const LONG_DIGITS = /^-?\d{16,19}$/;
 const COLUMNS = ["price", "size", "ask_price", "ask_size", "id", "extra"];
 /** The key is named, so that an index of the user's own is a constraint, not a taken key. */
-const INSERT = `INSERT INTO realtime_data
+const insertSql = (rows: number): string => `INSERT INTO realtime_data
   (ticker, type, timestamp, ${COLUMNS.join(", ")}, seq, write_timestamp)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ticker, type, timestamp, seq) DO`;
+  VALUES ${valuesSql(COLUMNS.length + 5, rows)} ON CONFLICT (ticker, type, timestamp, seq) DO`;
 const OF_SERIES = "FROM realtime_data WHERE ticker = ? AND type = ?";
 
 interface StoredTick {
@@ -46,7 +47,8 @@ export class TickSaves {
   readonly #newest = new RecentlyUsed<string>(SERIES_KEPT_MAX);
   readonly #newestOf: Statement<{ stamp: string | null }, SQLQueryBindings[]>;
   readonly #ticksOf: Statement<StoredTick, SQLQueryBindings[]>;
-  readonly insert: Statement<unknown, SQLQueryBindings[]>;
+  readonly columns: ColumnInserts;
+  readonly #insert: Statement<unknown, SQLQueryBindings[]>;
   readonly #replace: Statement<unknown, SQLQueryBindings[]>;
 
   constructor(db: Database) {
@@ -55,9 +57,10 @@ export class TickSaves {
       `SELECT seq, price, ${exactDigits("size")} AS size, ask_price,
          ${exactDigits("ask_size")} AS ask_size, id, extra ${OF_SERIES} AND timestamp = ?`,
     );
-    this.insert = db.prepare(`${INSERT} NOTHING`);
+    this.#insert = db.prepare(`${insertSql(1)} NOTHING`);
+    this.columns = new ColumnInserts(db, "ticks", (rows) => `${insertSql(rows)} NOTHING`);
     const written = [...COLUMNS, "write_timestamp"].map((name) => `${name} = excluded.${name}`);
-    this.#replace = db.prepare(`${INSERT} UPDATE SET ${written.join(", ")}`);
+    this.#replace = db.prepare(`${insertSql(1)} UPDATE SET ${written.join(", ")}`);
   }
 
   /** Call it when others may have changed rows, or a transaction was undone. */
@@ -109,7 +112,7 @@ export class TickSaves {
       seq = row[7] ?? (row[0] === stamp ? seq + 1 : 0);
       stamp = row[0];
       const [, price, size, askPrice, askSize, id, extra] = row;
-      write.run(this.insert, stamp, [price, size, askPrice, askSize, id, extra, seq]);
+      write.run(this.#insert, stamp, [price, size, askPrice, askSize, id, extra, seq]);
     }
     this.note(write.ticker, write.type, stamp);
     return { ok: true, stored: rows.length, position: null };
@@ -118,7 +121,7 @@ export class TickSaves {
   #write(write: Write, stamp: string, seq: number, slot: TickSlot): void {
     const { price, size, askPrice, askSize, id, extra, isStored } = slot;
     const values = [price, countOf(size), askPrice, countOf(askSize), id, extra, seq];
-    write.run(isStored ? this.#replace : this.insert, stamp, values);
+    write.run(isStored ? this.#replace : this.#insert, stamp, values);
     this.note(write.ticker, write.type, stamp);
   }
 

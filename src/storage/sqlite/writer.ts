@@ -51,7 +51,7 @@ import { GroupRefusedError, goesOn, groupOf, requireWholeGroups } from "../save-
 import { databaseRefuses, editRefused, noteMoved, rowRefused } from "../save-refusals.ts";
 import { ofSeries, together } from "../series-saves.ts";
 import { chooseRows, StagedRows, type StoredKeys } from "../staged-rows.ts";
-import { insertColumns, TakenKeyError } from "./column-rows.ts";
+import { ColumnInserts, TakenKeyError, valuesSql } from "./column-rows.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { Edits } from "./edits.ts";
@@ -87,6 +87,7 @@ export class SqliteWriter implements StockWriter {
   #lastDataVersion: number;
   readonly #exists: Record<KindName, Statement<unknown, Params>>;
   readonly #upsert: Record<KindName, Statement<unknown, Params>>;
+  readonly #columns: Record<KindName, ColumnInserts>;
   #progress: CommitProgress = UNHEARD_PROGRESS;
   readonly #storedRow: Record<KindName, Statement<unknown, Params>>;
   readonly #newestRow: Record<KindName, Statement<{ stamp: string | null }, Params>>;
@@ -153,7 +154,10 @@ export class SqliteWriter implements StockWriter {
     this.#lastDataVersion = this.#readDataVersion();
     this.#schemaVersionOf = this.#db.prepare<{ schema_version: number }, []>("PRAGMA schema_version");
     this.#exists = byKind((kind) => prepare(existsSql(kind)));
-    this.#upsert = byKind((kind) => prepare(upsertSql(kind)));
+    this.#upsert = byKind((kind) => prepare(upsertSql(kind, 1)));
+    this.#columns = byKind(
+      (kind, name) => new ColumnInserts(this.#db, name, (rows) => upsertSql(kind, rows)),
+    );
     this.#storedRow = byKind((kind) => prepare(storedRowSql(kind)));
     this.#newestRow = byKind((kind) => prepare(newestRowSql(kind)));
     this.#ticks = new TickSaves(this.#db);
@@ -292,14 +296,14 @@ export class SqliteWriter implements StockWriter {
     const batch = seqs === null ? save.batch : withSeqs(save.batch, seqs);
     const series = part === null ? [ticker] : [ticker, part];
     const time = kind === "ticks" ? nowText() : `${nowText()}+00:00`;
-    const statement = kind === "ticks" ? this.#ticks.insert : this.#upsert[kind];
+    const inserts = kind === "ticks" ? this.#ticks.columns : this.#columns[kind];
     const outcome: SaveOutcome = { ok: true, stored: batch.rows, position: null };
     try {
       this.#inTransaction(() => {
         progress.at("rows", head);
         const newest = this.#newestRow[kind].get(...series)?.stamp ?? "";
         if (!areLater(kind, batch, newest)) throw new TakenKeyError("a key may be stored already");
-        insertColumns(kind, batch, { statement, series, time, heard: () => progress.at("rows") });
+        inserts.run(batch, { series, time, heard: () => progress.at("rows") });
         this.#ticks.forget();
         progress.at("update log");
         return this.#updates.record([head], [outcome]);
@@ -603,8 +607,8 @@ function areLater(kind: KindName, batch: ColumnBatch, newest: string): boolean {
   return true;
 }
 
-/** Parameters: the series, the row, the time. */
-function upsertSql(kind: RowKind): string {
+/** Parameters of each row: the series, the row, the time. */
+function upsertSql(kind: RowKind, rows: number): string {
   const values = kind.values.map(({ name }) => name);
   const columns = [
     ...seriesColumns(kind),
@@ -613,7 +617,7 @@ function upsertSql(kind: RowKind): string {
     ...(kind.hasSeq ? ["seq"] : []),
     "write_timestamp",
   ];
-  return `INSERT INTO ${kind.table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
+  return `INSERT INTO ${kind.table} (${columns.join(", ")}) VALUES ${valuesSql(columns.length, rows)}
     ON CONFLICT (${keyColumns(kind).join(", ")}) DO UPDATE SET
     ${[...values, "write_timestamp"].map((name) => `${name} = excluded.${name}`).join(", ")}`;
 }
