@@ -12,6 +12,7 @@ const ORDER = [
   "market",
   "calendar",
   "protocol",
+  "access",
   "config",
   "observe",
   "memory",

@@ -1,4 +1,6 @@
 /** One WebSocket of a stream: who it is, what it has asked for, and what waits for it. */
+import { type Credentials, keyIn } from "../access/credentials.ts";
+import type { KeyRing } from "../access/key-ring.ts";
 import {
   CLOSE_POLICY,
   CLOSE_REASON_BYTES_MAX,
@@ -15,7 +17,6 @@ import type { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { TokenBucket } from "../websocket/token-bucket.ts";
 import { ChannelList, type ChannelNames, DATA_CHANNELS } from "./channels.ts";
 import type { EventGroup } from "./event-group.ts";
-import { admits, type Credentials } from "./keys.ts";
 import type { Listener, SharedWatch } from "./shared-watch.ts";
 import { CODECS, type CodecName, type ControlMessage } from "./stream-codec.ts";
 import { messageText, readClientMessage, StreamError } from "./stream-messages.ts";
@@ -35,6 +36,7 @@ const NAMED_AT_ONCE_FACTOR = 10;
 
 export interface StreamHandshake {
   path: string;
+  address: string;
   codec: CodecName;
   /** Of its headers; null: it says who it is by a message. */
   credentials: Credentials | null;
@@ -47,6 +49,7 @@ export interface StreamClientOptions extends SocketServices {
   named: SharedWatch;
   all: SharedWatch;
   quota: SubscriptionQuota;
+  keys: KeyRing;
   symbolsMax: number;
   queueBytesMax: number;
   onClosed(): void;
@@ -199,10 +202,22 @@ export class StreamClient implements SocketClient, Listener {
     if (this.#isAuthenticated && this.#handshake.credentials === null) throw new StreamError(403);
     clearTimeout(this.#authTimer);
     if (this.#handshake.isTooMany) this.#end(new StreamError(406), CLOSE_TRY_LATER);
-    else if (!admits(credentials)) this.#end(new StreamError(402), CLOSE_POLICY);
+    else if (!this.#isAdmitted(credentials)) this.#end(new StreamError(402), CLOSE_POLICY);
     else {
       this.#isAuthenticated = true;
       this.#send({ T: "success", msg: "authenticated" });
+    }
+  }
+
+  #isAdmitted(credentials: Credentials): boolean {
+    try {
+      const client = this.#options.keys.identify(keyIn(credentials), this.#handshake.address);
+      if (!client.may.has("stream")) return false;
+      this.#socket.data.owner = client;
+      return true;
+    } catch (error) {
+      if (error instanceof RequestError) return false;
+      throw error;
     }
   }
 

@@ -1,5 +1,7 @@
 /** Alpaca's streams of market data, over this server's own: where its clients connect. */
 import type { Server } from "bun";
+import { credentialsOf } from "../access/credentials.ts";
+import type { KeyRing } from "../access/key-ring.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { Zone, zoneOf } from "../market/zone.ts";
 import { STATUS } from "../protocol/codes.ts";
@@ -11,7 +13,6 @@ import type { Sockets } from "../websocket/sockets.ts";
 import type { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { Turns } from "../websocket/turns.ts";
 import { FEEDS } from "./feeds.ts";
-import { credentialsOf } from "./keys.ts";
 import { SharedWatch } from "./shared-watch.ts";
 import { StreamClient, type StreamHandshake } from "./stream-client.ts";
 import { codecOf } from "./stream-codec.ts";
@@ -27,6 +28,7 @@ export interface StreamDoorOptions {
   sockets: Sockets;
   addresses: Addresses;
   quota: SubscriptionQuota;
+  keys: KeyRing;
   symbolsMax: number;
   queueBytesMax: number;
   /** IANA name of the time zone in which days of bars begin. */
@@ -57,18 +59,25 @@ export class StreamDoor {
     request: Request,
     server: Server<SocketData>,
     _parameters: URLSearchParams,
-    path: string,
+    { path }: { path: string },
   ): Promise<boolean> {
     const { sockets } = this.#options;
     const address = server.requestIP(request)?.address ?? "-";
     const isCounted = await this.#isAdmitted(address, path);
     const handshake = {
       path,
+      address,
       codec: codecOf(request.headers),
       credentials: credentialsOf(request.headers),
       isTooMany: !isCounted,
     };
-    return sockets.accept(request, server, { open: this.#client(handshake), path, address, isCounted });
+    return sockets.accept(request, server, {
+      open: this.#client(handshake),
+      path,
+      address,
+      owner: null,
+      isCounted,
+    });
   }
 
   /** Alpaca's clients are told of too many WebSockets by a message. */
@@ -83,7 +92,7 @@ export class StreamDoor {
   }
 
   #client(handshake: StreamHandshake): OpenClient {
-    const { quota, symbolsMax, queueBytesMax } = this.#options;
+    const { quota, keys, symbolsMax, queueBytesMax } = this.#options;
     return (socket, services) => {
       if (handshake.isTooMany) this.#refused++;
       const client: StreamClient = new StreamClient(socket, handshake, {
@@ -91,6 +100,7 @@ export class StreamDoor {
         named: this.#named,
         all: this.#all,
         quota,
+        keys,
         symbolsMax,
         queueBytesMax,
         onClosed: () => {

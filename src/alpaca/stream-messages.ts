@@ -1,11 +1,11 @@
 /** Messages that clients of a stream send. */
+import type { Credentials } from "../access/credentials.ts";
 import { show } from "../commands/params.ts";
 import { readTicker, TickerError } from "../market/ticker.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { MessageError, readJson } from "../websocket/live-request.ts";
 import { type Channel, type ChannelNames, channelNamed } from "./channels.ts";
-import type { Credentials } from "./keys.ts";
 import { MsgpackError, readMsgpack } from "./msgpack-reader.ts";
 
 export type ClientMessage =

@@ -5,6 +5,7 @@ import { DOCTOR_HELP } from "./doctor/options.ts";
 import { DELETE_HELP, RENAME_HELP } from "./edits/options.ts";
 import { EXPORT_HELP } from "./export/options.ts";
 import { IMPORT_HELP } from "./import/options.ts";
+import { KEYS_HELP } from "./keys/options.ts";
 import { REPLAY_HELP } from "./replay/options.ts";
 
 /** Subcommands with a page of their own. The general page is that of `serve`, the default. */
@@ -16,6 +17,7 @@ const PAGES: Readonly<Record<string, string>> = {
   copy: COPY_HELP,
   delete: DELETE_HELP,
   rename: RENAME_HELP,
+  keys: KEYS_HELP,
   doctor: DOCTOR_HELP,
 };
 
@@ -36,6 +38,7 @@ function generalHelp(): string {
        stock-db-server export --to DIR|FILE [flags]
        stock-db-server delete --tickers A,B --kind K [flags]
        stock-db-server rename OLD NEW [flags]
+       stock-db-server keys add|list|rotate|revoke [NAME] [flags]
        stock-db-server doctor [--db-file PATH|URL] [flags]
 
 One market database that many programs share: bars, quotes and trades over HTTP and WebSocket.
@@ -49,6 +52,7 @@ Subcommands:
   export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files
   delete    Delete ticks or bars
   rename    Give the rows of a ticker another one
+  keys      Make and end the keys of clients
   doctor    Tell whether the server can run with a database, on this machine
 "check --help" and so on tell of their flags.
 

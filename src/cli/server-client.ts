@@ -1,4 +1,5 @@
 /** One request to a running server: for import, replay, check and the test feed. */
+import { ownKeyHeaders } from "../access/own-key.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import { isObject, type JsonRecord, stringifyExact } from "../protocol/json.ts";
 import { ARROW_STREAM } from "../protocol/media-types.ts";
@@ -50,7 +51,7 @@ export async function askServer(url: string, request: ServerRequest): Promise<Se
   try {
     const response = await fetch(arrow === null ? url : `${url}?${new URLSearchParams({ command: sent! })}`, {
       method: command === undefined ? "GET" : "POST",
-      headers: { "Content-Type": type, ...headers },
+      headers: { "Content-Type": type, ...ownKeyHeaders(), ...headers },
       body: arrow ?? sent,
       keepalive,
       signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),

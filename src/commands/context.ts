@@ -1,3 +1,4 @@
+import type { Scope } from "../access/scopes.ts";
 import type { ArrowRows } from "../formats/arrow-rows.ts";
 import type { SaveIdentity } from "../protocol/save-id.ts";
 import type { SqlRequest } from "../sql/execute.ts";
@@ -56,10 +57,14 @@ export interface CommandCall {
   /** Aborted when the client leaves. */
   signal: AbortSignal;
   client: string;
+  /** @throws RequestError 403 the client's key doesn't allow it. */
+  demand(scope: Scope): void;
 }
 
 export interface Command {
   name: string;
+  /** What a key has to allow. */
+  scope: Scope;
   /** One sentence for the reference page. */
   about: string;
   /** The parameters in the table of docs/commands.md. */

@@ -17,6 +17,7 @@ const COMMON = ["all", "dry_run", "save_id"];
 
 export const deleteTicks: Command = {
   name: "delete_ticks",
+  scope: "write",
   about: "Removes ticks of a type, or of all, within two inclusive bounds and of some ids.",
   params: ["ticker", "data_type", "start_datetime", "end_datetime", "ids", ...COMMON],
   async run(call, context) {
@@ -40,6 +41,7 @@ export const deleteTicks: Command = {
 
 export const deleteBars: Command = {
   name: "delete_bars",
+  scope: "write",
   about: "Removes bars of one length within two inclusive bounds.",
   params: ["ticker", "interval", "start_date", "end_date", ...COMMON],
   async run(call, context) {

@@ -13,15 +13,17 @@ const QUERY_NAMES = ["sql", "sql_query", "query_type", "query_params", "strict"]
 
 export const executeSqlCommand: Command = {
   name: "execute_sql",
+  scope: "sql",
   about: "Runs one SQL statement; `select` on a read-only connection.",
   params: ["sql_query", "query_type", "query_params"],
-  async run({ params, signal, client }, context) {
+  async run({ params, signal, client, demand }, context) {
     const { sql_query: sql, query_type: queryType, query_params: list } = params;
     if (isMissing(sql) || isMissing(queryType))
       throw badRequest("Missing 'sql_query' or 'query_type' for execute_sql");
     if (queryType !== "select" && queryType !== "raw") {
       throw badRequest("Invalid 'query_type'. Must be 'select' or 'raw'.", `got ${show(queryType)}`);
     }
+    if (queryType === "raw") demand("sql:write");
     if (typeof sql !== "string") throw badRequest(`sql_query: got ${show(sql)}, expected text`);
     checkSqlLength(sql);
     const sqlParams = readSqlParams(list ?? []);

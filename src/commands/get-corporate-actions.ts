@@ -5,6 +5,7 @@ import { toAnswer } from "./rows-answer.ts";
 
 export const getCorporateActions: Command = {
   name: "get_corporate_actions",
+  scope: "read",
   about: "Reads splits, dividends, spin-offs and changes of the symbol of a ticker, by ex-date.",
   params: ["ticker", "start_date", "end_date", "include_seq"],
   async run({ params, signal }, { reader }) {

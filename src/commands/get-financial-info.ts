@@ -7,6 +7,7 @@ const NOTHING = "No financial info found";
 
 export const getFinancialInfo: Command = {
   name: "get_financial_info",
+  scope: "read",
   about: "The newest financial figures of a ticker, or all between two inclusive dates, oldest first.",
   params: ["ticker", "start_date", "end_date", "limit"],
   async run({ params, signal }, { reader }) {

@@ -20,6 +20,7 @@ const TEXT_MAX = 1_024;
 
 export const getNewestRows: Command = {
   name: "get_newest_rows",
+  scope: "read",
   about: "The newest row of each series of a ticker, such as of each contract or each type of ticks.",
   params: ["kind", "ticker", "series", "from", "to", "by", "where", "columns"],
   async run({ params, signal }, { reader }) {

@@ -8,6 +8,7 @@ const TIMES_MAX = 100;
 
 export const getPositions: Command = {
   name: "get_positions",
+  scope: "read",
   about:
     "The position of the newest update of each ticker that had one, and the epoch that positions count in.",
   params: ["tickers", "times"],

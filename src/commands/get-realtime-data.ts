@@ -5,6 +5,7 @@ import { warnOfType } from "./warnings.ts";
 
 export const getRealtimeData: Command = {
   name: "get_realtime_data",
+  scope: "read",
   about: "Reads ticks of one type between two inclusive bounds; no bound means unbounded.",
   params: ["ticker", "start_datetime", "end_datetime", "data_type", "include_seq", "include_extra"],
   async run(call, { reader }) {

@@ -4,6 +4,7 @@ import { requireTicker } from "./params.ts";
 
 export const getSnapshot: Command = {
   name: "get_snapshot",
+  scope: "read",
   about: "The newest quote, trade, daily and hourly bar of a ticker, and the position up to which they hold.",
   params: ["ticker"],
   async run({ params }, { reader: { updates } }) {

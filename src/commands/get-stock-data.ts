@@ -20,6 +20,7 @@ const NOT_APPLIED_MAX = 100;
 
 export const getStockData: Command = {
   name: "get_stock_data",
+  scope: "read",
   about:
     "Reads bars of one length between two inclusive bounds, as stored or adjusted for splits and dividends.",
   params: [

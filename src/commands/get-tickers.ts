@@ -9,6 +9,7 @@ const LIMIT_MAX = 10_000;
 
 export const getTickers: Command = {
   name: "get_tickers",
+  scope: "read",
   about: "The tickers that have rows of a kind, page by page.",
   params: ["kind", "after", "limit"],
   async run({ params }, { reader }) {
@@ -23,6 +24,7 @@ export const getTickers: Command = {
 
 export const getTickTypes: Command = {
   name: "get_tick_types",
+  scope: "read",
   about: "The types of ticks that a ticker has.",
   params: ["ticker"],
   async run({ params }, { reader }) {
@@ -33,6 +35,7 @@ export const getTickTypes: Command = {
 
 export const getSeries: Command = {
   name: "get_series",
+  scope: "read",
   about: "The series of a kind that a ticker has, such as the types of its ticks.",
   params: ["kind", "ticker"],
   async run({ params }, { reader }) {

@@ -22,6 +22,7 @@ const REASONS: Record<Code, string> = {
 
 export const getUpdates: Command = {
   name: "get_updates",
+  scope: "read",
   about:
     "The updates of a ticker after a position or from a moment on, each with its position, oldest first.",
   params: ["ticker", "since", "epoch", "limit"],

@@ -17,6 +17,7 @@ const NO_HISTORY = "No historical data found";
 
 export const getLatestData: Command = {
   name: "get_latest_data",
+  scope: "read",
   about: "The newest ticks of a ticker, quotes and trades together or one of them, newest first.",
   params: ["ticker", "data_type", "limit"],
   async run({ params, addWarning }, { reader }) {
@@ -47,6 +48,7 @@ export const getLatestData: Command = {
 
 export const getHistoricalData: Command = {
   name: "get_historical_data",
+  scope: "read",
   about: "The last n ticks of a type, or bars, of a range, oldest first.",
   params: [
     ...["ticker", "data_type", "interval", "start_date", "end_date", "limit"],

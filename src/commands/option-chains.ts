@@ -19,6 +19,7 @@ const COLUMNS = answerColumns(kindOf("options")).map(({ name }) => name);
 
 export const getOptionsData: Command = {
   name: "get_options_data",
+  scope: "read",
   about: "The newest snapshot of each contract of a ticker that has not expired, or expires in a range.",
   params: ["ticker", "expiration_date", "start_datetime", "end_datetime", "option_tickers"],
   async run({ params, signal }, { reader, marketTimezone }) {
@@ -33,6 +34,7 @@ export const getOptionsData: Command = {
 
 export const getLatestOptionsData: Command = {
   name: "get_latest_options_data",
+  scope: "read",
   about: "The snapshot of each contract of a ticker that was saved last, of those of the last 7 days.",
   params: ["ticker", "expiration_date", "option_tickers"],
   async run({ params, signal }, { reader, marketTimezone }) {
@@ -50,6 +52,7 @@ export const getLatestOptionsData: Command = {
 
 export const getOptionChain: Command = {
   name: "get_option_chain",
+  scope: "read",
   about: "The chain of a ticker as of a moment: one row for each contract that had not expired then.",
   params: [
     "ticker",
@@ -85,6 +88,7 @@ export function readOptionChain(params: Record<string, unknown>, zone: string): 
 
 export const getExpirations: Command = {
   name: "get_expirations",
+  scope: "read",
   about: "The expiration dates of a ticker's options as of a moment, with how many contracts each has.",
   params: ["ticker", "as_of", "expiration_date", "option_tickers"],
   async run({ params, signal }, { reader, marketTimezone }) {
@@ -107,6 +111,7 @@ export const getExpirations: Command = {
 
 export const getOptionPriceFeature: Command = {
   name: "get_option_price_feature",
+  scope: "read",
   about: "The prices of the newest snapshot of one contract.",
   params: ["ticker", "option_ticker"],
   async run({ params }, { reader }) {
@@ -120,6 +125,7 @@ export const getOptionPriceFeature: Command = {
 
 export const getOptionHistory: Command = {
   name: "get_option_history",
+  scope: "read",
   about: "The snapshots of one contract between two inclusive bounds, oldest first.",
   params: ["ticker", "option_ticker", "start_datetime", "end_datetime", "limit"],
   async run({ params, signal }, { reader }) {

@@ -5,6 +5,7 @@ import { answerPerTicker } from "./per-ticker.ts";
 
 export const getLatestPrice: Command = {
   name: "get_latest_price",
+  scope: "read",
   about:
     "The newest price of a ticker: of the newest date among its last quote, trade, hourly and daily bar, and there the newest by time.",
   params: ["ticker"],
@@ -19,6 +20,7 @@ export const getLatestPrice: Command = {
 
 export const getLatestPrices: Command = {
   name: "get_latest_prices",
+  scope: "read",
   about: "The newest price of each ticker of a list.",
   params: ["tickers"],
   tolerated: ["use_market_time"],
@@ -30,6 +32,7 @@ export const getLatestPrices: Command = {
 
 export const getPreviousClosePrices: Command = {
   name: "get_previous_close_prices",
+  scope: "read",
   about: "The close of the second newest daily bar of each ticker; of the only one if there is one.",
   params: ["tickers"],
   tolerated: ["use_market_time"],
@@ -41,6 +44,7 @@ export const getPreviousClosePrices: Command = {
 
 export const getTodayOpeningPrices: Command = {
   name: "get_today_opening_prices",
+  scope: "read",
   about: "The open of the daily bar dated today at the market, of each ticker.",
   params: ["tickers", "timezone"],
   tolerated: ["use_market_time"],

@@ -15,6 +15,7 @@ const LEFT_BEHIND_MAX = 100;
 
 export const removeCheck: Command = {
   name: "remove_check",
+  scope: "write",
   about: "Removes every trace of the ticker of a run of check.",
   params: ["ticker"],
   async run({ params }, { removeCheck, reader: { updates } }) {

@@ -6,6 +6,7 @@ import { requireTicker, show } from "./params.ts";
 
 export const renameTicker: Command = {
   name: "rename_ticker",
+  scope: "write",
   about: "Gives all rows of a ticker, of every kind, a new ticker that has none.",
   params: ["ticker", "new_ticker", "dry_run", "save_id"],
   async run(call, context) {

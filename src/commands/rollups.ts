@@ -21,6 +21,7 @@ const TRIES_MAX = 10;
 
 export const setRollup: Command = {
   name: "set_rollup",
+  scope: "write",
   about: "Keeps bars of some lengths up to date from the trades of the tickers of a pattern.",
   params: ["tickers", "intervals", "rebuild"],
   async run(call, context) {
@@ -45,6 +46,7 @@ export const setRollup: Command = {
 
 export const removeRollup: Command = {
   name: "remove_rollup",
+  scope: "write",
   about: "Ends a roll-up; its bars stay as they are.",
   params: ["tickers"],
   async run(call, context) {
@@ -64,6 +66,7 @@ export const removeRollup: Command = {
 
 export const getRollups: Command = {
   name: "get_rollups",
+  scope: "read",
   about: "The roll-ups there are, and how far those of the named tickers are.",
   params: ["tickers"],
   async run({ params }, context) {

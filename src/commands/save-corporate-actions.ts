@@ -27,6 +27,7 @@ const MEMBERS: Record<ActionType, Partial<Record<"ratio" | "cash" | "basis" | "n
 
 export const saveCorporateActions: Command = {
   name: "save_corporate_actions",
+  scope: "write",
   about: "Stores splits, dividends, spin-offs and changes of the symbol of a ticker.",
   params: ["ticker", "data", "on_duplicate", "save_id"],
   async run(call, context) {

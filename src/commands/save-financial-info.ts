@@ -16,6 +16,7 @@ const { values } = kindOf("financial");
 
 export const saveFinancialInfo: Command = {
   name: "save_financial_info",
+  scope: "write",
   about: "Stores the financial figures of a ticker for a day; what isn't sent stays as it was.",
   params: ["ticker", "financial_data", "data", "on_duplicate", "save_id"],
   async run(call, context) {

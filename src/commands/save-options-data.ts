@@ -27,6 +27,7 @@ const { stamp, values, part: PART } = KINDS.options;
 
 export const saveOptionsData: Command = {
   name: "save_options_data",
+  scope: "write",
   about: "Stores snapshots of option contracts of a ticker, many contracts at once.",
   params: ["ticker", "data", "index_col", "on_duplicate", "save_id"],
   async run(call, context) {

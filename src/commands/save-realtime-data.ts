@@ -30,6 +30,7 @@ const OF_REQUEST = "request";
 
 export const saveRealtimeData: Command = {
   name: "save_realtime_data",
+  scope: "write",
   about: "Stores ticks: quotes, trades, or any other type.",
   params: [
     ...["ticker", "data", "index_col", "data_type", "id_col", "on_duplicate"],

@@ -18,6 +18,7 @@ const MISSING = "Missing params for save_stock_data";
 
 export const saveStockData: Command = {
   name: "save_stock_data",
+  scope: "write",
   about: "Stores bars of one length; daily bars get their moving averages.",
   params: ["ticker", "data", "index_col", "interval", "on_duplicate", "save_id"],
   tolerated: ["ma_periods", "ema_periods"],

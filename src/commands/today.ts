@@ -5,6 +5,7 @@ import { toAnswer } from "./rows-answer.ts";
 
 export const getTodayDailyData: Command = {
   name: "get_today_daily_data",
+  scope: "read",
   about: "The daily bar of a ticker that is dated today at the market.",
   params: ["ticker", "timezone"],
   async run({ params }, { reader, marketTimezone }) {
@@ -19,6 +20,7 @@ export const getTodayDailyData: Command = {
 
 export const getTodayVolume: Command = {
   name: "get_today_volume",
+  scope: "read",
   about:
     "The volume of today's daily bar of each ticker, or without one what was traded today at the market.",
   params: ["tickers", "timezone"],

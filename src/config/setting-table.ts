@@ -33,7 +33,7 @@ export interface Declaration<T> {
   /** Null where the server has no value, or finds one later. */
   default: NoInfer<T>;
   /** A default that depends on a setting before it, and its text in the documentation. */
-  dependentDefault?: { text: string; of(before: { host: string }): NoInfer<T> };
+  dependentDefault?: { text: string; of(before: { host: string; dbFile: string }): NoInfer<T> };
   /** Left out for a count, a word or a path. */
   unit?: keyof typeof UNITS;
   /** Ends with a full stop; doesn't repeat the default. */
@@ -75,6 +75,23 @@ export const DECLARATIONS = {
     type: hostNames(),
     default: [],
     sentence: "Further host names that clients may use for this server; can be given several times.",
+  }),
+  keys: setting<string | null>({
+    flag: "--keys",
+    type: filePath(),
+    default: null,
+    dependentDefault: {
+      text: "the file of the database with .keys behind its name",
+      // What has a colon is a connection, or no file of its own.
+      of: ({ dbFile }) => (dbFile.includes(":") ? null : `${dbFile}.keys`),
+    },
+    sentence: "File of the keys of clients, made by `stock-db-server keys`; where it is, each needs one.",
+  }),
+  insecureNoAuth: setting({
+    flag: "--insecure-no-auth",
+    type: onOrOff(),
+    default: false,
+    sentence: "Serve without keys also on an address that other machines reach.",
   }),
   workers: setting({
     flag: "--workers",
@@ -331,7 +348,7 @@ export const ENVIRONMENT_PREFIX = "STOCK_DB_";
  * Whether only this machine can reach a listening address. A name other than `localhost` may
  * resolve to anything, so it counts as reachable from elsewhere.
  */
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/\.$/, "");
   if (name === "localhost") return true;
   if (isIPv4(name)) return name.startsWith("127.");

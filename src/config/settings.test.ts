@@ -23,6 +23,8 @@ describe("defaults", () => {
       host: "127.0.0.1",
       port: 8080,
       allowHosts: [],
+      keys: "data/stock_data.db.keys",
+      insecureNoAuth: false,
       workers: 1,
       workerRestartTimeoutMs: 30_000,
       livenessTimeoutMs: 10_000,
@@ -90,6 +92,8 @@ describe("where a value comes from", () => {
     const other: Record<string, string> = {
       dbFile: "/tmp/other.sqlite",
       host: "::1",
+      keys: "/etc/desk.keys",
+      insecureNoAuth: "true",
       allowHosts: "a.example,b.example",
       rollup: "1min,5min",
       durability: "normal",
@@ -247,11 +251,17 @@ describe("an unknown name", () => {
     expect(refusal(["8080"])).toBe('"8080": expected a flag, see --help');
   });
 
-  test("of a variable is refused, except the two that aren't settings", () => {
+  test("of a variable is refused, except those that aren't settings", () => {
     expect(refusal([], { STOCK_DB_WORKER: "2" })).toBe(
       "STOCK_DB_WORKER: no such setting, did you mean STOCK_DB_WORKERS?",
     );
-    const env = { STOCK_DB_CHILD: "{}", STOCK_DB_BUN: "/bin/bun", PATH: "/bin", STOCK_DBX: "1" };
+    const env = {
+      STOCK_DB_CHILD: "{}",
+      STOCK_DB_BUN: "/bin/bun",
+      STOCK_DB_KEY: "k",
+      PATH: "/bin",
+      STOCK_DBX: "1",
+    };
     expect(parseSettings([], env).wants).toBe("run");
   });
 });

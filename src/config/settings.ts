@@ -3,6 +3,7 @@
  * each of them. A flag beats the environment, which beats the default. There is no settings file.
  */
 
+import { OWN_KEY_VARIABLE } from "../access/own-key.ts";
 import { type CommandLineToken, type Flag, readCommandLine, strayArgument } from "./command-line.ts";
 import { suggest } from "./nearest.ts";
 import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
@@ -62,8 +63,8 @@ const INFORMATION_FLAGS: Record<string, "help" | "version" | undefined> = {
   "--version": "version",
 };
 
-/** Variables with the prefix that are no settings: a child's brief, the launcher's Bun. */
-const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN"];
+/** Variables with the prefix that are no settings: of a child, the launcher and a client. */
+const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN", OWN_KEY_VARIABLE];
 
 /** A value with the flag or variable that it came from. */
 type Given = Map<SettingName, { value: Settings[SettingName]; source: string }>;

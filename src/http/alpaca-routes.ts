@@ -11,6 +11,7 @@ export const ALPACA_ROUTE: Route = {
   paths: [],
   prefixes: REST_PREFIXES,
   methods: ["GET", "HEAD"],
+  scope: "read",
   isReachableByPages: true,
   answer,
 };
@@ -23,7 +24,6 @@ async function answer(call: Call): Promise<Response> {
   try {
     const asked = {
       path,
-      headers: request.headers,
       query: new URLSearchParams(query),
       signal: request.signal,
     };

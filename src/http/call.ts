@@ -1,5 +1,8 @@
 /** A request on its way through the router. Each request makes one, so it looks things up late. */
 import type { Server } from "bun";
+import { type Caller, EVERYBODY } from "../access/key-ring.ts";
+import type { Scope } from "../access/scopes.ts";
+import { forbidden } from "../protocol/errors.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
 /** Alpaca's clients put another slash behind an address that ends with one. */
@@ -14,6 +17,8 @@ export class Call {
   readonly query: string;
   /** Bun's idle limit is off. That stays with the connection, so it must not be used again. */
   isUnlimited = false;
+  /** Who sends it; set before its route answers, unless that needs no key. */
+  caller: Caller = EVERYBODY;
   #length: string | null | undefined;
 
   constructor(request: Request, server: Server<AnySocketData>, options: RouterOptions) {
@@ -33,6 +38,12 @@ export class Call {
   get announcedBytes(): number | null {
     if (this.#length === undefined) this.#length = this.request.headers.get("content-length");
     return this.#length === null ? null : Number(this.#length);
+  }
+
+  /** @throws RequestError 403 */
+  demand(scope: Scope): void {
+    const { name, may } = this.caller;
+    if (!may.has(scope)) throw forbidden(`${this.path}: the key ${name} lacks the scope ${scope}`);
   }
 
   liftLimit(): void {

@@ -1,3 +1,4 @@
+import type { Scope } from "../access/scopes.ts";
 import type { Answer, Command } from "../commands/context.ts";
 import { COMMANDS } from "../commands/index.ts";
 import { show } from "../commands/params.ts";
@@ -100,6 +101,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
     throw badRequest(
       `Unknown command: ${typeof name === "string" && name.length <= COMMAND_SHOWN_MAX ? name : show(name)}`,
     );
+  call.demand(command.scope);
   // The statement may take longer than Bun's idle limit.
   if (name === "execute_sql" && options.sqlOutlastsIdleLimit) call.liftLimit();
   const isStrict = readStrict(params.strict);
@@ -124,6 +126,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
     get client() {
       return call.address;
     },
+    demand: (scope: Scope) => call.demand(scope),
   };
   let body: Answer;
   try {

@@ -53,5 +53,6 @@ export function headersOf({ status, retryAfterS }: RequestError): Record<string,
   if (retryAfterS !== undefined) headers["Retry-After"] = String(retryAfterS);
   // Nothing reads the rest of a refused body.
   if (status === STATUS.tooLarge) headers.Connection = "close";
+  if (status === STATUS.unauthorized) headers["WWW-Authenticate"] = 'Bearer realm="stock-db-server"';
   return headers;
 }

@@ -1,3 +1,4 @@
+import type { Scope } from "../access/scopes.ts";
 import type { Call } from "./call.ts";
 
 export interface Route {
@@ -6,6 +7,8 @@ export interface Route {
   /** Paths that begin so, where no route has the path itself. */
   prefixes?: readonly string[];
   methods: readonly string[];
+  /** What a key has to allow. "own": the answer asks for it itself; "none": it needs no key. */
+  scope: Scope | "own" | "none";
   /** For the list of endpoints; without it the route is not in it. */
   shown?: string | undefined;
   /** Any page can make a browser send it: such a page must be one that is allowed. */

@@ -1,4 +1,5 @@
 /** What the worker gives the router, and the data of its sockets. */
+import type { KeyRing } from "../access/key-ring.ts";
 import type { StreamDoor } from "../alpaca/stream-door.ts";
 import type { CommandContext } from "../commands/context.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
@@ -19,6 +20,7 @@ import type { WholeAnswers } from "./whole-answers.ts";
 export interface RouterOptions {
   context: CommandContext;
   guard: HostGuard;
+  keys: KeyRing;
   sockets: Sockets;
   eventStreams: EventStreams;
   replays: ReplaySockets;

@@ -1,5 +1,7 @@
 /** From request to response: guards, routes, the status of errors, the access log. */
 import type { Server } from "bun";
+import { keyOf } from "../access/credentials.ts";
+import type { Scope } from "../access/scopes.ts";
 import { show } from "../commands/params.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import { countAnswer } from "../observe/counters.ts";
@@ -93,7 +95,17 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
   if (route.isReachableByPages && (method === "GET" || method === "HEAD")) refuseForeignSite(request, guard);
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
-  return route.answer === undefined ? notFound(path) : route.answer(call);
+  if (route.answer === undefined) return notFound(path);
+  if (route.scope !== "none") admit(call, route.scope!);
+  return route.answer(call);
+}
+
+/** @throws RequestError 401, 403 */
+function admit(call: Call, scope: Scope | "own"): void {
+  const { keys } = call.options;
+  if (!keys.isEnforced) return;
+  call.caller = keys.identify(keyOf(call.request.headers), call.address);
+  if (scope !== "own") call.demand(scope);
 }
 
 function routeOf(path: string): Route | undefined {

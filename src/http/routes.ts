@@ -19,26 +19,47 @@ const READ = ["GET", "HEAD"];
 const PROBE = ["GET", "HEAD", "POST"];
 
 export const ROUTES: readonly Route[] = [
-  { paths: ["/db_command"], methods: ["POST"], shown: "POST", answer: command },
-  { paths: ["/ws", "/stock_info/ws"], methods: ["GET"], shown: "WebSocket", answer: socket("sockets") },
-  { paths: ["/ws/replay"], methods: ["GET"], shown: "WebSocket", answer: socket("replays") },
+  { paths: ["/db_command"], methods: ["POST"], scope: "own", shown: "POST", answer: command },
+  {
+    paths: ["/ws", "/stock_info/ws"],
+    methods: ["GET"],
+    scope: "stream",
+    shown: "WebSocket",
+    answer: socket("sockets"),
+  },
+  { paths: ["/ws/replay"], methods: ["GET"], scope: "stream", shown: "WebSocket", answer: socket("replays") },
   {
     paths: ["/v1/stream"],
     methods: ["GET"],
+    scope: "stream",
     shown: "GET, server-sent events",
     isReachableByPages: true,
     answer: eventStream,
   },
-  { paths: STREAM_PATHS, methods: ["GET"], shown: "WebSocket", answer: socket("alpacaStreams") },
-  { paths: ["/health", "/healthz", "/"], methods: PROBE, shown: "GET", answer: probe("health") },
-  { paths: ["/ready"], methods: PROBE, answer: probe("ready") },
-  { paths: ["/live"], methods: PROBE, answer: probe("live") },
+  // Its clients say who they are by a message.
+  {
+    paths: STREAM_PATHS,
+    methods: ["GET"],
+    scope: "none",
+    shown: "WebSocket",
+    answer: socket("alpacaStreams"),
+  },
+  {
+    paths: ["/health", "/healthz", "/"],
+    methods: PROBE,
+    scope: "none",
+    shown: "GET",
+    answer: probe("health"),
+  },
+  { paths: ["/ready"], methods: PROBE, scope: "none", answer: probe("ready") },
+  { paths: ["/live"], methods: PROBE, scope: "none", answer: probe("live") },
   ...["/stats/database", "/stats/tables", "/stats/performance"].map(timed),
   stat("/stats/pool", poolStat, "GET"),
   stat("/stats/redis", busStat),
   {
     paths: ["/api/execute_sql", "/api/sql_query"],
     methods: READ,
+    scope: "sql",
     shown: "GET",
     isReachableByPages: true,
     answer: sql,
@@ -52,8 +73,8 @@ async function command(call: Call): Promise<Response> {
 }
 
 function socket(kind: "sockets" | "replays" | "alpacaStreams"): Route["answer"] {
-  return ({ request, server, path, query, options }) =>
-    upgrade(request, server, query, { ...options, path, sockets: options[kind] });
+  return ({ request, server, path, query, options, caller }) =>
+    upgrade(request, server, query, { ...options, path, caller, sockets: options[kind] });
 }
 
 function probe(kind: "health" | "ready" | "live"): Route["answer"] {
@@ -71,6 +92,7 @@ function stat(
   return {
     paths: [path],
     methods: READ,
+    scope: "metrics",
     shown,
     isReachableByPages: true,
     answer: async ({ options }) => jsonResponse(await read(options.stats), 200),
@@ -82,6 +104,7 @@ function timed(path: string): Route {
   return {
     paths: [path],
     methods: READ,
+    scope: "metrics",
     shown: "GET",
     isReachableByPages: true,
     async answer(call) {

@@ -1,4 +1,5 @@
 import type { Server } from "bun";
+import type { Caller } from "../access/key-ring.ts";
 import { show } from "../commands/params.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { badRequest, forbidden, unavailable } from "../protocol/errors.ts";
@@ -7,6 +8,7 @@ import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
 interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors" | "memory"> {
   path: string;
+  caller: Caller;
   sockets: Upgrading;
 }
 
@@ -17,7 +19,7 @@ interface Upgrading {
     request: Request,
     server: Server<AnySocketData>,
     parameters: URLSearchParams,
-    path: string,
+    by: { path: string; caller: Caller },
   ): Promise<boolean>;
 }
 
@@ -26,7 +28,7 @@ export async function upgrade(
   request: Request,
   server: Server<AnySocketData>,
   query: string,
-  { guard, isDraining, descriptors, memory, path, sockets }: UpgradeOptions,
+  { guard, isDraining, descriptors, memory, path, caller, sockets }: UpgradeOptions,
 ): Promise<Response | undefined> {
   const { headers } = request;
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
@@ -46,7 +48,7 @@ export async function upgrade(
   if (descriptors.hasNoneForSocket())
     throw unavailable("the worker has no descriptor left for a WebSocket; connect again later");
   memory.admit(path);
-  if (await sockets.upgrade(request, server, new URLSearchParams(query), path)) return undefined;
+  if (await sockets.upgrade(request, server, new URLSearchParams(query), { path, caller })) return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
   );

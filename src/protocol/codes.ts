@@ -5,6 +5,7 @@
 
 export const STATUS = {
   badRequest: 400,
+  unauthorized: 401,
   forbidden: 403,
   notFound: 404,
   methodNotAllowed: 405,
@@ -33,5 +34,8 @@ export const CLOSE_RESTART = 1012;
 /** "Try again later". */
 export const CLOSE_TRY_LATER = 1013;
 export const CLOSE_SLOW = 4008;
+/** The key of the client was revoked or has expired, or none is enough any more. */
+export const CLOSE_KEY = 4401;
+export const KEY_GONE = "the key is not valid any more";
 /** RFC 6455, of the reason in a close frame. */
 export const CLOSE_REASON_BYTES_MAX = 123;

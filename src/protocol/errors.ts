@@ -64,6 +64,7 @@ function refusal(status: number, usual: ErrorParts = {}) {
 }
 
 export const badRequest = refusal(STATUS.badRequest);
+export const unauthorized = refusal(STATUS.unauthorized);
 export const forbidden = refusal(STATUS.forbidden);
 export const tooMany = refusal(STATUS.tooMany, { retryAfterS: 1 });
 export const wrongUpstream = refusal(STATUS.wrongUpstream);

@@ -1,9 +1,12 @@
 /** `serve`: the supervisor with its children, or one server process with its hub. */
 
+import { existsSync } from "node:fs";
 import { version } from "../../package.json" with { type: "json" };
+import { readKeyFile } from "../access/key-file.ts";
 import { findWideFiles, useFileMode } from "../config/file-mode.ts";
 import { leastMemoryBytes } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
+import { DECLARATIONS, isLoopback } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
 import { MIB } from "../config/units.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../observe/descriptors.ts";
@@ -28,6 +31,7 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   const whileServing = (port: number) => startFeed({ ...settings, port }, log);
   try {
     checkBus(settings);
+    checkKeys(settings);
     return settings.workers > 1
       ? await runSupervisor({ settings, mainPath: MAIN, log, whileServing })
       : await serveInOneProcess({ settings, log, whileServing });
@@ -78,6 +82,25 @@ function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: 
   if (wide === null) return;
   log.warning(
     `Open to more than --file-mode ${fileMode} allows new files: ${wide.found}; to close: ${wide.remedy}`,
+  );
+}
+
+/**
+ * Whoever reaches the port could read and write.
+ *
+ * @throws Error
+ */
+function checkKeys({ host, keys, dbFile, insecureNoAuth }: Settings): void {
+  if (keys !== null && existsSync(keys)) {
+    readKeyFile(keys);
+    return;
+  }
+  const make = `stock-db-server keys add NAME --may read,write --keys ${keys ?? "PATH"}`;
+  const isOwn = keys === DECLARATIONS.keys.dependentDefault!.of({ dbFile, host });
+  if (!isOwn) throw new Error(`--keys: there is no file ${keys}; make the first key: ${make}`);
+  if (insecureNoAuth || isLoopback(host)) return;
+  throw new Error(
+    `--host ${host}: other machines could read and write without a key. Make one: ${make}; or say --insecure-no-auth`,
   );
 }
 

@@ -6,6 +6,7 @@ import { runDelete, runRename } from "../cli/edit.ts";
 import { runExport } from "../cli/export.ts";
 import { helpText } from "../cli/help.ts";
 import { runImport } from "../cli/import.ts";
+import { runKeys } from "../cli/keys.ts";
 import { runReplay } from "../cli/replay.ts";
 import { fileModeOf, useFileMode } from "../config/file-mode.ts";
 import { redact } from "../config/redact.ts";
@@ -33,6 +34,8 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return await runRename(args);
     case "replay":
       return await runReplay(args);
+    case "keys":
+      return await runKeys(args);
     case "doctor":
       return await runDoctor(args, doctorCommand);
     case "help":
@@ -40,7 +43,7 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return 0;
     default:
       throw new UsageError(
-        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, delete, rename or doctor`,
+        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, delete, rename, keys or doctor`,
       );
   }
 }

@@ -2,6 +2,7 @@
  * Counts the WebSockets of each client address, live ones and replays together: in this worker and,
  * through the hub, in all.
  */
+import { answeredProtocol } from "../access/credentials.ts";
 import { tooMany } from "../protocol/errors.ts";
 
 export interface AddressesOptions {
@@ -13,7 +14,7 @@ export interface AddressesOptions {
 
 /** The part of Bun's server that is needed here. */
 interface Upgrader<Data> {
-  upgrade(request: Request, options: { data: Data }): boolean;
+  upgrade(request: Request, options: { data: Data; headers?: Record<string, string> }): boolean;
 }
 
 export class Addresses {
@@ -51,9 +52,11 @@ export class Addresses {
     server: Upgrader<Data>,
     data: Data,
   ): boolean {
-    // Bun would select the first subprotocol that a client offers, although none is spoken here.
+    const protocol = answeredProtocol(request.headers);
+    // Bun would select the first subprotocol that a client offers, which may be its key.
     request.headers.delete("sec-websocket-protocol");
-    const upgraded = server.upgrade(request, { data });
+    const headers = protocol === null ? {} : { headers: { "Sec-WebSocket-Protocol": protocol } };
+    const upgraded = server.upgrade(request, { data, ...headers });
     if (!upgraded && data.isCounted !== false) this.leave(data.address);
     return upgraded;
   }

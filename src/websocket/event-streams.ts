@@ -2,11 +2,12 @@
  * The streams of GET /v1/stream in this worker: live updates for clients that can't have a
  * WebSocket. Each is a client like those of /ws, with normalized frames as events.
  */
+import type { Caller, StillAdmits } from "../access/key-ring.ts";
 import { suggest } from "../config/nearest.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
-import { CLOSE_GOING_AWAY } from "../protocol/codes.ts";
+import { CLOSE_GOING_AWAY, CLOSE_KEY, KEY_GONE } from "../protocol/codes.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { errorFrame } from "../protocol/frames.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
@@ -53,6 +54,7 @@ export interface EventStreamsOptions {
   /** What one client may leave unread: room for the largest frame. */
   bytesMax: number;
   addresses: Addresses;
+  stillAdmits: StillAdmits;
   quota: SubscriptionQuota;
   counters: Counters;
   log: LogLines;
@@ -62,6 +64,7 @@ interface OpenEventStream {
   stream: EventStream;
   client: LiveClient;
   address: string;
+  owner: Caller;
   /** Bytes that waited at the last sweep, and since when they have not become fewer. */
   backlog: number;
   stalledMs: number;
@@ -93,7 +96,11 @@ export class EventStreams {
    * @throws RequestError 400 a parameter is invalid. What may be better later is a stream that ends
    *   at once: on another status a browser would never come back.
    */
-  async answer(request: Request, address: string, query: URLSearchParams): Promise<Response> {
+  async answer(
+    request: Request,
+    { address, owner }: { address: string; owner: Caller },
+    query: URLSearchParams,
+  ): Promise<Response> {
     const handshake = this.#read(request, query);
     const { addresses, quota } = this.#options;
     try {
@@ -107,7 +114,7 @@ export class EventStreams {
       addresses.leave(address);
       return new Response(null);
     }
-    const { stream } = this.#begin(address, handshake);
+    const { stream } = this.#begin({ address, owner }, handshake);
     request.signal.addEventListener("abort", () => stream.close(), { once: true });
     return new Response(stream.body, { headers: HEADERS });
   }
@@ -131,7 +138,10 @@ export class EventStreams {
     }
   }
 
-  #begin(address: string, handshake: Handshake & { wish: Wish }): OpenEventStream {
+  #begin(
+    { address, owner }: { address: string; owner: Caller },
+    handshake: Handshake & { wish: Wish },
+  ): OpenEventStream {
     const { subscriptions, liveBars, counters, log, symbolsMax, queueBytesMax, quota, bytesMax } =
       this.#options;
     const ids = new EventIds(handshake.wish.tickers);
@@ -173,7 +183,7 @@ export class EventStreams {
       },
       warn: (message) => log.warning(message),
     });
-    const open: OpenEventStream = { stream, client, address, backlog: 0, stalledMs: 0 };
+    const open: OpenEventStream = { stream, client, address, owner, backlog: 0, stalledMs: 0 };
     this.#open.add(open);
     counters.subscribers++;
     client.start();
@@ -200,7 +210,8 @@ export class EventStreams {
       else if (open.stalledMs === 0) open.stalledMs = now;
       open.backlog = backlog;
       total += backlog + client.waitingBytes;
-      if (open.stalledMs !== 0 && now - open.stalledMs > STALL_MAX_MS)
+      if (!this.#options.stillAdmits(open.owner)) client.close(CLOSE_KEY, KEY_GONE);
+      else if (open.stalledMs !== 0 && now - open.stalledMs > STALL_MAX_MS)
         this.#cutOff(open, `has taken nothing for ${STALL_MAX_MS / 1000} s`);
     }
     const byBacklog = total > BACKLOG_TOTAL_BYTES_MAX ? [...this.#open] : [];

@@ -3,14 +3,17 @@
  * rhythm. Each replay waits for a slow client instead of dropping frames, and ends with a close.
  */
 import type { Server, ServerWebSocket } from "bun";
+import type { Caller, StillAdmits } from "../access/key-ring.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
   CLOSE_FAILED,
   CLOSE_GOING_AWAY,
+  CLOSE_KEY,
   CLOSE_NORMAL,
   CLOSE_POLICY,
   CLOSE_REASON_BYTES_MAX,
   CLOSE_TRY_LATER,
+  KEY_GONE,
 } from "../protocol/codes.ts";
 import { RequestError, tooMany } from "../protocol/errors.ts";
 import { errorFrame, heartbeatFrame } from "../protocol/frames.ts";
@@ -38,6 +41,7 @@ const ANSWERS_BYTES_MAX = 256 * 1024;
 /** Time from the close frame to the forced end of the connection. */
 const CLOSE_WAIT_MS = 5_000;
 const PING_MS = 30_000;
+const KEY_LOOK_MS = 1_000;
 /** Long, as a program that works on what it has got may answer no ping meanwhile. */
 const SILENCE_MAX_MS = 300_000;
 const ONLY_LEAVE = 'a replay plays what its URL names; expected "unsubscribe" without symbols';
@@ -47,6 +51,7 @@ export interface ReplaySocketData {
   query: ReplayQuery;
   /** Kept here, since Bun has forgotten it when the socket closes. */
   address: string;
+  owner: Caller;
   stop: AbortController;
   heardMs: number;
   rate: TokenBucket;
@@ -59,6 +64,7 @@ export type ReplaySocket = ServerWebSocket<ReplaySocketData>;
 export interface ReplaySocketsOptions {
   reader: Pick<StockReader, "rows" | "parts">;
   addresses: Addresses;
+  stillAdmits: StillAdmits;
   heartbeatIntervalMs: number;
   symbolsMax: number;
   log: LogLines;
@@ -86,6 +92,7 @@ export class ReplaySockets {
     request: Request,
     server: Server<ReplaySocketData>,
     parameters: URLSearchParams,
+    { caller: owner }: { caller: Caller },
   ): Promise<boolean> {
     const { addresses } = this.#options;
     const query = readReplayQuery(parameters);
@@ -101,6 +108,7 @@ export class ReplaySockets {
       kind: "replay",
       query,
       address,
+      owner,
       stop: new AbortController(),
       heardMs: performance.now(),
       rate: messageRate(this.#options.symbolsMax),
@@ -198,6 +206,7 @@ class Replay {
     this.#beat();
     const beats = setInterval(() => this.#beat(), this.#options.heartbeatIntervalMs);
     const watch = setInterval(() => this.#watchClient(), PING_MS);
+    const keys = setInterval(() => this.#lookAtKey(), KEY_LOOK_MS);
     try {
       const frames = historyFrames({
         ...this.#query,
@@ -212,6 +221,7 @@ class Replay {
     } finally {
       clearInterval(beats);
       clearInterval(watch);
+      clearInterval(keys);
     }
   }
 
@@ -279,6 +289,13 @@ class Replay {
     const now = new Date(micros / 1_000);
     if (this.#query.isNormalized) this.#socket.send(normalizedReplayBeat(now));
     else for (const symbol of this.#query.symbols) this.#socket.send(heartbeatFrame(symbol, now, null));
+  }
+
+  #lookAtKey(): void {
+    const { owner, stop } = this.#socket.data;
+    if (this.#signal.aborted || this.#options.stillAdmits(owner)) return;
+    stop.abort();
+    this.#socket.close(CLOSE_KEY, KEY_GONE);
   }
 
   #watchClient(): void {

@@ -1,5 +1,6 @@
 /** One client's end of a WebSocket, whatever it speaks: /ws and the doors of other protocols. */
 import type { ServerWebSocket } from "bun";
+import type { Caller } from "../access/key-ring.ts";
 import type { QueuedBytes } from "./request-queue.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import type { Turns } from "./turns.ts";
@@ -27,6 +28,8 @@ export interface SocketData {
   path: string;
   /** Kept here, since Bun has forgotten it when the socket closes. */
   address: string;
+  /** Whose key it is; null: it hasn't said so yet. */
+  owner: Caller | null;
   /** Whether it counts among those of its address. */
   isCounted: boolean;
   client: SocketClient | null;

@@ -3,10 +3,18 @@
  * Bounds the data that clients leave unread, and how long a dead client stays.
  */
 import type { Server, WebSocketHandler } from "bun";
+import type { Caller, StillAdmits } from "../access/key-ring.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
-import { CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY } from "../protocol/codes.ts";
+import {
+  CLOSE_FAILED,
+  CLOSE_GOING_AWAY,
+  CLOSE_KEY,
+  CLOSE_NORMAL,
+  CLOSE_POLICY,
+  KEY_GONE,
+} from "../protocol/codes.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { SYMBOL_REQUIRED } from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
@@ -59,12 +67,13 @@ export interface SocketsOptions {
   symbolsMax: number;
   queueBytesMax: number;
   addresses: Addresses;
+  stillAdmits: StillAdmits;
   quota: SubscriptionQuota;
   counters: Counters;
   log: LogLines;
 }
 
-type NewSocket = Pick<SocketData, "open" | "path" | "address" | "isCounted">;
+type NewSocket = Pick<SocketData, "open" | "path" | "address" | "owner" | "isCounted">;
 
 export class Sockets {
   readonly #options: SocketsOptions;
@@ -88,7 +97,12 @@ export class Sockets {
    * @throws RequestError 400 a parameter is invalid, 429 too many WebSockets or subscriptions of
    *   the address, 503 too many subscriptions of all.
    */
-  async upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): Promise<boolean> {
+  async upgrade(
+    request: Request,
+    server: Server<SocketData>,
+    query: URLSearchParams,
+    { caller: owner }: { caller: Caller },
+  ): Promise<boolean> {
     const { addresses, symbolsMax, quota } = this.#options;
     const handshake = readHandshake(query);
     const tickers = handshake.wish?.tickers ?? [];
@@ -97,7 +111,7 @@ export class Sockets {
     quota.check(address, tickers);
     await addresses.enter(address, "/ws");
     const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake);
-    return this.accept(request, server, { open, path: "/ws", address, isCounted: true });
+    return this.accept(request, server, { open, path: "/ws", address, owner, isCounted: true });
   }
 
   /**
@@ -312,6 +326,12 @@ export class Sockets {
     this.#options.log.warning(`${what} with ${backlog} bytes waiting: cut off at the bound, or gone`);
   }
 
+  #endOfKey(socket: Socket): void {
+    const { client } = socket.data;
+    if (client !== null) client.refuse(CLOSE_KEY, "key_not_valid", KEY_GONE);
+    else socket.close(CLOSE_KEY, KEY_GONE);
+  }
+
   #cutOffDead(): void {
     const now = performance.now();
     const backlogs = new Map<Socket, number>();
@@ -322,6 +342,8 @@ export class Sockets {
       if (backlog === 0 || backlog < data.backlog) data.stalledMs = 0;
       else if (data.stalledMs === 0) data.stalledMs = now;
       data.backlog = backlog;
+      if (data.owner !== null && data.closingMs === 0 && !this.#options.stillAdmits(data.owner))
+        this.#endOfKey(socket);
       if (data.closingMs !== 0 && now - data.closingMs > CLOSE_WAIT_MS) {
         socket.terminate();
       } else if (data.stalledMs !== 0 && now - data.stalledMs > STALL_MAX_MS) {

@@ -2,6 +2,7 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
+import { KeyRing } from "../access/key-ring.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
@@ -133,6 +134,7 @@ class RunningWorker implements Worker {
   readonly #options: WorkerOptions;
   readonly #counters = createCounters();
   readonly #conditions: Conditions;
+  readonly #keys: KeyRing;
   readonly #bodies: Bodies;
   readonly #hub: HubClient;
   readonly #allTickers = new AllTickers(() => this.#ownUpdates ?? this.#hub);
@@ -152,6 +154,7 @@ class RunningWorker implements Worker {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#conditions = new Conditions(options.log);
+    this.#keys = new KeyRing({ path: options.settings.keys, log: options.log });
     this.#bodies = new Bodies(bodyShares(options.settings));
     this.#hub = this.#createHubClient();
     this.#subscriptions = this.#createSubscriptions();
@@ -196,6 +199,7 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     const replays = new ReplaySockets({
       reader: this.#database.history,
+      stillAdmits: this.#keys.stillAdmits,
       addresses: this.#addresses,
       heartbeatIntervalMs: settings.heartbeatIntervalMs,
       symbolsMax: settings.wsSymbolsMax,
@@ -350,6 +354,7 @@ class RunningWorker implements Worker {
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       bytesMax: unreadBytesMax(settings.maxBodyBytes),
+      stillAdmits: this.#keys.stillAdmits,
       addresses: this.#addresses,
       quota: this.#quota,
       counters: this.#counters,
@@ -365,6 +370,7 @@ class RunningWorker implements Worker {
       maxBodyBytes: settings.maxBodyBytes,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
+      stillAdmits: this.#keys.stillAdmits,
       addresses: this.#addresses,
       quota: this.#quota,
       counters: this.#counters,
@@ -380,6 +386,7 @@ class RunningWorker implements Worker {
       sockets: this.#sockets,
       addresses: this.#addresses,
       quota: this.#quota,
+      keys: this.#keys,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       marketTimezone: settings.marketTimezone,
@@ -436,6 +443,7 @@ class RunningWorker implements Worker {
         log,
       }),
       guard: new HostGuard(settings.allowHosts),
+      keys: this.#keys,
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,
       replays,

@@ -79,6 +79,7 @@ async function read(reader: StockReader, params: object): Promise<Answer> {
     idempotencyKey: null,
     addWarning: null,
     signal: new AbortController().signal,
+    demand: () => undefined,
     client: "",
   };
   const context = { reader, marketTimezone: "America/New_York" } as CommandContext;

@@ -41,7 +41,7 @@ test("--sql select refuses raw, however harmless it is", async () => {
 });
 
 test("where other machines reach the server, select is the default", async () => {
-  await using server = await startServer({ flags: ["--host", "0.0.0.0"] });
+  await using server = await startServer({ flags: ["--host", "0.0.0.0", "--insecure-no-auth"] });
   expect((await runSql(server.url, "CREATE TABLE own (a)")).status).toBe(403);
   expect((await command(server.url, "execute_sql", SELECT)).status).toBe(200);
 });

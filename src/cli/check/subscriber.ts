@@ -1,4 +1,5 @@
 /** One WebSocket client of one ticker, on a connection of its own. */
+import { ownKeyHeaders } from "../../access/own-key.ts";
 import { within } from "../../time/within.ts";
 import { asObject, CheckFailure } from "./server-under-check.ts";
 
@@ -18,7 +19,7 @@ const DELIVERY_TIMEOUT_MS = 10_000;
  * @throws CheckFailure when the socket doesn't open, or its first price doesn't come.
  */
 export async function subscribe(wsUrl: string): Promise<Subscriber> {
-  const socket = new WebSocket(wsUrl);
+  const socket = new WebSocket(wsUrl, { headers: ownKeyHeaders() });
   const firstPrice = Promise.withResolvers<void>();
   const cameAt = new Map<number, number>();
   let waiting: { price: number; resolve(at: number): void; reject(error: Error): void } | null = null;

@@ -29,6 +29,7 @@ export const QUESTION_COMMANDS: readonly Command[] = [
 function question(name: QuestionName, about: string, params: readonly string[]): Command {
   return {
     ...{ name, about, params },
+    scope: "read",
     async run(call, context) {
       const { answerQuestion } = await import("./get-rows.ts");
       return answerQuestion(name, call, context);

@@ -9,8 +9,10 @@ import { answerPosted } from "./v1-write.ts";
 /** @throws RequestError */
 export async function answerQuestion(path: V1Path, call: Call): Promise<Response> {
   const { parameters, answer } = DOORS[path];
-  const ask = async (asked: Record<string, unknown>) =>
-    answer(call, readChecked(path, parameters, asked) as never);
+  const ask = async (asked: Record<string, unknown>) => {
+    call.demand(path === "/v1/sql" ? "sql" : "read");
+    return answer(call, readChecked(path, parameters, asked) as never);
+  };
   const written = V1_PATHS[path];
   if (written !== null && call.request.method === "POST") return answerPosted(call, written, ask);
   return ask(await readParameters(call));

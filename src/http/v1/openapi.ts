@@ -34,6 +34,7 @@ export interface OpenApi {
   openapi: "3.1.0";
   info: object;
   paths: Record<string, { get: Operation; post: Operation }>;
+  security: object[];
   components: object;
 }
 
@@ -51,7 +52,14 @@ export function openApi(): OpenApi {
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     paths: Object.fromEntries((Object.keys(V1_PATHS) as V1Path[]).map((path) => [path, pathOf(path)])),
-    components: { schemas: { Error: ERROR } },
+    // Of a server with keys; others ask for none.
+    security: [{}, { key: [] }],
+    components: {
+      schemas: { Error: ERROR },
+      securitySchemes: {
+        key: { type: "http", scheme: "bearer", description: "A key of `stock-db-server keys`." },
+      },
+    },
   };
   return made;
 }
@@ -68,7 +76,8 @@ const ERROR: JsonSchema = {
 
 const ERRORS: Record<number, string> = {
   [STATUS.badRequest]: "A parameter is wrong, missing or unknown.",
-  [STATUS.forbidden]: "The server's settings, or a page of another site, forbid it.",
+  [STATUS.unauthorized]: "A key is needed, and none that is valid was sent.",
+  [STATUS.forbidden]: "The server's settings, the key, or a page of another site, forbid it.",
   [STATUS.unavailable]: "Come back later: too much is under way, or the database is away.",
 };
 

@@ -13,6 +13,7 @@ export const V1_ROUTES: readonly Route[] = [
     (path): Route => ({
       paths: [path],
       methods: ["GET", "HEAD", "POST"],
+      scope: "own",
       shown: V1_PATHS[path] === null ? "GET" : "GET, POST",
       // Any page can make a browser send a GET.
       isReachableByPages: true,
@@ -25,6 +26,7 @@ export const V1_ROUTES: readonly Route[] = [
   {
     paths: ["/openapi.json"],
     methods: READ,
+    scope: "none",
     shown: "GET",
     async answer() {
       const { openApi } = await import("./openapi.ts");
@@ -34,6 +36,7 @@ export const V1_ROUTES: readonly Route[] = [
   {
     paths: ["/docs"],
     methods: READ,
+    scope: "none",
     shown: "GET",
     async answer() {
       const { docsPage } = await import("./docs-page.ts");

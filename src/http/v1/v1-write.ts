@@ -51,6 +51,7 @@ export async function answerPosted(
 }
 
 async function store(rows: SentTable, table: WrittenTable, call: Call): Promise<Response> {
+  call.demand("write");
   const { request, options, path, query } = call;
   const key = request.headers.get(IDEMPOTENCY_HEADER);
   const asked = readWrite(table, path, parametersOfUrl(query), key);

@@ -1,4 +1,5 @@
 /** The connection of one worker to its upstream. See DESIGN.md. */
+import { ownKeyHeaders } from "../../access/own-key.ts";
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { STATUS } from "../../protocol/codes.ts";
@@ -103,7 +104,7 @@ export class Upstream {
     this.#options = options;
     this.#slots = new Slots(options.connectionsMax);
     const { authorization } = options.url;
-    this.#headers = authorization === null ? {} : { Authorization: authorization };
+    this.#headers = authorization === null ? ownKeyHeaders() : { Authorization: authorization };
   }
 
   /** Needed by every request and every WebSocket to the upstream. */

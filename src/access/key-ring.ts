@@ -1,0 +1,142 @@
+/**
+ * The keys that a worker knows, and whether a client has one of them. The file is looked at again
+ * and again, so that what is added or revoked is in force within a second.
+ */
+import { statSync } from "node:fs";
+import { type BlockList, isIPv6 } from "node:net";
+import { unauthorized } from "../protocol/errors.ts";
+import { readKeyFile } from "./key-file.ts";
+import { hashOf, KeyError, type KeyRecord, networksOf } from "./key-record.ts";
+import { type Scope, wholeScopes } from "./scopes.ts";
+
+const LOOK_MS = 500;
+
+/** Who sends a request. */
+export interface Caller {
+  /** Of its key; "-" where none is needed. */
+  name: string;
+  may: ReadonlySet<Scope>;
+  /** Of its key; null where none is needed. */
+  hash: string | null;
+}
+
+interface HeldKey extends Caller {
+  /** Milliseconds since 1970; infinite: it doesn't end. */
+  endsAt: number;
+  from: BlockList | null;
+}
+
+/** Of those that stay, as those of WebSockets do: whether their key is still valid. */
+export type StillAdmits = (client: Caller) => boolean;
+
+interface KeyRingOptions {
+  /** Null: there are none. */
+  path: string | null;
+  log: { info(text: string): void; error(text: string): void };
+}
+
+export class KeyRing {
+  readonly #options: KeyRingOptions;
+  readonly #timer: Timer | null = null;
+  /** Null: there is no file, and has been none. Everybody may do everything. */
+  #keys: Map<string, HeldKey> | null = null;
+  #seen = "";
+
+  /** @throws KeyError the file is none of keys. */
+  constructor(options: KeyRingOptions) {
+    this.#options = options;
+    if (options.path === null) return;
+    this.#seen = stateOf(options.path);
+    this.#keys = heldKeys(readKeyFile(options.path));
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  get isEnforced(): boolean {
+    return this.#keys !== null;
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  /**
+   * @param key null: none was sent.
+   * @throws RequestError 401
+   */
+  identify(key: string | null, address: string): Caller {
+    if (this.#keys === null) return EVERYBODY;
+    if (key === null) throw unauthorized("expected a key, such as Authorization: Bearer sdb_…");
+    const hash = hashOf(key);
+    // Looked up by its hash, which nobody can steer: how long it takes tells nothing of the keys.
+    const held = hash === null ? undefined : this.#keys.get(hash);
+    if (held === undefined) throw unauthorized("the key is not known");
+    if (Date.now() >= held.endsAt) throw unauthorized(`the key ${held.name} has expired`);
+    if (held.from !== null && !held.from.check(plainAddress(address), familyOf(address)))
+      throw unauthorized(`the key ${held.name} may not be used from ${address}`);
+    return held;
+  }
+
+  readonly stillAdmits: StillAdmits = ({ hash }) => {
+    if (this.#keys === null) return true;
+    const held = hash === null ? undefined : this.#keys.get(hash);
+    return held !== undefined && Date.now() < held.endsAt;
+  };
+
+  #look(): void {
+    const { log } = this.#options;
+    const path = this.#options.path!;
+    const seen = stateOf(path);
+    if (seen === this.#seen) return;
+    try {
+      const keys = heldKeys(readKeyFile(path));
+      this.#seen = seen;
+      if (keys === null && this.#keys !== null) log.error(`${path} is gone: no key is valid any more`);
+      else if (keys !== null) log.info(`${path}: ${keys.size} keys are in force`);
+      // Who removes the file wants nobody in, rather than everybody.
+      this.#keys = keys ?? (this.#keys === null ? null : new Map());
+    } catch (error) {
+      if (!(error instanceof KeyError)) throw error;
+      this.#seen = seen;
+      log.error(`${error.message}; the keys from before stay in force`);
+    }
+  }
+}
+
+/** Where there are no keys. */
+export const EVERYBODY: Caller = { name: "-", may: wholeScopes(["admin"]), hash: null };
+
+function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
+  if (records === null) return null;
+  return new Map(
+    records.map(({ name, hash, may, expires, from }) => [
+      hash,
+      {
+        name,
+        hash,
+        may: wholeScopes(may),
+        endsAt: expires === null ? Number.POSITIVE_INFINITY : Date.parse(expires),
+        from: from === null ? null : networksOf(from),
+      },
+    ]),
+  );
+}
+
+/** Changes with the file. */
+function stateOf(path: string): string {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = statSync(path);
+    return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+  } catch {
+    return "";
+  }
+}
+
+/** An IPv4 client of an IPv6 socket. */
+function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, "");
+}
+
+function familyOf(address: string): "ipv4" | "ipv6" {
+  return isIPv6(plainAddress(address)) ? "ipv6" : "ipv4";
+}

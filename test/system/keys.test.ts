@@ -1,0 +1,308 @@
+/** Keys: every door with no key, a wrong one and one of each scope; and what becomes of a key. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SCOPES, type Scope, wholeScopes } from "../../src/access/scopes.ts";
+import { COMMANDS } from "../../src/commands/index.ts";
+import { CLOSE_KEY } from "../../src/protocol/codes.ts";
+import { failingStart } from "../support/failing-start.ts";
+import { type Answer, get, type Json } from "../support/requests.ts";
+import { runCli } from "../support/run-cli.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(180_000);
+
+/** Of the form of a key, and unknown. */
+const WRONG = `sdb_${"x".repeat(43)}`;
+const bearer = (key: string | null): Record<string, string> =>
+  key === null ? {} : { authorization: `Bearer ${key}` };
+
+async function addKey(path: string, name: string, may: string, more: string[] = []): Promise<string> {
+  const { code, stdout, stderr } = await runCli([
+    ...["keys", "add", name, "--may", may, "--keys", path, "--json"],
+    ...more,
+  ]);
+  if (code !== 0) throw new Error(stderr);
+  return (JSON.parse(stdout) as { key: string }).key;
+}
+
+async function post(url: string, body: object, key: string | null): Promise<Answer> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", connection: "close", ...bearer(key) },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.json(), headers: response.headers };
+}
+
+/** @returns 101 where it was opened, else the status of the refusal. */
+async function socketStatus(url: string, key: string | null): Promise<number> {
+  const response = await fetch(url, {
+    headers: {
+      ...{ connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13" },
+      ...bearer(key),
+    },
+  });
+  await response.body?.cancel();
+  // With no Sec-WebSocket-Key the handshake is refused after all else was in order.
+  return response.status === 400 ? 101 : response.status;
+}
+
+interface Door {
+  name: string;
+  needs: Scope | "nothing";
+  ask(url: string, key: string | null): Promise<number>;
+}
+
+const getDoor = (path: string, needs: Door["needs"]): Door => ({
+  name: `GET ${path}`,
+  needs,
+  ask: async (url, key) => {
+    const abort = new AbortController();
+    const { status } = await fetch(url + path, {
+      headers: { connection: "close", ...bearer(key) },
+      signal: abort.signal,
+    });
+    abort.abort();
+    return status;
+  },
+});
+const postDoor = (path: string, needs: Scope, body: object, what = ""): Door => ({
+  name: `POST ${path}${what}`,
+  needs,
+  ask: async (url, key) => (await post(url + path, body, key)).status,
+});
+const socketDoor = (path: string): Door => ({
+  name: `WebSocket ${path}`,
+  needs: "stream",
+  ask: async (url, key) => socketStatus(url + path, key),
+});
+
+const BARS = { bars: [{ S: "A", t: "2024-01-02", o: 1, h: 2, l: 1, c: 2, v: 3 }] };
+const SQL = { sql_query: "SELECT 1 AS one", query_type: "select" };
+const DOORS: Door[] = [
+  ...["/", "/health", "/healthz", "/live", "/ready", "/docs", "/openapi.json"].map((path) =>
+    getDoor(path, "nothing"),
+  ),
+  ...["/stats/database", "/stats/tables", "/stats/performance", "/stats/pool", "/stats/redis"].map((path) =>
+    getDoor(path, "metrics"),
+  ),
+  ...[
+    "/v1/bars?symbols=A",
+    "/v1/trades?symbols=A",
+    "/v1/quotes?symbols=A",
+    "/v1/latest?symbols=A",
+    "/v1/snapshots?symbols=A",
+    "/v1/options?underlying=A",
+    "/v1/corporate-actions?symbols=A",
+    "/v1/tickers",
+    "/v1/asof?symbols=A&left=trades&right=quotes",
+    "/v2/stocks/bars?symbols=A&timeframe=1Day",
+    "/v2/stocks/trades/latest?symbols=A",
+    "/v2/stocks/snapshots?symbols=A",
+  ].map((path) => getDoor(path, "read")),
+  ...["/v1/sql?sql=SELECT+1", "/api/execute_sql?sql=SELECT+1", "/api/sql_query?sql=SELECT+1"].map((path) =>
+    getDoor(path, "sql"),
+  ),
+  postDoor("/v1/bars", "read", { symbols: "A" }, ", a question"),
+  postDoor("/v1/bars?timeframe=1Day", "write", BARS, ", rows"),
+  postDoor("/v1/sql", "sql", { sql: "SELECT 1" }),
+  postDoor("/db_command", "sql", { command: "execute_sql", params: SQL }, ", select"),
+  postDoor(
+    "/db_command",
+    "sql:write",
+    { command: "execute_sql", params: { ...SQL, query_type: "raw" } },
+    ", raw",
+  ),
+  getDoor("/v1/stream?symbols=A", "stream"),
+  socketDoor("/ws?symbol=A"),
+  socketDoor("/ws/replay?symbols=A&start=2024-01-01&end=2024-01-02"),
+];
+
+const WRITES = /^(save|delete|rename|remove|set)_/;
+
+let folder: ReturnType<typeof tempDir>;
+let server: RunningServer;
+let path: string;
+const keys = new Map<Scope, string>();
+
+beforeAll(async () => {
+  folder = tempDir();
+  path = join(folder.path, "some.keys");
+  for (const scope of SCOPES) keys.set(scope, await addKey(path, `of-${scope.replace(":", "-")}`, scope));
+  server = await startServer({ flags: ["--keys", path], workers: 2 });
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+describe("every door by the scopes of a key", () => {
+  test.each(DOORS)("$name needs $needs", async ({ needs, ask }) => {
+    for (const key of [null, WRONG]) {
+      const status = await ask(server.url, key);
+      if (needs === "nothing") expect(status).toBe(200);
+      else expect(status).toBe(401);
+    }
+    for (const scope of SCOPES) {
+      const status = await ask(server.url, keys.get(scope)!);
+      if (needs === "nothing" || wholeScopes([scope]).has(needs))
+        expect([scope, status]).not.toEqual([scope, 403]);
+      else expect([scope, status]).toEqual([scope, 403]);
+      expect(status).not.toBe(401);
+    }
+  });
+
+  test.each([...COMMANDS.keys()])("the command %s", async (name) => {
+    const needs = name === "execute_sql" ? "sql" : WRITES.test(name) ? "write" : "read";
+    const ask = async (key: string | null): Promise<number> =>
+      (await post(`${server.url}/db_command`, { command: name, params: {} }, key)).status;
+    expect(await ask(null)).toBe(401);
+    for (const scope of SCOPES) {
+      const isRefused = (await ask(keys.get(scope)!)) === 403;
+      expect([scope, isRefused]).toEqual([scope, !wholeScopes([scope]).has(needs)]);
+    }
+  });
+
+  test("Alpaca's stream: by its own message", async () => {
+    const told = async (secret: string): Promise<Json> => {
+      const socket = new WebSocket(`${server.wsUrl}/v2/sip`);
+      const heard: Json[] = [];
+      socket.onmessage = ({ data }) => heard.push(...JSON.parse(String(data)));
+      socket.onopen = () => socket.send(JSON.stringify({ action: "auth", key: "any", secret }));
+      await waitUntil("an answer", () => heard.length >= 2);
+      socket.close();
+      return heard[1];
+    };
+    expect(await told(keys.get("stream")!)).toEqual({ T: "success", msg: "authenticated" });
+    for (const key of [WRONG, keys.get("read")!, ""]) expect(await told(key)).toMatchObject({ T: "error" });
+  });
+});
+
+test("a refusal names what is missing, and no answer or log line has a key", async () => {
+  const none = await get(`${server.url}/v1/tickers`);
+  expect(none.headers.get("www-authenticate")).toStartWith("Bearer");
+  expect(none.body.error).toContain("Authorization: Bearer");
+  const lacking = await get(`${server.url}/v1/tickers`, bearer(keys.get("stream")!));
+  expect(lacking.body.error).toContain("of-stream lacks the scope read");
+  const kept = readFileSync(path, "utf8");
+  for (const key of [...keys.values(), WRONG])
+    for (const text of [kept, server.log(), lacking.body.error]) expect(text).not.toContain(key);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+test("a browser's key is a subprotocol, which is not told back", async () => {
+  const open = async (protocols: string[]): Promise<WebSocket> => {
+    const socket = new WebSocket(`${server.wsUrl}/ws?symbol=A`, protocols);
+    await waitUntil("an end of the handshake", () => socket.readyState !== WebSocket.CONNECTING);
+    return socket;
+  };
+  const socket = await open(["stock-db", `bearer.${keys.get("stream")!}`]);
+  expect([socket.readyState, socket.protocol]).toEqual([WebSocket.OPEN, "stock-db"]);
+  socket.close();
+  expect((await open(["stock-db", `bearer.${WRONG}`])).readyState).not.toBe(WebSocket.OPEN);
+});
+
+describe("what becomes of a key", () => {
+  const status = async (key: string): Promise<number> =>
+    (await get(`${server.url}/v1/tickers`, bearer(key))).status;
+  /** Both workers have to know. */
+  const always = (key: string, expected: number) => async (): Promise<boolean> => {
+    for (let i = 0; i < 10; i++) if ((await status(key)) !== expected) return false;
+    return true;
+  };
+
+  test("added and revoked while the server runs; its WebSockets and streams end", async () => {
+    const key = await addKey(path, "passing", "read,stream");
+    await waitUntil("the key is known", always(key, 200));
+    const headers = bearer(key);
+    const closed: number[] = [];
+    for (const door of ["/ws?symbol=A", "/ws?frames=normalized&symbols=A,B"]) {
+      const socket = new WebSocket(server.wsUrl + door, { headers });
+      socket.onclose = ({ code }) => closed.push(code);
+      await waitUntil("it is open", () => socket.readyState === WebSocket.OPEN);
+    }
+    const alpaca = new WebSocket(`${server.wsUrl}/v2/iex`, { headers });
+    alpaca.onclose = ({ code }) => closed.push(code);
+    await waitUntil("it is open", () => alpaca.readyState === WebSocket.OPEN);
+    const events = await fetch(`${server.url}/v1/stream?symbols=A`, { headers });
+    const ended = events.text();
+    expect((await runCli(["keys", "revoke", "passing", "--keys", path])).code).toBe(0);
+    await waitUntil("the key is unknown", always(key, 401));
+    await waitUntil("all are closed", () => closed.length === 3);
+    expect(closed).toEqual([CLOSE_KEY, CLOSE_KEY, CLOSE_KEY]);
+    await ended;
+  });
+
+  test("rotated: both are valid for a while, then the new one alone", async () => {
+    const old = await addKey(path, "turning", "read");
+    await waitUntil("the key is known", always(old, 200));
+    const rotated = await runCli(["keys", "rotate", "turning", "--overlap", "30m", "--keys", path, "--json"]);
+    const { key } = JSON.parse(rotated.stdout) as { key: string };
+    await waitUntil("the new key is known", always(key, 200));
+    expect(await status(old)).toBe(200);
+    const file = JSON.parse(readFileSync(path, "utf8")) as Json;
+    const ending = file.keys.find((each: Json) => each.name === "turning" && each.expires !== null);
+    ending.expires = new Date(Date.now() - 1_000).toISOString();
+    writeFileSync(path, JSON.stringify(file));
+    await waitUntil("the old key has ended", always(old, 401));
+    expect((await get(`${server.url}/v1/tickers`, bearer(old))).body.error).toContain("turning has expired");
+    expect(await status(key)).toBe(200);
+  });
+
+  test("bound to addresses", async () => {
+    const elsewhere = await addKey(path, "elsewhere", "read", ["--from", "10.0.0.0/8,fd00::/8"]);
+    const here = await addKey(path, "here", "read", ["--from", "127.0.0.0/8"]);
+    await waitUntil("the keys are known", always(here, 200));
+    const refused = await get(`${server.url}/v1/tickers`, bearer(elsewhere));
+    expect([refused.status, refused.body.error]).toEqual([401, expect.stringContaining("127.0.0.1")]);
+  });
+
+  test("a file that is broken changes nothing; where it is gone, nobody is let in", async () => {
+    const key = keys.get("read")!;
+    const kept = readFileSync(path);
+    writeFileSync(path, '{"version": 1, "keys": [{"name": "x"');
+    await server.logged("the keys from before stay in force");
+    expect(await status(key)).toBe(200);
+    rmSync(path);
+    await waitUntil("nobody is let in", always(key, 401));
+    expect(existsSync(path)).toBe(false);
+    writeFileSync(path, kept, { mode: 0o600 });
+    await waitUntil("the keys are back", always(key, 200));
+  });
+});
+
+test("without keys a server doesn't start where other machines reach it", async () => {
+  using own = tempDir();
+  const database = ["--db-file", join(own.path, "a.db"), "--port", "0"];
+  const open = await failingStart([...database, "--host", "0.0.0.0"]);
+  expect(open.code).toBe(1);
+  expect(open.output).toContain("keys add NAME --may read,write");
+  expect(open.output).toContain("--insecure-no-auth");
+  const missing = await failingStart([...database, "--keys", join(own.path, "none.keys")]);
+  expect([missing.code, missing.output]).toEqual([1, expect.stringContaining("none.keys")]);
+  const made = join(own.path, "a.db.keys");
+  const key = await addKey(made, "bot", "admin");
+  await using started = await startServer({
+    dbFile: join(own.path, "a.db"),
+    flags: ["--host", "0.0.0.0"],
+  });
+  expect((await get(`${started.url}/v1/tickers`)).status).toBe(401);
+  expect((await get(`${started.url}/v1/tickers`, bearer(key))).status).toBe(200);
+});
+
+test("a server in front, and the subcommands, send STOCK_DB_KEY", async () => {
+  await using front = await startServer({
+    dbFile: `127.0.0.1:${server.port}`,
+    env: { STOCK_DB_KEY: keys.get("admin")! },
+  });
+  expect((await post(`${front.url}/v1/bars?timeframe=1Day`, BARS, null)).status).toBe(200);
+  expect((await get(`${front.url}/v1/bars?symbols=A&timeframe=1Day`)).body.bars.A).toHaveLength(1);
+  await using keyless = await startServer({ dbFile: `127.0.0.1:${server.port}`, withoutDatabase: true });
+  const refused = await get(`${keyless.url}/v1/bars?symbols=A&timeframe=1Day`);
+  // Not 401: it is this server that lacks the key.
+  expect(refused.status).toBe(502);
+  expect(JSON.stringify(refused.body)).toContain("401");
+});
