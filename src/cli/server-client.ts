@@ -13,6 +13,8 @@ export interface ServerRequest {
   /** The `data` of the command as an Arrow stream. */
   arrow?: Uint8Array<ArrayBuffer> | null;
   headers?: Record<string, string>;
+  /** The server is this program's own: its certificate need not be trusted. */
+  isOwnServer?: boolean;
   /** False: a connection of its own. */
   keepalive?: boolean;
   timeoutMs: number;
@@ -44,7 +46,15 @@ export class NoAnswer extends Error {
 
 /** @throws NoAnswer */
 export async function askServer(url: string, request: ServerRequest): Promise<ServerAnswer> {
-  const { command, arrow = null, headers, keepalive = true, timeoutMs, signal } = request;
+  const {
+    command,
+    arrow = null,
+    headers,
+    isOwnServer = false,
+    keepalive = true,
+    timeoutMs,
+    signal,
+  } = request;
   const timeout = AbortSignal.timeout(timeoutMs);
   const sent = command === undefined ? null : stringifyExact(command);
   const type = arrow === null ? "application/json" : ARROW_STREAM;
@@ -54,6 +64,7 @@ export async function askServer(url: string, request: ServerRequest): Promise<Se
       headers: { "Content-Type": type, ...ownKeyHeaders(), ...headers },
       body: arrow ?? sent,
       keepalive,
+      ...(isOwnServer ? { tls: { rejectUnauthorized: false } } : {}),
       signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     });
     const { status, statusText } = response;

@@ -93,6 +93,25 @@ export const DECLARATIONS = {
     default: false,
     sentence: "Serve without keys also on an address that other machines reach.",
   }),
+  tlsCert: setting<string | null>({
+    flag: "--tls-cert",
+    type: filePath(),
+    default: null,
+    sentence:
+      "Certificate of the server in PEM, with those between it and its authority; then it speaks HTTPS.",
+  }),
+  tlsKey: setting<string | null>({
+    flag: "--tls-key",
+    type: filePath(),
+    default: null,
+    sentence: "Private key of that certificate in PEM, without a passphrase.",
+  }),
+  tlsClientCa: setting<string | null>({
+    flag: "--tls-client-ca",
+    type: filePath(),
+    default: null,
+    sentence: "Authorities in PEM: a client needs a certificate of one of them.",
+  }),
   workers: setting({
     flag: "--workers",
     type: wholeNumber({ min: 0, max: 128 }),

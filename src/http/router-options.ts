@@ -1,4 +1,5 @@
 /** What the worker gives the router, and the data of its sockets. */
+import type { Server } from "bun";
 import type { KeyRing } from "../access/key-ring.ts";
 import type { StreamDoor } from "../alpaca/stream-door.ts";
 import type { CommandContext } from "../commands/context.ts";
@@ -37,6 +38,8 @@ export interface RouterOptions {
   /** --sql-timeout is longer than Bun's idle limit of connections. */
   sqlOutlastsIdleLimit: boolean;
   isDraining(): boolean;
+  /** Of a listener that was replaced: its clients had better connect again. */
+  isFormer(server: Server<AnySocketData>): boolean;
   descriptors: DescriptorState;
   bodies: Bodies;
 }

@@ -62,8 +62,9 @@ export function createRouter(options: RouterOptions): Handler {
   };
 }
 
-function closesConnection({ request, options, isUnlimited, announcedBytes }: Call): boolean {
+function closesConnection({ request, server, options, isUnlimited, announcedBytes }: Call): boolean {
   if (options.isDraining() || options.descriptors.isShort() || isUnlimited) return true;
+  if (options.isFormer(server)) return true;
   // Only a chunked body has trailers.
   return announcedBytes === null && request.headers.has("trailer");
 }

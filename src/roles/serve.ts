@@ -15,6 +15,7 @@ import { logFilePath } from "../observe/log-file.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { runSupervisor } from "../supervisor/supervisor.ts";
+import { readTls, tlsWarning } from "../worker/tls-files.ts";
 import { MAIN } from "./main-path.ts";
 import { serveInOneProcess } from "./single-process.ts";
 import { startTestFeed } from "./test-feed.ts";
@@ -32,6 +33,7 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   try {
     checkBus(settings);
     checkKeys(settings);
+    checkTls(settings, log);
     return settings.workers > 1
       ? await runSupervisor({ settings, mainPath: MAIN, log, whileServing })
       : await serveInOneProcess({ settings, log, whileServing });
@@ -44,9 +46,9 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
 }
 
 /** @returns A function that ends it. */
-function startFeed({ testFeed, host, port, sql, readOnly }: Settings, log: Logger): () => void {
+function startFeed({ testFeed, host, port, tlsCert, sql, readOnly }: Settings, log: Logger): () => void {
   if (!testFeed) return () => {};
-  if (!readOnly) return startTestFeed({ host, port, trims: sql === "raw", log });
+  if (!readOnly) return startTestFeed({ host, port, isSecure: tlsCert !== null, trims: sql === "raw", log });
   log.warning("Test feed: not started, as the server is read-only (--read-only)");
   return () => {};
 }
@@ -90,7 +92,7 @@ function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: 
  *
  * @throws Error
  */
-function checkKeys({ host, keys, dbFile, insecureNoAuth }: Settings): void {
+function checkKeys({ host, keys, dbFile, insecureNoAuth, tlsClientCa }: Settings): void {
   if (keys !== null && existsSync(keys)) {
     readKeyFile(keys);
     return;
@@ -98,10 +100,17 @@ function checkKeys({ host, keys, dbFile, insecureNoAuth }: Settings): void {
   const make = `stock-db-server keys add NAME --may read,write --keys ${keys ?? "PATH"}`;
   const isOwn = keys === DECLARATIONS.keys.dependentDefault!.of({ dbFile, host });
   if (!isOwn) throw new Error(`--keys: there is no file ${keys}; make the first key: ${make}`);
-  if (insecureNoAuth || isLoopback(host)) return;
+  if (insecureNoAuth || isLoopback(host) || tlsClientCa !== null) return;
   throw new Error(
     `--host ${host}: other machines could read and write without a key. Make one: ${make}; or say --insecure-no-auth`,
   );
+}
+
+/** @throws TlsError */
+function checkTls(settings: Settings, log: Logger): void {
+  const tls = readTls(settings);
+  const warning = tls === null ? null : tlsWarning(tls, Date.now());
+  if (warning !== null) log.warning(warning);
 }
 
 /** A database file has one server only, which needs no bus. @throws Error */

@@ -13,7 +13,7 @@ import { portLock } from "../supervisor/port-lock.ts";
 import { createRuntimeDir } from "../supervisor/runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
 import { createNotifier } from "../supervisor/systemd.ts";
-import { shownHost } from "../worker/invitation.ts";
+import { shownUrl } from "../worker/invitation.ts";
 import type { Worker } from "../worker/worker.ts";
 import { failOnSurprise } from "./fail-on-surprise.ts";
 import { hubInThisProcess, hubProcess, type OwnHub } from "./own-hub.ts";
@@ -120,7 +120,7 @@ async function serveBeside(
     ]);
     if (!isStarted) return EXIT_OK;
     worker = await bootWorker(brief, null, log);
-    log.info(`Server starting on http://${shownHost(settings.host)}:${worker.port}`);
+    log.info(`Server starting on ${shownUrl({ ...settings, port: worker.port })}`);
     for (const line of await worker.invitation()) log.info(line);
     notifier.ready(`Serving on port ${worker.port}`);
     const beat = (): void => {

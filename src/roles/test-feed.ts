@@ -22,14 +22,16 @@ const UNDER_WAY_MAX = 4;
 export interface TestFeedOptions {
   host: string;
   port: number;
+  /** It speaks HTTPS. */
+  isSecure: boolean;
   /** False where clients may send no raw SQL. */
   trims: boolean;
   log: { info(message: string): void; warning(message: string): void };
 }
 
 /** @returns what ends it. */
-export function startTestFeed({ host, port, trims, log }: TestFeedOptions): () => void {
-  const url = `http://${addressOf(host)}:${port}/db_command`;
+export function startTestFeed({ host, port, isSecure, trims, log }: TestFeedOptions): () => void {
+  const url = `${isSecure ? "https" : "http"}://${addressOf(host)}:${port}/db_command`;
   let timer: Timer;
   let underWay = 0;
   let nextTrimMs = 0;
@@ -78,6 +80,7 @@ export function startTestFeed({ host, port, trims, log }: TestFeedOptions): () =
       command: { command: name, params },
       // Whatever name the server listens on, it takes this one.
       headers: { Host: "localhost" },
+      isOwnServer: true,
       timeoutMs: ANSWER_TIMEOUT_MS,
       signal: stop.signal,
     });

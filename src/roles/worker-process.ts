@@ -7,7 +7,7 @@ import { createLogger, type Logger } from "../observe/log.ts";
 import { ownCommand } from "../protocol/own-command.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../supervisor/control.ts";
-import { shownHost } from "../worker/invitation.ts";
+import { shownUrl } from "../worker/invitation.ts";
 import { startWorker, type Worker } from "../worker/worker.ts";
 import { readBrief, runChild } from "./child-control.ts";
 import { failOnSurprise } from "./fail-on-surprise.ts";
@@ -24,7 +24,7 @@ export async function serveAsWorker(): Promise<void> {
   await runChild(
     async () => {
       const worker = await bootWorker(brief, workerId, log);
-      log.info(`Worker ${workerId}: Server starting on http://${shownHost(settings.host)}:${worker.port}`);
+      log.info(`Worker ${workerId}: Server starting on ${shownUrl({ ...settings, port: worker.port })}`);
       if (brief.greet) for (const line of await worker.invitation()) log.info(line);
       return async (timeoutMs) => {
         log.info(`Worker ${workerId}: draining`);

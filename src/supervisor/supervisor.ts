@@ -13,7 +13,7 @@ import { describeHang, readAllowanceMs, readProgress } from "../hub/writer-note.
 import { MemoryBoard } from "../memory/memory-board.ts";
 import { startMemoryEnder } from "../memory/memory-ender.ts";
 import type { LogLines } from "../observe/log.ts";
-import { shownHost } from "../worker/invitation.ts";
+import { shownUrl } from "../worker/invitation.ts";
 import { BootError, Child } from "./child.ts";
 import type { ChildBrief } from "./control.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
@@ -320,8 +320,7 @@ class Supervisor {
   }
 
   #url(): string {
-    const { host, port } = this.#settings;
-    return `http://${shownHost(host)}:${port}`;
+    return shownUrl(this.#settings);
   }
 
   /** A method, as the type checker doesn't see changes behind an `await`. */

@@ -4,10 +4,17 @@ import { KIND_NAMES, KINDS } from "../storage/model/kinds.ts";
 
 const TICKERS_NAMED_MAX = 5;
 
+interface Invited {
+  host: string;
+  port: number;
+  /** Of a server with TLS. */
+  tlsCert: string | null;
+  needsKey: boolean;
+}
+
 export async function invite(
   reader: Pick<StockReader, "tickers">,
-  host: string,
-  port: number,
+  { host, port, tlsCert, needsKey }: Invited,
 ): Promise<string[]> {
   const filled: { label: string; tickers: string[] }[] = [];
   for (const kind of KIND_NAMES) {
@@ -16,21 +23,29 @@ export async function invite(
   }
   const holds = filled.map(({ label, tickers }) => `${label} of ${named(tickers)}`).join("; ");
   const ticker = filled[0]?.tickers[0] ?? "AAPL";
-  const address = `${shownHost(host)}:${port}`;
+  const http = shownUrl({ host, port, tlsCert });
+  const ca = tlsCert === null ? "" : ` --cacert ${quoted(tlsCert)}`;
+  const trust = tlsCert === null ? "" : `NODE_EXTRA_CA_CERTS=${quoted(tlsCert)} `;
+  const key = needsKey ? ' -H "Authorization: Bearer $STOCK_DB_KEY"' : "";
+  const headers = needsKey ? ', { headers: { Authorization: "Bearer " + process.env.STOCK_DB_KEY } }' : "";
   const body = JSON.stringify({ command: "get_latest_price", params: { ticker } }).replaceAll("'", "'\\''");
-  const url = JSON.stringify(`ws://${address}/ws?symbol=${encodeURIComponent(ticker)}`).replaceAll(
-    "'",
-    "'\\''",
-  );
+  const url = JSON.stringify(
+    `${http.replace(/^http/, "ws")}/ws?symbol=${encodeURIComponent(ticker)}`,
+  ).replaceAll("'", "'\\''");
   return [
     holds === "" ? "Holds nothing yet; start with --sample for some real market data" : `Holds ${holds}`,
-    `Ask:   curl -s http://${address}/db_command -H 'Content-Type: application/json' -d '${body}'`,
-    `Watch: ${quoted(process.execPath)} -e 'new WebSocket(${url}).onmessage = (frame) => console.log(frame.data)'`,
+    `Ask:   curl -s${ca}${key} ${http}/db_command -H 'Content-Type: application/json' -d '${body}'`,
+    `Watch: ${trust}${quoted(process.execPath)} -e 'new WebSocket(${url}${headers}).onmessage = (frame) => console.log(frame.data)'`,
   ];
 }
 
+/** One that works on this machine. */
+export function shownUrl({ host, port, tlsCert }: Pick<Invited, "host" | "port" | "tlsCert">): string {
+  return `${tlsCert === null ? "http" : "https"}://${shownHost(host)}:${port}`;
+}
+
 /** The host in a URL that works on this machine. */
-export function shownHost(host: string): string {
+function shownHost(host: string): string {
   if (["0.0.0.0", "::", "127.0.0.1", "::1"].includes(host)) return "localhost";
   return host.includes(":") ? `[${host}]` : host;
 }

@@ -1,8 +1,12 @@
 /**
- * Accepts a worker's connections, and can pause. Bun can't: so the listener is stopped and a new
- * one made; the WebSockets of the first stay with it until they close.
+ * Accepts a worker's connections, can pause, and can take another certificate. Bun can't: so the
+ * listener is stopped and a new one made; the WebSockets of the first stay with it until they
+ * close.
  */
 import type { Server } from "bun";
+
+/** Keep-alive clients of a listener that is replaced get so long to be told to connect again. */
+const REPLACED_NOTICE_MS = 300;
 
 export class Listener<Data> {
   readonly #make: () => Server<Data>;
@@ -38,12 +42,30 @@ export class Listener<Data> {
     this.#current.closeIdleConnections();
   }
 
+  /** Whether it has been replaced: its clients had better connect again. */
+  isFormer(server: Server<Data>): boolean {
+    return this.#former.size > 0 && this.#former.has(server);
+  }
+
   pause(): void {
     if (this.#paused !== null) return;
-    const stopped = this.#current;
-    this.#former.add(stopped);
-    this.#paused = stopped.stop();
-    void this.#paused.then(() => this.#former.delete(stopped));
+    this.#paused = this.#retire(this.#current);
+  }
+
+  /** The port must be shared. Nobody who connects meanwhile is refused. */
+  replace(): void {
+    if (this.#paused !== null) return;
+    const replaced = this.#current;
+    this.#current = this.#make();
+    this.#former.add(replaced);
+    setTimeout(() => void this.#retire(replaced), REPLACED_NOTICE_MS);
+  }
+
+  /** Resolves when its last connection is closed. */
+  async #retire(server: Server<Data>): Promise<void> {
+    this.#former.add(server);
+    await server.stop();
+    this.#former.delete(server);
   }
 
   resume(): void {

@@ -50,6 +50,7 @@ import { invite } from "./invitation.ts";
 import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
 import { startRollups } from "./start-rollups.ts";
+import { readTls, type TlsOptions, TlsWatch } from "./tls-files.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 /**
@@ -149,6 +150,7 @@ class RunningWorker implements Worker {
   /** Set by `serve`. */
   #serving: Serving | null = null;
   #rollups: Roller | null = null;
+  #tlsWatch: TlsWatch | null = null;
   #draining = false;
 
   constructor(options: WorkerOptions) {
@@ -208,7 +210,16 @@ class RunningWorker implements Worker {
     const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
     const memory = this.#watchMemory(wholeAnswers);
     const route = this.#createRoute({ replays, wholeAnswers, memory });
-    const listener = new Listener(() => this.#listen(route, replays));
+    let tls = readTls(settings);
+    const listener = new Listener(() => this.#listen(route, replays, tls));
+    if (tls !== null)
+      this.#tlsWatch = new TlsWatch(settings, {
+        log,
+        onChanged: (changed) => {
+          tls = changed;
+          listener.replace();
+        },
+      });
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
     this.#serving = { listener, descriptors, replays, memory };
     if (settings.bus !== null) void this.#joinBus();
@@ -233,6 +244,8 @@ class RunningWorker implements Worker {
     const rolledUp = this.#rollups?.stop();
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     descriptors.stop();
+    this.#tlsWatch?.stop();
+    this.#keys.stop();
     const stopped = listener.stop();
     const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
     replays.closeAll();
@@ -249,7 +262,9 @@ class RunningWorker implements Worker {
     try {
       // At once, where it is away: nobody waits for a greeting.
       await this.#database.reader.probe();
-      return await invite(this.#database.reader, this.#options.settings.host, this.port);
+      const { host, tlsCert } = this.#options.settings;
+      const needsKey = this.#keys.isEnforced;
+      return await invite(this.#database.reader, { host, port: this.port, tlsCert, needsKey });
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       // A remote database may come later than this server.
@@ -459,6 +474,7 @@ class RunningWorker implements Worker {
       memory,
       sqlOutlastsIdleLimit: settings.sqlTimeoutMs / 1_000 + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
       isDraining: () => this.#draining,
+      isFormer: (server) => this.#serving?.listener.isFormer(server) ?? false,
       descriptors: {
         isShort: () => this.#serving?.descriptors.isShort ?? false,
         hasNoneForSocket: () => this.#serving?.descriptors.hasNoneForSocket() ?? false,
@@ -505,12 +521,14 @@ class RunningWorker implements Worker {
     };
   }
 
-  #listen(route: ReturnType<typeof createRouter>, replays: ReplaySockets) {
+  #listen(route: ReturnType<typeof createRouter>, replays: ReplaySockets, tls: TlsOptions | null) {
     const { settings, workerId, log } = this.#options;
     return Bun.serve<SocketData | ReplaySocketData>({
       hostname: settings.host,
       port: settings.port,
-      reusePort: workerId !== null,
+      // A listener with another certificate takes the place of one that still listens.
+      reusePort: workerId !== null || tls !== null,
+      ...(tls === null ? {} : { tls }),
       development: false,
       idleTimeout: Math.min(
         IDLE_TIMEOUT_MAX_S,

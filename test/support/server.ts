@@ -16,7 +16,7 @@ const STOP_DEADLINE_MS = 60_000;
 const CHILDREN_DEADLINE_MS = 20_000;
 const LAST_LINES_MS = 20_000;
 const POLL_MS = 20;
-const ANNOUNCEMENT = /Server starting on http:\/\/[^\s]+:(\d+)/;
+const ANNOUNCEMENT = /Server starting on https?:\/\/[^\s]+:(\d+)/;
 
 /**
  * The server under Bun, without the launcher for Node; `--no-orphans` ends it with the test run,
@@ -34,6 +34,8 @@ export interface ServerOptions {
   workers?: number;
   /** Default: BUN_LAUNCHER. */
   launcher?: string[];
+  /** Of the requests that this helper sends to a server with TLS; default: any certificate. */
+  tls?: { cert: string; key: string };
   /** Wait only until it serves, not until its database answers. */
   withoutDatabase?: boolean;
 }
@@ -89,14 +91,14 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   let port: number;
   try {
     const path = options.withoutDatabase === true ? "/live" : "/health";
-    port = await untilHealthy(child, hostOf(options.flags ?? []), path);
+    port = await untilHealthy(child, { origin: originOf(options.flags ?? []), path, tls: options.tls });
     if ((options.workers ?? 1) > 1) await untilAllServe(child, options.flags ?? []);
   } catch (error) {
     killGroup(child.pid);
     await rm(dir, { recursive: true, force: true });
     throw error;
   }
-  const url = `http://${hostOf(options.flags ?? [])}:${port}`;
+  const url = `${originOf(options.flags ?? [])}:${port}`;
 
   return {
     url,
@@ -206,14 +208,23 @@ async function spawnServer(dir: string, dbFile: string, options: ServerOptions):
   };
 }
 
-async function untilHealthy(child: Child, host: string, path: string): Promise<number> {
+interface Probe {
+  origin: string;
+  path: string;
+  tls: ServerOptions["tls"];
+}
+
+async function untilHealthy(child: Child, { origin, path, tls }: Probe): Promise<number> {
   try {
     return await waitUntil(`the server answers ${path}`, async () => {
       // An end is final: don't wait for the deadline.
       if (child.hasExited()) return -1;
       const port = child.port ?? Number(ANNOUNCEMENT.exec(child.log())?.[1] ?? 0);
       if (port === 0) return 0;
-      const answer = await fetch(`http://${host}:${port}${path}`, { headers: { connection: "close" } });
+      const answer = await fetch(`${origin}:${port}${path}`, {
+        headers: { connection: "close" },
+        tls: { rejectUnauthorized: false, ...tls },
+      });
       await answer.bytes();
       return answer.status === 200 ? port : 0;
     }).then(async (port) => {
@@ -308,9 +319,11 @@ function cleanEnvironment(): Record<string, string> {
   return clean;
 }
 
-function hostOf(flags: string[]): string {
+/** Without the port. */
+function originOf(flags: string[]): string {
   const host = flagValue(flags, "--host");
-  return host === undefined || host === "0.0.0.0" ? "127.0.0.1" : host;
+  const scheme = flags.includes("--tls-cert") ? "https" : "http";
+  return `${scheme}://${host === undefined || host === "0.0.0.0" ? "127.0.0.1" : host}`;
 }
 
 function flagValue(flags: string[], name: string): string | undefined {
