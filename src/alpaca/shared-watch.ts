@@ -247,7 +247,7 @@ export class SharedWatch implements Subscriber, Beginner {
     const { symbol } = frame;
     const listeners = this.#listenersOf(symbol);
     if (frame.type === "snapshot") {
-      if (frame.minute !== null) this.#told.know(symbol, { stamp: frame.minute, isStored: true });
+      if (frame.minute !== null) this.#told.know(symbol, frame.minute);
     } else if (frame.type === "gap") {
       const positions = frame.from === null ? "" : ` ${frame.from} to ${frame.to}`;
       tellMissed([...listeners.values()], `updates${positions} of ${symbol} can't be told any more`);
@@ -255,13 +255,15 @@ export class SharedWatch implements Subscriber, Beginner {
     else this.#tell(symbol, listeners, frame.kind, frame.rows);
   }
 
-  /** Bars of trades, if somebody wants bars and none are stored. */
+  /** Bars of trades, if somebody wants bars and nobody stores them as they come. */
   #makeBars(ticker: string): void {
-    if (minuteListeners(this.#listenersOf(ticker)).length > 0 && !this.#told.isStored(ticker))
-      this.#made.begin(ticker);
+    if (minuteListeners(this.#listenersOf(ticker)).length === 0) return;
+    if (!this.#told.areStoredLive(ticker, Date.now())) this.#made.begin(ticker);
   }
 
   #tellMade(ticker: string, isChange: boolean, bar: ToldRow): void {
+    // What is stored of that time counts, and was told.
+    if (this.#told.isCovered(ticker, bar.stamp)) return;
     // A change tells no new minute: a stored bar of it is still the first that is told as new.
     const isCorrection = isChange || this.#told.tell(ticker, { stamp: bar.stamp, isStored: false });
     const channel = isCorrection ? "updatedBars" : "bars";
@@ -269,8 +271,6 @@ export class SharedWatch implements Subscriber, Beginner {
   }
 
   #tellMinutes(symbol: string, to: WatchedTicker["listeners"], bars: readonly ToldRow[]): void {
-    // Stored bars are the ones that count, where there are any.
-    this.#made.end(symbol);
     let channel: DataChannel = "bars";
     let run: ToldRow[] = [];
     for (const bar of bars) {
@@ -283,6 +283,8 @@ export class SharedWatch implements Subscriber, Beginner {
       }
       run.push(bar);
     }
+    // Stored bars are the ones that count, where they come as their minutes end.
+    if (this.#told.areStoredLive(symbol, Date.now())) this.#made.end(symbol);
     this.#tell(symbol, to, channel, run);
   }
 

@@ -3,36 +3,55 @@
  * is a correction.
  */
 
+import { stampOfMicros } from "../market/stamp-micros.ts";
+
+/** Whoever stores bars of minutes as they end has stored one of the last so many. */
+const LIVE_MS = 5 * 60_000;
 /** Tickers that are remembered. Beyond it those whose first bar came earliest are forgotten. */
 const TICKERS_MAX = 100_000;
 
+/** A bar, by its minute as it is stored, in UTC. */
 interface ToldMinute {
-  /** As stored, in UTC. */
   stamp: string;
-  /** Bars of the ticker are stored, and not only made of its trades. */
+  /** Somebody's own, and not only made of trades. */
   isStored: boolean;
 }
 
 export class ToldBars {
-  readonly #newest = new Map<string, ToldMinute>();
+  /** The newest minute, and the newest of which a bar is stored. */
+  readonly #newest = new Map<string, { told: string; stored: string }>();
 
-  isStored(ticker: string): boolean {
-    return this.#newest.get(ticker)?.isStored === true;
+  /** Somebody stores bars of the ticker as their minutes end; a backfill is none of these. */
+  areStoredLive(ticker: string, nowMs: number): boolean {
+    const stored = this.#newest.get(ticker)?.stored ?? "";
+    return stored >= stampOfMicros((nowMs - LIVE_MS) * 1_000);
+  }
+
+  /** Bars of this minute, or of later ones, are stored. */
+  isCovered(ticker: string, stamp: string): boolean {
+    return stamp <= (this.#newest.get(ticker)?.stored ?? "");
   }
 
   /** @returns whether the bar is a correction. */
   tell(ticker: string, { stamp, isStored }: ToldMinute): boolean {
     const before = this.#newest.get(ticker);
-    const isCorrection = before !== undefined && stamp <= before.stamp;
-    this.know(ticker, {
-      stamp: isCorrection ? before.stamp : stamp,
-      isStored: isStored || before?.isStored === true,
+    const isCorrection = before !== undefined && stamp <= before.told;
+    const stored = before?.stored ?? "";
+    this.#newest.set(ticker, {
+      told: isCorrection ? before.told : stamp,
+      stored: isStored && stamp > stored ? stamp : stored,
     });
+    this.#bound();
     return isCorrection;
   }
 
-  know(ticker: string, newest: ToldMinute): void {
-    this.#newest.set(ticker, newest);
+  /** @param stamp of the newest bar that is stored. */
+  know(ticker: string, stamp: string): void {
+    this.#newest.set(ticker, { told: stamp, stored: stamp });
+    this.#bound();
+  }
+
+  #bound(): void {
     if (this.#newest.size <= TICKERS_MAX) return;
     const [oldest] = this.#newest.keys();
     this.#newest.delete(oldest!);

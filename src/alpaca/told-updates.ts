@@ -20,7 +20,7 @@ export interface ToldRow {
 
 export type ToldFrame =
   | { type: "rows"; kind: ToldKind; symbol: string; rows: ToldRow[] }
-  /** The newest bar of a minute at the subscription's beginning, or after a gap; null: none. */
+  /** The newest own bar of a minute at the beginning, or after a gap; null: none. */
   | { type: "snapshot"; symbol: string; minute: string | null }
   /** Positions whose content is lost. */
   | { type: "gap"; symbol: string; from: number | null; to: number | null }
@@ -65,7 +65,7 @@ export function readToldFrame(text: string, zone: Zone): ToldFrame {
 
 function snapshotOf(symbol: string, data: JsonRecord): ToldFrame {
   const bar = isObject(data.bar) ? data.bar[MINUTE] : null;
-  const minute = isObject(bar) ? parseTimestamp(bar.datetime) : null;
+  const minute = isObject(bar) && !isOfRollup(bar) ? parseTimestamp(bar.datetime) : null;
   return { type: "snapshot", symbol, minute };
 }
 
@@ -82,7 +82,7 @@ function barsOf(
       kind: "minuteBars",
       symbol,
       rows: readAll(records, (record) => {
-        const stamp = parseTimestamp(record[stampColumn]);
+        const stamp = isOfRollup(record) ? null : parseTimestamp(record[stampColumn]);
         return stamp === null ? null : barOf(record, stamp, new AlpacaTime(stamp));
       }),
     };
@@ -97,6 +97,14 @@ function barsOf(
       return date === null ? null : barOf(record, date, AlpacaTime.ofDay(date, zone));
     }),
   };
+}
+
+/**
+ * A roll-up stores the bar of a minute that goes on; its bars are told when their minute is over,
+ * as they are of tickers without a roll-up.
+ */
+function isOfRollup(bar: JsonRecord): boolean {
+  return bar.rollup === true;
 }
 
 /** Rows that the server has stored can be read; those of other programs, perhaps not. */

@@ -1,6 +1,14 @@
 /** A snapshot as JSON, with the member names of live frames; null for what doesn't exist. */
+import { isMadeByRollup } from "../market/rollup-mark.ts";
 import { toWire } from "../market/timestamp.ts";
-import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../storage/model/kinds.ts";
+import {
+  hasExtra,
+  type KindName,
+  kindOf,
+  partName,
+  type SeriesRow,
+  type SeriesValue,
+} from "../storage/model/kinds.ts";
 import type { NewestRow, TickerSnapshot } from "../storage/update-contract.ts";
 
 /** Names of a quote's price and size in frames. */
@@ -48,6 +56,8 @@ function rowJson(kind: KindName, row: SeriesRow, names: Record<string, string> =
     const { name, onRequest } = values[index]!;
     return onRequest ? [] : [`,"${names[name] ?? name}":${number(value)}`];
   });
+  // As updates of such bars have it.
+  if (hasExtra(kindOf(kind)) && isMadeByRollup(row[values.length])) members.push(',"rollup":true');
   return `{"${names[stamp.name] ?? stamp.name}":"${toWire(row[0])}"${members.join("")}}`;
 }
 

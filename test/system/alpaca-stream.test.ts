@@ -63,14 +63,17 @@ describe.each(["msgpack", "json"] as const)("in %s", (codec) => {
   test("tells trades, quotes and bars as they are saved", async () => {
     const ticker = `T-${codec}`;
     const names = [ticker];
-    // So none are made of its trades.
-    await saveBar(ticker, "1min", { datetime: "2024-01-02T14:59:00Z" });
+    const minute = (after: number): string =>
+      new Date((Math.floor(Date.now() / 60_000) + after) * 60_000).toISOString().replace(".000Z", "Z");
+    const [before, first, second] = [minute(-1), minute(0), minute(1)];
+    // Somebody stores bars as they end, so none are made of its trades.
+    await saveBar(ticker, "1min", { datetime: before });
     using stream = await AlpacaStream.subscribed(
       url,
       { trades: names, quotes: names, bars: names, updatedBars: names, dailyBars: names },
       { codec },
     );
-    const stamp = "2024-01-02T15:00:00.123456Z";
+    const stamp = first.replace("Z", ".123456Z");
     const save = (type: string, index: string, data: unknown[]) =>
       command(server.url, "save_realtime_data", { ticker, data_type: type, index_col: index, data });
     await save("trade", "at", [
@@ -81,11 +84,11 @@ describe.each(["msgpack", "json"] as const)("in %s", (codec) => {
     await save("quote", "timestamp", [
       { timestamp: stamp, bid_price: 87.66, bid_size: 1, ask_price: 87.68, ask_size: 4 },
     ]);
-    await saveBar(ticker, "1min", { datetime: "2024-01-02T15:00:00Z", trade_count: 3, vwap: 1.25 });
-    await saveBar(ticker, "1min", { datetime: "2024-01-02T15:01:00Z" });
+    await saveBar(ticker, "1min", { datetime: first, trade_count: 3, vwap: 1.25 });
+    await saveBar(ticker, "1min", { datetime: second });
     await saveBar(ticker, "5min", { datetime: "2024-01-02T15:00:00Z" });
     await saveBar(ticker, "hourly", { datetime: "2024-01-02T15:00:00Z" });
-    await saveBar(ticker, "1min", { datetime: "2024-01-02T15:00:00Z", close: 2.5 });
+    await saveBar(ticker, "1min", { datetime: first, close: 2.5 });
     await saveBar(ticker, "daily", { date: "2024-01-02" });
     await stream.until(({ T }) => T === "d");
     const rest = { S: ticker, o: 1, h: 3, l: 0.5, c: 2, v: 100, n: null, vw: null };
@@ -94,9 +97,9 @@ describe.each(["msgpack", "json"] as const)("in %s", (codec) => {
       { T: "t", S: ticker, i: 96_921, x: "D", p: 1.5, s: 10, t: stamp, c: ["@", "I"], z: "C" },
       { T: "t", S: ticker, x: "", p: 2, s: 3, t: stamp, c: [], z: "" },
       { T: "q", S: ticker, ...quote, t: stamp },
-      { T: "b", ...rest, n: 3, vw: 1.25, t: "2024-01-02T15:00:00Z" },
-      { T: "b", ...rest, t: "2024-01-02T15:01:00Z" },
-      { T: "u", ...rest, c: 2.5, t: "2024-01-02T15:00:00Z" },
+      { T: "b", ...rest, n: 3, vw: 1.25, t: first },
+      { T: "b", ...rest, t: second },
+      { T: "u", ...rest, c: 2.5, t: first },
       { T: "d", ...rest, t: "2024-01-02T05:00:00Z" },
     ]);
   });
@@ -114,14 +117,26 @@ test("a bar that was stored before the subscription is corrected, not told as ne
   ]);
 });
 
-test("bars of a minute are made of trades, until somebody stores such bars", async () => {
+test("bars of a minute are made of trades, until somebody stores bars of his own", async () => {
   const save = (ticker: string, at: number, price: number) =>
     saveTrade(server.url, ticker, price, new Date(at).toISOString());
-  using one = await AlpacaStream.subscribed(url, { bars: ["MADE"], updatedBars: ["MADE"] });
+  const tickers = ["MADE", "ROLLED1", "ROLLED2"];
+  await command(server.url, "set_rollup", { tickers: "ROLLED*", intervals: ["1min"] });
+  await save("ROLLED2", Date.now() - 86_400_000, 9);
+  const minutesOf = async (ticker: string): Promise<number> => {
+    const { status, body } = await command(server.url, "get_stock_data", { ticker, interval: "1min" });
+    return status === 200 ? body.data.length : 0;
+  };
+  await until(async () => (await minutesOf("ROLLED2")) === 1);
+  using one = await AlpacaStream.subscribed(url, { bars: tickers, updatedBars: tickers });
   using all = await AlpacaStream.subscribed(url, { bars: ["*"], updatedBars: ["*"] });
   const now = Date.now();
-  await save("MADE", now, 1);
-  await save("MADE", now, 3);
+  for (const ticker of tickers) {
+    await save(ticker, now, 1);
+    await save(ticker, now, 3);
+  }
+  // A roll-up stores the bar at once; it is told when its minute is over, as the others are.
+  await until(async () => (await minutesOf("ROLLED1")) === 1);
   const ofMade = (stream: AlpacaStream) => stream.messages.filter(({ S }) => S === "MADE");
   // It is told when its minute is over.
   await until(() => [one, all].every((stream) => ofMade(stream).length === 1));
@@ -134,6 +149,10 @@ test("bars of a minute are made of trades, until somebody stores such bars", asy
       { T: "b", ...bar },
       { T: "u", ...bar, c: 2, v: 3, n: 3 },
     ]);
+  await until(() => [one, all].every(({ messages }) => messages.length >= 4));
+  for (const { messages } of [one, all])
+    for (const ticker of ["ROLLED1", "ROLLED2"])
+      expect(messages.filter(({ S }) => S === ticker)).toEqual([{ T: "b", ...bar, S: ticker }]);
   await saveBar("MADE", "1min", { datetime: minute });
   await save("MADE", now, 5);
   await saveBar("MADE", "1min", { datetime: new Date(Date.parse(minute) + 60_000).toISOString() });
