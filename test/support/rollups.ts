@@ -10,6 +10,7 @@ import { type Row, rowsOf } from "./answered.ts";
 import type { RunningServer } from "./server.ts";
 
 const WAIT_MAX_MS = 60_000;
+const POLL_MS = 100;
 
 /** Where stored rows are read. */
 export interface StoredRows {
@@ -82,37 +83,45 @@ export async function storedBars(reader: StockReader, ticker: string, interval: 
   return rowsOf(reader.rows({ kind, part, ticker, from: null, to: null, withExtra: true }));
 }
 
-/** Of each ticker and length: the stored bars are those of its trades, or become so. */
+/**
+ * Of each ticker and length: the stored bars are those of its trades, or become so. Nobody saves
+ * trades any more.
+ */
 export async function becomeRight(
   rows: StoredRows,
   tickers: readonly string[],
   intervals: readonly string[],
 ): Promise<void> {
   const deadline = performance.now() + WAIT_MAX_MS;
+  const expected: ExpectedBars[] = [];
+  for (const ticker of tickers) {
+    const trades = await rows.trades(ticker);
+    for (const interval of intervals) expected.push({ ticker, interval, bars: barsOf(trades, interval) });
+  }
   for (;;) {
-    try {
-      return await expectRollups(rows, tickers, intervals);
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-      await Bun.sleep(100);
-    }
+    const wrong = await firstWrong(rows, expected);
+    if (wrong === null) return;
+    // What differs takes long to work out, so only who has waited in vain is told.
+    if (performance.now() > deadline) expect(wrong.found).toEqual(wrong.expected);
+    await Bun.sleep(POLL_MS);
   }
 }
 
-async function expectRollups(
+interface ExpectedBars {
+  ticker: string;
+  interval: string;
+  bars: unknown[];
+}
+
+async function firstWrong(
   rows: StoredRows,
-  tickers: readonly string[],
-  intervals: readonly string[],
-): Promise<void> {
-  for (const ticker of tickers) {
-    for (const interval of intervals) {
-      const stored = await rows.bars(ticker, interval);
-      const expected = barsOf(await rows.trades(ticker), interval);
-      expect({ ticker, interval, bars: stored.map((row) => shown(row, interval)) }).toEqual({
-        ticker,
-        interval,
-        bars: expected as unknown[][],
-      });
-    }
+  series: readonly ExpectedBars[],
+): Promise<{ found: ExpectedBars; expected: ExpectedBars } | null> {
+  for (const expected of series) {
+    const { ticker, interval } = expected;
+    const stored = await rows.bars(ticker, interval);
+    const found = { ticker, interval, bars: stored.map((row) => shown(row, interval)) };
+    if (!Bun.deepEquals(found, expected)) return { found, expected };
   }
+  return null;
 }
