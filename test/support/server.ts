@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { freePort } from "./free-port.ts";
 import { allPids, isAlive, statOf } from "./processes.ts";
+import { pauseAfter } from "./until.ts";
 
 const PROJECT = resolve(import.meta.dir, "../..");
 /** Only a test that is about to fail waits so long, on a machine that does much else as well. */
@@ -15,7 +16,7 @@ const WAIT_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 60_000;
 const CHILDREN_DEADLINE_MS = 20_000;
 const LAST_LINES_MS = 20_000;
-const POLL_MS = 20;
+const FIRST_PAUSE_MS = 20;
 const ANNOUNCEMENT = /Server starting on https?:\/\/[^\s]+:(\d+)/;
 
 /**
@@ -145,7 +146,7 @@ export async function waitUntil<T>(
   condition: () => T | Falsy | Promise<T | Falsy>,
   deadlineMs = WAIT_DEADLINE_MS,
 ): Promise<T> {
-  const deadline = performance.now() + deadlineMs;
+  const started = performance.now();
   let lastError: unknown;
   for (;;) {
     try {
@@ -154,11 +155,12 @@ export async function waitUntil<T>(
     } catch (error) {
       lastError = error;
     }
-    if (performance.now() > deadline) {
+    const waitedMs = performance.now() - started;
+    if (waitedMs > deadlineMs) {
       const because = lastError === undefined ? "" : `: ${String(lastError)}`;
       throw new Error(`not within ${deadlineMs} ms: ${what}${because}`);
     }
-    await Bun.sleep(POLL_MS);
+    await Bun.sleep(pauseAfter(waitedMs, FIRST_PAUSE_MS));
   }
 }
 
