@@ -285,7 +285,7 @@ function meetingSaves(seed: number): Save[] {
   });
 }
 
-withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
+withEachDriver({ topic: "columns" }, ({ open, withDatabase, withSharedDatabase, testOf }) => {
   for (const seed of [1, 2]) {
     const same = `saved as columns or as rows, outcomes and what is stored are the same (${seed})`;
     testOf("columnSaves", same, (name) =>
@@ -366,67 +366,65 @@ withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
     }),
   );
 
-  /** By both readers of what was prepared: that of a copy, and that of a worker. */
+  type ReaderTest<T> = (reader: ColumnSource, prepared: T, db: OpenDatabase) => Promise<void>;
+  /** That of a worker, and that of a copy. */
+  const withBothReaders = async <T>(db: OpenDatabase, prepared: T, body: ReaderTest<T>): Promise<void> => {
+    await body(db.reader, prepared, db);
+    const copy = await db.openTransfer();
+    try {
+      await body(copy, prepared, db);
+    } finally {
+      await copy.close();
+    }
+  };
   const withReader = <T>(
     name: string,
     prepare: (db: OpenDatabase) => Promise<T>,
-    body: (reader: ColumnSource, prepared: T, db: OpenDatabase) => Promise<void>,
+    body: ReaderTest<T>,
+  ): void => withDatabase(name, async (db) => withBothReaders(db, await prepare(db), body));
+  const withSharedReader = <T>(
+    topic: string,
+    prepare: (db: OpenDatabase) => Promise<T>,
+    define: (readerTest: (name: string, body: ReaderTest<T>) => void) => void,
   ): void =>
-    withDatabase(name, async (db) => {
-      const prepared = await prepare(db);
-      await body(db.reader, prepared, db);
-      const copy = await db.openTransfer();
-      try {
-        await body(copy, prepared, db);
-      } finally {
-        await copy.close();
+    withSharedDatabase(topic, prepare, (readingTest) =>
+      define((name, body) => readingTest(name, (db, prepared) => withBothReaders(db, prepared, body))),
+    );
+  const saveManyTicks = (db: OpenDatabase): Promise<void> => saveMany(db, "A", manyTicks(1));
+
+  const saveRandom = async (db: OpenDatabase): Promise<Stored> => {
+    const { saves, stored } = randomSaves(2);
+    for (let at = 0; at < saves.length; at += 100) await save(db, saves.slice(at, at + 100));
+    return stored;
+  };
+
+  withSharedReader("rows of all kinds", saveRandom, (readerTest) => {
+    readerTest("come back exactly, in order, whatever is asked for", async (reader, stored) => {
+      for (const kind of KIND_NAMES) {
+        const all = await readLines(reader, { kind, ...everything });
+        expect(all).toEqual(expectedLines(stored, kind));
+
+        const tickers = ["T0350", "absent", "T0007", "T0350", "T0000ä"];
+        const some = await readLines(reader, { kind, ...everything, tickers });
+        expect(some).toEqual(expectedLines(stored, kind, ({ ticker }) => tickers.includes(ticker)));
+        expect(await readLines(reader, { kind, ...everything, tickers: [] })).toEqual([]);
+
+        const stamps = stored[kind]!.map(({ row }) => row[0]).sort();
+        const [from, to] = [stamps[Math.floor(stamps.length / 4)]!, stamps[Math.floor(stamps.length / 2)]!];
+        const between = await readLines(reader, { kind, ...everything, from, to });
+        expect(between.length).toBeGreaterThan(0);
+        expect(between).toEqual(expectedLines(stored, kind, ({ row }) => row[0] >= from && row[0] <= to));
+
+        const partColumn = kindOf(kind).part;
+        if (partColumn === null) continue;
+        const part = PARTS[partColumn]![1]!;
+        const ofPart = await readLines(reader, { kind, ...everything, parts: [part] });
+        expect(ofPart).toEqual(expectedLines(stored, kind, (row) => row.part === part));
       }
     });
-  const withMany = (name: string, body: (reader: ColumnSource, db: OpenDatabase) => Promise<void>): void =>
-    withReader(
-      name,
-      (db) => saveMany(db, "A", manyTicks(1)),
-      (reader, _, db) => body(reader, db),
-    );
 
-  const saveRandom =
-    (seed: number) =>
-    async (db: OpenDatabase): Promise<Stored> => {
-      const { saves, stored } = randomSaves(seed);
-      for (let at = 0; at < saves.length; at += 100) await save(db, saves.slice(at, at + 100));
-      return stored;
-    };
-
-  const exactly = "rows of all kinds come back exactly, in order, whatever is asked for";
-  withReader(exactly, saveRandom(1), async (reader, stored) => {
-    for (const kind of KIND_NAMES) {
-      const all = await readLines(reader, { kind, ...everything });
-      expect(all).toEqual(expectedLines(stored, kind));
-
-      const tickers = ["T0350", "absent", "T0007", "T0350", "T0000ä"];
-      const some = await readLines(reader, { kind, ...everything, tickers });
-      expect(some).toEqual(expectedLines(stored, kind, ({ ticker }) => tickers.includes(ticker)));
-      expect(await readLines(reader, { kind, ...everything, tickers: [] })).toEqual([]);
-
-      const stamps = stored[kind]!.map(({ row }) => row[0]).sort();
-      const [from, to] = [stamps[Math.floor(stamps.length / 4)]!, stamps[Math.floor(stamps.length / 2)]!];
-      const between = await readLines(reader, { kind, ...everything, from, to });
-      expect(between.length).toBeGreaterThan(0);
-      expect(between).toEqual(expectedLines(stored, kind, ({ row }) => row[0] >= from && row[0] <= to));
-
-      const partColumn = kindOf(kind).part;
-      if (partColumn === null) continue;
-      const part = PARTS[partColumn]![1]!;
-      const ofPart = await readLines(reader, { kind, ...everything, parts: [part] });
-      expect(ofPart).toEqual(expectedLines(stored, kind, (row) => row.part === part));
-    }
-  });
-
-  for (const order of ["ascending", "descending"] as const)
-    withReader(
-      `with a limit and behind any row, the rows are those of a sort, ${order}`,
-      saveRandom(2),
-      async (reader, stored) => {
+    for (const order of ["ascending", "descending"] as const)
+      readerTest(`with a limit and behind any row are those of a sort, ${order}`, async (reader, stored) => {
         const random = randomNumbers(order === "ascending" ? 5 : 6);
         for (const kind of KIND_NAMES) {
           const all = inOrder(stored[kind]!, order);
@@ -448,8 +446,8 @@ withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
             expect({ query, found }).toEqual({ query, found: expectedLines({ [kind]: expected }, kind) });
           }
         }
-      },
-    );
+      });
+  });
 
   const saveTied = async (db: OpenDatabase): Promise<StoredRow[]> => {
     const tied = Array.from(
@@ -474,28 +472,30 @@ withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
     ];
   };
 
-  for (const order of ["ascending", "descending"] as const)
-    withReader(`page by page all rows come, each once, ${order}`, saveTied, async (reader, all) => {
-      const found: string[] = [];
-      let after: RowKey | null = null;
-      for (let pages = 1; ; pages++) {
-        const batches: ColumnBatch[] = await collect(reader, {
-          kind: "ticks",
-          ...everything,
-          columns: namedColumns("ticks"),
-          order,
-          limit: 7_001,
-          after,
-        });
-        const lines = batches.flatMap((batch) => linesOf("ticks", batch));
-        found.push(...lines);
-        if (lines.length < 7_001) break;
-        expect(pages).toBeLessThan(10);
-        const last = JSON.parse(lines.at(-1)!) as string[];
-        after = { ticker: last[0]!, part: last[1]!, stamp: last[2]!, seq: Number(last.at(-1)) };
-      }
-      expect(found).toEqual(expectedLines({ ticks: inOrder(all, order) }, "ticks"));
-    });
+  withSharedReader("rows page by page", saveTied, (readerTest) => {
+    for (const order of ["ascending", "descending"] as const)
+      readerTest(`all come, each once, ${order}`, async (reader, all) => {
+        const found: string[] = [];
+        let after: RowKey | null = null;
+        for (let pages = 1; ; pages++) {
+          const batches: ColumnBatch[] = await collect(reader, {
+            kind: "ticks",
+            ...everything,
+            columns: namedColumns("ticks"),
+            order,
+            limit: 7_001,
+            after,
+          });
+          const lines = batches.flatMap((batch) => linesOf("ticks", batch));
+          found.push(...lines);
+          if (lines.length < 7_001) break;
+          expect(pages).toBeLessThan(10);
+          const last = JSON.parse(lines.at(-1)!) as string[];
+          after = { ticker: last[0]!, part: last[1]!, stamp: last[2]!, seq: Number(last.at(-1)) };
+        }
+        expect(found).toEqual(expectedLines({ ticks: inOrder(all, order) }, "ticks"));
+      });
+  });
 
   withDatabase("the positions of a walk are told once, before its rows, also of none", async (db) => {
     const rows = manyTicks(1).slice(0, 3);
@@ -564,7 +564,7 @@ withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
   withReader(
     "a batch has the columns asked for, in that order, and some thousand rows",
     async (db) => {
-      await saveMany(db, "A", manyTicks(1));
+      await saveManyTicks(db);
       await save(db, [ticks("B", "quote", [[stampOf(5), null, "9007199254740993", 2, null, null, null, 3]])]);
     },
     async (reader) => {
@@ -634,12 +634,6 @@ withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
     expect(await sizesOf({ after, order: "descending" })).toEqual(all.slice(0, 5_100).toReversed());
   });
 
-  withMany("a kept batch stays as it is", async (reader) => {
-    const batches = await collect(reader, { kind: "ticks", ...everything, columns: ["size"] });
-    const sizes = batches.flatMap(({ columns }) => int64sOf(columns.get("size")!));
-    expect(sizes).toEqual(Array.from({ length: MANY }, (_, n) => BigInt(n)));
-  });
-
   const saveFractions = async (db: OpenDatabase): Promise<void> => {
     const sizes = {
       A: [1, 0.25, null, 2 ** 53],
@@ -691,60 +685,6 @@ withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
     expect(later?.rows).toBe(10);
   });
 
-  withMany("walks side by side don't disturb each other, nor other reads", async (reader) => {
-    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
-    const sums = await Promise.all(
-      [1, 2, 3].map(async () => {
-        let rows = 0;
-        for await (const batch of reader.columns!(query)) {
-          rows += batch.rows;
-          expect(await reader.tickers("ticks", null, 5)).toEqual(["A"]);
-        }
-        return rows;
-      }),
-    );
-    expect(sums).toEqual([MANY, MANY, MANY]);
-  });
-
-  withMany("a walk that is given up frees what it held", async (reader, db) => {
-    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
-    // More than a pool has connections.
-    for (let i = 0; i < 12; i++) {
-      for await (const batch of reader.columns!(query)) {
-        expect(batch.rows).toBeGreaterThan(0);
-        break;
-      }
-      const begun = reader.columns!(query)[Symbol.asyncIterator]();
-      await begun.return?.();
-      expect((await begun.next()).done).toBe(true);
-    }
-    await saveMany(db, "A", manyTicks(2));
-    expect(await readLines(reader, { kind: "ticks", ...everything, to: stampOf(0) })).toHaveLength(1);
-  });
-
-  withMany("the signal ends a walk, before and in the middle of it", async (reader) => {
-    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
-    const aborted = collect(reader, { ...query, to: stampOf(0), signal: AbortSignal.abort() });
-    expect(
-      await aborted.then(
-        () => "all of it",
-        () => "ended",
-      ),
-    ).toBe("ended");
-    const controller = new AbortController();
-    let rows = 0;
-    const walk = async (): Promise<void> => {
-      for await (const batch of reader.columns!({ ...query, signal: controller.signal })) {
-        rows += batch.rows;
-        controller.abort();
-      }
-    };
-    await walk().catch(() => null);
-    expect(rows).toBeGreaterThan(0);
-    expect(rows).toBeLessThan(MANY);
-    expect(await readLines(reader, { kind: "ticks", ...everything, to: stampOf(0) })).toHaveLength(1);
-  });
-
   const saveFraction = async (db: OpenDatabase): Promise<void> => {
     const hour = isoOf(Date.UTC(2024, 0, 2, 10)).slice(0, 19);
     await save(db, [
@@ -762,15 +702,78 @@ withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
     }),
   );
 
-  withMany("the event loop turns meanwhile", async (reader) => {
-    let turns = 0;
-    // Timers have whole milliseconds, in which a quick machine reads many batches.
-    let next = setImmediate(function turn() {
-      turns++;
-      next = setImmediate(turn);
+  withReader("a walk that is given up frees what it held", saveManyTicks, async (reader, _, db) => {
+    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
+    // More than a pool has connections.
+    for (let i = 0; i < 12; i++) {
+      for await (const batch of reader.columns!(query)) {
+        expect(batch.rows).toBeGreaterThan(0);
+        break;
+      }
+      const begun = reader.columns!(query)[Symbol.asyncIterator]();
+      await begun.return?.();
+      expect((await begun.next()).done).toBe(true);
+    }
+    await saveMany(db, "A", manyTicks(2));
+    expect(await readLines(reader, { kind: "ticks", ...everything, to: stampOf(0) })).toHaveLength(1);
+  });
+
+  withSharedReader("many rows", saveManyTicks, (readerTest) => {
+    readerTest("a kept batch stays as it is", async (reader) => {
+      const batches = await collect(reader, { kind: "ticks", ...everything, columns: ["size"] });
+      const sizes = batches.flatMap(({ columns }) => int64sOf(columns.get("size")!));
+      expect(sizes).toEqual(Array.from({ length: MANY }, (_, n) => BigInt(n)));
     });
-    const batches = await collect(reader, { kind: "ticks", ...everything, columns: ["size"] });
-    clearImmediate(next);
-    expect(turns).toBeGreaterThanOrEqual(Math.floor(batches.length / 4));
+
+    readerTest("walks side by side don't disturb each other, nor other reads", async (reader) => {
+      const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
+      const sums = await Promise.all(
+        [1, 2, 3].map(async () => {
+          let rows = 0;
+          for await (const batch of reader.columns!(query)) {
+            rows += batch.rows;
+            expect(await reader.tickers("ticks", null, 5)).toEqual(["A"]);
+          }
+          return rows;
+        }),
+      );
+      expect(sums).toEqual([MANY, MANY, MANY]);
+    });
+
+    readerTest("the signal ends a walk, before and in the middle of it", async (reader) => {
+      const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
+      const aborted = collect(reader, { ...query, to: stampOf(0), signal: AbortSignal.abort() });
+      expect(
+        await aborted.then(
+          () => "all of it",
+          () => "ended",
+        ),
+      ).toBe("ended");
+      const controller = new AbortController();
+      let rows = 0;
+      const walk = async (): Promise<void> => {
+        for await (const batch of reader.columns!({ ...query, signal: controller.signal })) {
+          rows += batch.rows;
+          controller.abort();
+        }
+      };
+      await walk().catch(() => null);
+      expect(rows).toBeGreaterThan(0);
+      expect(rows).toBeLessThan(MANY);
+      expect(await readLines(reader, { kind: "ticks", ...everything, to: stampOf(0) })).toHaveLength(1);
+    });
+
+    readerTest("the event loop turns meanwhile", async (reader) => {
+      let turns = 0;
+      let isOver = false;
+      const turn = (): void => {
+        turns++;
+        if (!isOver) setImmediate(turn);
+      };
+      setImmediate(turn);
+      const batches = await collect(reader, { kind: "ticks", ...everything, columns: ["size"] });
+      isOver = true;
+      expect(turns).toBeGreaterThanOrEqual(Math.floor(batches.length / 4));
+    });
   });
 });

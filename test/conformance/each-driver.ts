@@ -1,5 +1,5 @@
 /** Runs a suite on every storage driver. What a driver can't do is skipped, with the reason. */
-import { describe, test } from "bun:test";
+import { afterAll, describe, test } from "bun:test";
 import { tempDir } from "../support/temp-dir.ts";
 import { type Capability, DRIVERS, type OpenDatabase, type OpenOptions } from "./drivers.ts";
 
@@ -16,9 +16,20 @@ export interface DriverTests {
     body: (db: OpenDatabase) => Promise<void>,
     options?: OpenOptions & { timeoutMs?: number },
   ): void;
+  /**
+   * Tests that only read, and so can share a database. It is filled by the first of them, as a
+   * filter may leave them all out.
+   */
+  withSharedDatabase<T>(
+    topic: string,
+    fill: (db: OpenDatabase) => Promise<T>,
+    define: (readingTest: ReadingTest<T>) => void,
+  ): void;
   /** Defines a test of something that not every driver can do. */
   testOf(capability: Capability, name: string, define: (name: string) => void): void;
 }
+
+type ReadingTest<T> = (name: string, body: (db: OpenDatabase, filled: T) => Promise<void>) => void;
 
 /** @param suite `needs`: what all of it is about. */
 export function withEachDriver(
@@ -46,6 +57,8 @@ export function withEachDriver(
             timeoutMs,
           );
         },
+        withSharedDatabase: (topic, fill, define) =>
+          describe(topic, () => defineReadingTests(open, fill, define)),
         testOf(capability, name, define) {
           const why = driver.lacks[capability];
           if (why === undefined) define(name);
@@ -54,4 +67,29 @@ export function withEachDriver(
       });
     });
   }
+}
+
+function defineReadingTests<T>(
+  open: DriverTests["open"],
+  fill: (db: OpenDatabase) => Promise<T>,
+  define: (readingTest: ReadingTest<T>) => void,
+): void {
+  const stack = new AsyncDisposableStack();
+  let shared: Promise<{ db: OpenDatabase; filled: T }> | null = null;
+  const openShared = async () => {
+    const dir = stack.use(tempDir());
+    const db = stack.use(await open(dir.path));
+    return { db, filled: await fill(db) };
+  };
+  define((name, body) =>
+    test(
+      name,
+      async () => {
+        shared ??= openShared();
+        const { db, filled } = await shared;
+        await body(db, filled);
+      },
+      TEST_TIMEOUT_MS,
+    ));
+  afterAll(() => stack.disposeAsync(), TEST_TIMEOUT_MS);
 }
