@@ -116,7 +116,7 @@ for (const workers of [1, 2]) {
   // These wait most of the time.
   for (const hang of ["stopped", "in an endless save"]) {
     test.concurrent(`${mode}: SIGTERM ends all in time although the hub is ${hang}`, async () => {
-      const timeoutS = 2;
+      const timeoutS = 1;
       await using server = await startServer({
         workers,
         flags: ["--liveness-timeout", "600", "--worker-restart-timeout", String(timeoutS)],
