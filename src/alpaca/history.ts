@@ -7,6 +7,7 @@ import {
   type QuestionContext,
   TICKS_PARAMETERS,
 } from "../commands/questions/stored.ts";
+import { PAGE_ROWS_MAX, sourceOf } from "../market-data/page-source.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { stringifyExact } from "../protocol/json.ts";
 import { turn } from "../time/pauses.ts";
@@ -30,7 +31,9 @@ export async function answerHistory(
   context: QuestionContext,
   signal: AbortSignal,
 ): Promise<RestAnswer> {
-  const { answer, unknown } = await open({ table, symbol }, query, context, signal);
+  const { reader, marketTimezone } = context;
+  const pages = { reader: sourceOf(reader, PAGE_ROWS_MAX), marketTimezone };
+  const { answer, unknown } = await open({ table, symbol }, query, pages, signal);
   const rows = await textsBySymbol(table, answer);
   const warnings = [...answer.warnings(), ...((await unknown?.warnings()) ?? [])];
   const next = JSON.stringify(answer.nextPage());

@@ -30,7 +30,9 @@ export const setRollup: Command = {
     const isRemade = readFlag(call.params, "rebuild");
     const rules = await changeRules(call, context, (before) => {
       const known = before.find((rule) => rule.tickers === tickers);
-      const remade = (known?.remade ?? 0) + (isRemade ? 1 : 0);
+      // Above those of every rule, of those that are gone too: the highest one of a ticker counts.
+      const later = Math.max(Date.now(), 1 + Math.max(0, ...before.map((rule) => rule.remade ?? 0)));
+      const remade = isRemade ? later : (known?.remade ?? 0);
       const rule = { tickers, intervals, ...(remade === 0 ? {} : { remade }) };
       const others = before.filter((each) => each !== known);
       if (others.length === RULES_MAX)

@@ -13,8 +13,8 @@ import { type CellWriter, cellWriter } from "./text-cells.ts";
 interface JsonObjectMember {
   key: string;
   members: readonly JsonValueMember[];
-  /** The column that has a value where the object is there. */
-  present: string;
+  /** The object is there where one of these columns has a value. */
+  present: readonly string[];
 }
 
 export type JsonMember = JsonValueMember | JsonObjectMember;
@@ -107,6 +107,13 @@ export class JsonEncoder implements Encoder {
   }
 }
 
+/** Where none of them has a value; null: in every row one has. */
+function nullsOfAll(masks: readonly (Uint8Array | null)[]): Uint8Array | null {
+  if (masks.includes(null)) return null;
+  const [first, ...others] = masks as Uint8Array[];
+  return others.reduce((nulls, mask) => nulls.map((isNull, row) => isNull & mask[row]!), first!);
+}
+
 /** What writes the rows as objects. */
 function rowWriter(
   members: readonly JsonMember[],
@@ -115,14 +122,18 @@ function rowWriter(
 ): CellWriter {
   const written = members.flatMap((member) => {
     const isObject = "members" in member;
-    const data = columns.get(isObject ? member.present : member.column.name)!;
-    const nulls = isObject || !member.isNullShown ? data.nulls : null;
+    const nulls = isObject
+      ? nullsOfAll(member.present.map((name) => columns.get(name)!.nulls))
+      : member.isNullShown
+        ? null
+        : columns.get(member.column.name)!.nulls;
     // Most members have no value in any row, or one in every row.
     if (nulls?.includes(0) === false) return [];
+    const data = isObject ? null : columns.get(member.column.name)!;
     const form = !isObject && member.isNumber ? JSON_NUMBER_FORM : JSON_FORM;
     const write = isObject
       ? rowWriter(member.members, columns, out)
-      : cellWriter(member.column, data, form, out);
+      : cellWriter(member.column, data!, form, out);
     const key = `${JSON.stringify(member.key)}:`;
     return [{ nulls, write, first: Buffer.from(`{${key}`), later: Buffer.from(`,${key}`) }];
   });

@@ -56,6 +56,7 @@ export async function readBarsOf(
   let found: WalkPositions = { positions: new Map(), epoch: "" };
   const isOfTrades = source === "trades";
   const batches = reader.columns({
+    line: "server",
     kind: "ticks",
     tickers,
     parts: [isOfTrades ? "trade" : "quote"],

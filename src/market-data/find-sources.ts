@@ -6,11 +6,13 @@ import type { Timeframe } from "../calendar/contract.ts";
 import { secondsOfInterval } from "../market/interval.ts";
 import { inByteOrder } from "../storage/series-order.ts";
 import { lengthName } from "./bar-feed.ts";
-import type { BarOrigin, SourceOfTickers } from "./derived-questions.ts";
+import type { BarOrigin, GridQuestion, SourceOfTickers } from "./derived-questions.ts";
 import type { MarketSource, StoredLength } from "./questions.ts";
 import { tickersOf } from "./symbols.ts";
 
 const HOUR_SECONDS = 3_600;
+/** Sessions of exchanges begin and end at whole five minutes, and nearly all at half hours. */
+const SESSION_SECONDS = [300, 1_800];
 /** Fewer tickers are looked up one by one, more in the list of all. */
 const LOOKED_UP_MAX = 20;
 /** Look-ups under way at once. */
@@ -23,16 +25,17 @@ export type SourceWish = BarOrigin | "bars" | null;
 export async function findSources(
   tickers: readonly string[],
   timeframe: Timeframe,
-  wish: SourceWish,
+  { wish, grid }: { wish: SourceWish; grid: Pick<GridQuestion, "calendar" | "session"> },
   market: MarketSource,
 ): Promise<SourceOfTickers[]> {
   const ordered = inByteOrder(tickers);
   if (ordered.length === 0) return [];
   if (wish !== null && wish !== "bars") return [{ source: wish, tickers: ordered }];
   const lengths = await lengthsOf(ordered, timeframe, market);
+  const cuts = grid.calendar === null && grid.session === null ? [] : cutsOf(grid.session);
   const grouped: { source: BarOrigin; tickers: string[] }[] = [];
   for (const ticker of ordered) {
-    const length = longestOf(lengths.get(ticker) ?? [], timeframe);
+    const length = longestOf(lengths.get(ticker) ?? [], timeframe, cuts);
     const source: BarOrigin =
       length !== null
         ? { of: "bars", series: length }
@@ -53,11 +56,42 @@ export function ownLength({ name }: Timeframe): BarOrigin & { of: "bars" } {
   return { of: "bars", series };
 }
 
-/** The exact one first, as it is the longest that fits. */
-function longestOf(lengths: readonly StoredLength[], timeframe: Timeframe): StoredLength | null {
+/**
+ * The exact one first, as it is the longest that fits. A bar that begins before the open of a
+ * session and ends after it would count as a whole: so one that ends there is taken, if there is.
+ *
+ * @param cuts seconds of which a session's begin and end are whole numbers, the best first.
+ */
+function longestOf(
+  lengths: readonly StoredLength[],
+  timeframe: Timeframe,
+  cuts: readonly number[],
+): StoredLength | null {
   const fitting = lengths.filter((length) => fits(length, timeframe));
   fitting.sort((a, b) => secondsOf(b) - secondsOf(a));
+  const exact = fitting.find((length) => lengthName(length) === timeframe.name);
+  if (exact !== undefined) return exact;
+  for (const cut of cuts) {
+    // A daily bar is that of a session.
+    const found = fitting.find((length) => length.kind === "daily" || cut % secondsOf(length) === 0);
+    if (found !== undefined) return found;
+  }
   return fitting[0] ?? null;
+}
+
+/** @param session `regular`, `extended` or `HH:MM-HH:MM`; null: that of the calendar. */
+function cutsOf(session: string | null): readonly number[] {
+  const minutes = /^(\d\d):(\d\d)-(\d\d):(\d\d)$/
+    .exec(session ?? "")
+    ?.slice(1)
+    .map(Number);
+  if (minutes === undefined) return SESSION_SECONDS;
+  const [fromHour, from, toHour, to] = minutes as [number, number, number, number];
+  return [60 * divisorOf(60, divisorOf(60 * fromHour + from, 60 * toHour + to))];
+}
+
+function divisorOf(a: number, b: number): number {
+  return b === 0 ? a : divisorOf(b, a % b);
 }
 
 /** Whether buckets of the timeframe are whole numbers of such bars. */

@@ -66,8 +66,8 @@ export function optionsJson(columns: readonly FormatColumn[], end: () => Record<
     group: "symbol",
     isSingle: true,
     members: [
-      { key: "latestQuote", members: some(QUOTE), present: "quote_timestamp" },
-      { key: "greeks", members: some(GREEKS), present: "delta" },
+      { key: "latestQuote", members: some(QUOTE), present: QUOTE },
+      { key: "greeks", members: some(GREEKS), present: GREEKS },
       ...columns.filter(({ name }) => !nested.includes(name)).map((column) => memberOf("options", column)),
     ],
     end,

@@ -62,7 +62,7 @@ export async function snapshots(
 export function snapshotJson(columns: readonly FormatColumn[], end: () => Record<string, unknown>): JsonForm {
   const members = PARTS.map(({ key, prefix, table }) => ({
     key,
-    present: `${prefix}timestamp`,
+    present: [`${prefix}timestamp`],
     members: columns
       .filter(({ name }) => name.startsWith(prefix))
       .map((column) => memberOf(table, column, column.name.slice(prefix.length))),

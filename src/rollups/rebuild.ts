@@ -15,9 +15,9 @@ import { alignedTo, type TimeSpan } from "./spans.ts";
 
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 const MICROS = 1e6;
-/** Beyond them no stamp can be stored. */
-const FIRST_MICROS = microsOfStamp("1677-09-22");
-const LAST_MICROS = microsOfStamp("2262-04-12");
+/** Beyond them a double holds no microseconds: trades there have no bars, as in `/v1`. */
+const FIRST_MICROS = microsOfStamp("1685-01-01");
+const LAST_MICROS = microsOfStamp("2255-01-01") - 1;
 /** Of stretches of bars that are gone; where there are more, all of the span are written anew. */
 const GONE_MAX = 100;
 

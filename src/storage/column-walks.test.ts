@@ -76,6 +76,25 @@ test("so many walks go on at once; the next one begins when another ends", () =>
     expect((await Array.fromAsync(reader.columns(query))).length).toBeGreaterThan(1);
   }));
 
+test("pages and the server's own walks don't wait behind those without a bound, nor for each other", () =>
+  withReader(60_000, async (reader) => {
+    const begun = await Promise.all(Array.from({ length: WALKS_MAX }, () => begin(reader)));
+    const pages = await Promise.all(
+      Array.from({ length: WALKS_MAX }, () => begin(reader, { ...query, line: "page" })),
+    );
+    const own = await begin(reader, { ...query, line: "server" });
+    let isBegun = false;
+    const waiting = begin(reader, { ...query, line: "page" }).then((walk) => {
+      isBegun = true;
+      return walk;
+    });
+    await begun[0]!.return!();
+    await Bun.sleep(10);
+    expect(isBegun).toBe(false);
+    await pages[0]!.return!();
+    for (const walk of [...begun, ...pages, own, await waiting]) await walk.return!();
+  }));
+
 test("a client that leaves the line never begins, and takes nobody's place", () =>
   withReader(60_000, async (reader, walks) => {
     const begun = await Promise.all(Array.from({ length: WALKS_MAX }, () => begin(reader)));

@@ -1,15 +1,16 @@
 /**
  * The walks over columns of one worker. Each holds a snapshot, and with it old versions of rows. So
  * few go on at once, the others wait in a line, and none lasts for ever, not even where its reader
- * has stopped taking batches.
+ * has stopped taking batches. Pages, and what the server reads for itself, have lines of their own:
+ * large answers take minutes where their clients read slowly.
  */
 import { clientGone, timeIsUp } from "../protocol/errors.ts";
 import type { StockReader } from "./contract.ts";
-import type { ColumnBatch, ColumnQuery } from "./model/columns.ts";
+import type { ColumnBatch, ColumnQuery, WalkLine } from "./model/columns.ts";
 import { WaitingLine } from "./waiting-line.ts";
 
-const COLUMN_WALKS_MAX = 4;
-/** Further ones get 503. */
+const WALKS_MAX: Record<WalkLine | "whole", number> = { whole: 4, page: 4, server: 2 };
+/** In each line; further ones get 503. */
 const WALKS_WAITING_MAX = 100;
 /** A walk that can't begin in this time gets 503. */
 const WALK_WAIT_MS = 10_000;
@@ -26,13 +27,8 @@ type ReadColumns = (query: ColumnQuery) => AsyncIterable<ColumnBatch>;
 
 class ColumnWalks {
   readonly #timeoutMs: number;
-  readonly #line = new WaitingLine({
-    what: "read of columns",
-    max: WALKS_WAITING_MAX,
-    full: `${COLUMN_WALKS_MAX} are under way and ${WALKS_WAITING_MAX} wait`,
-    late: `${COLUMN_WALKS_MAX} stayed under way`,
-  });
-  #underWay = 0;
+  readonly #lines = { whole: lineOf("whole"), page: lineOf("page"), server: lineOf("server") };
+  readonly #underWay = { whole: 0, page: 0, server: 0 };
 
   /** @param timeoutMs of `--read-timeout`. */
   constructor(timeoutMs: number) {
@@ -41,18 +37,29 @@ class ColumnWalks {
 
   /** @param read begins the walk when its first batch is asked for. */
   run(query: ColumnQuery, read: ReadColumns): AsyncIterableIterator<ColumnBatch> {
+    const name = query.line ?? "whole";
+    const [line, underWay] = [this.#lines[name], this.#underWay];
     return new BoundedWalk(query, {
       timeoutMs: this.#timeoutMs,
       read,
       begin: async (signal) => {
-        if (this.#underWay < COLUMN_WALKS_MAX) this.#underWay++;
-        else await this.#line.wait(WALK_WAIT_MS, signal);
+        if (underWay[name] < WALKS_MAX[name]) underWay[name]++;
+        else await line.wait(WALK_WAIT_MS, signal);
       },
       end: () => {
-        if (!this.#line.give()) this.#underWay--;
+        if (!line.give()) underWay[name]--;
       },
     });
   }
+}
+
+function lineOf(name: keyof typeof WALKS_MAX): WaitingLine {
+  return new WaitingLine({
+    what: "read of columns",
+    max: WALKS_WAITING_MAX,
+    full: `${WALKS_MAX[name]} are under way and ${WALKS_WAITING_MAX} wait`,
+    late: `${WALKS_MAX[name]} stayed under way`,
+  });
 }
 
 interface WalkOptions {

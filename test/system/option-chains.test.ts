@@ -42,6 +42,22 @@ for (const backend of [SQLITE, DUCKDB, FRONT, postgresBackend(usePostgres())]) {
       });
     };
 
+    test("/v1/options shows each side and greek that there is", async () => {
+      const at = { expiration: inDays(30), strike: 1, type: "call" };
+      await save("SIDES", [
+        { option_ticker: "O:SIDES1", ...at, bid: 1.5, ask: 1.75 },
+        { option_ticker: "O:SIDES2", ...at, gamma: 0.25, vega: 2 },
+        { option_ticker: "O:SIDES3", ...at },
+      ]);
+      const { body } = await get(`${server.url}/v1/options?underlying=SIDES`);
+      const shown = ["O:SIDES1", "O:SIDES2", "O:SIDES3"].map((name) => body.snapshots[name]);
+      expect(shown.map(({ latestQuote, greeks }) => [latestQuote, greeks])).toEqual([
+        [{ bp: 1.5, ap: 1.75 }, undefined],
+        [undefined, { gamma: 0.25, vega: 2 }],
+        [undefined, undefined],
+      ]);
+    });
+
     test("a chain as the Python client sends it, and what its methods read", async () => {
       const row = {
         option_ticker: "O:PY300119C00150000",

@@ -148,6 +148,18 @@ test("roll-ups are set, made anew and removed by commands", async () => {
   await server.command("set_rollup", { tickers: "AA*", intervals: ["1min", "5min"], rebuild: true });
   await waitUntil("the bar is made anew", async () => (await rows.bars("AA1", "1min"))[0]?.close === 7);
 
+  // Also by a pattern of its own beside one that was made anew, and by one that was removed before.
+  const changeTo = async (price: number): Promise<void> => {
+    const change = sql.replace("7", String(price));
+    await server.command("execute_sql", { sql_query: change, query_type: "raw" });
+    await server.command("set_rollup", { tickers: "AA1", intervals: ["1min"], rebuild: true });
+    await waitUntil("made anew", async () => (await rows.bars("AA1", "1min"))[0]?.close === price);
+  };
+  await changeTo(8);
+  await server.command("remove_rollup", { tickers: "AA1" });
+  await changeTo(9);
+  await server.command("remove_rollup", { tickers: "AA1" });
+
   expect((await server.command("remove_rollup", { tickers: "AA*" })).body).toMatchObject({ rollups: [] });
   expect((await server.command("remove_rollup", { tickers: "AA*" })).status).toBe(400);
   expect(await rows.bars("AA1", "1min")).toHaveLength(1);
@@ -158,4 +170,20 @@ test("roll-ups are set, made anew and removed by commands", async () => {
       expect.stringContaining("intervals: got"),
     ]);
   }
+});
+
+test("a trade far in the future has no bar, and stops none", async () => {
+  using dir = tempDir();
+  await using server = await startServer({ dbFile: join(dir.path, "a.db"), flags: ["--rollup", "1min"] });
+  await saveTrades(server, "FAR", [
+    { t: "1900-01-02T10:00:30Z", price: 1, size: 1 },
+    { t: "2261-01-02T10:00:30Z", price: 2, size: 1 },
+  ]);
+  await saveTrades(server, "FAR", [{ t: "2024-01-02T10:00:30Z", price: 5, size: 10 }]);
+  const rows = rowsOfServer(server);
+  await waitUntil("the others have bars", async () => (await rows.bars("FAR", "1min")).length === 2);
+  await server.command("set_rollup", { tickers: "FAR", intervals: ["5min"] });
+  await waitUntil("of another length too", async () => (await rows.bars("FAR", "5min")).length === 2);
+  await saveTrades(server, "FAR", [{ t: "2024-01-02T10:01:30Z", price: 6, size: 10 }]);
+  await waitUntil("later ones too", async () => (await rows.bars("FAR", "1min")).length === 3);
 });

@@ -138,7 +138,7 @@ async function openLong(
   const isPlain = DERIVING.every((name) => asked[name] === undefined);
   if (isPlain && asked.source === "stored") return openBars(asked, context, signal);
   const { tickers, named } = await findSymbols(asked, timeframe, wish, context.reader);
-  const sources = await findSources(tickers, timeframe, wish, context.reader);
+  const sources = await findSources(tickers, timeframe, { wish, grid }, context.reader);
   if (isPlain && sources.every(({ source }) => isStored(source, timeframe)))
     return openBars(asked, context, signal);
   const question: DerivedBarsQuestion = {

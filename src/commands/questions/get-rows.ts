@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { MarketTable } from "../../market-data/answer-columns.ts";
 import { CountTypeMemory, encodeTable } from "../../market-data/encode-table.ts";
 import { jsonForm } from "../../market-data/json-forms.ts";
+import { sourceOf } from "../../market-data/page-source.ts";
 import { atClientsPace } from "../../protocol/clients-pace.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Answer, CommandCall, CommandContext } from "../context.ts";
@@ -39,7 +40,9 @@ export async function answerQuestion(
   const known = Object.entries(params).filter(([key]) => Object.hasOwn(parameters.shape, key));
   const read: Record<string, unknown> = readParameters(name, parameters, Object.fromEntries(known));
   const { format, ...asked } = read;
-  const { table, answer, isPage, isSingle, json, unknown } = await open(asked as never, context, signal);
+  const { reader, marketTimezone } = context;
+  const source = { reader: sourceOf(reader, (asked as { limit?: number }).limit), marketTimezone };
+  const { table, answer, isPage, isSingle, json, unknown } = await open(asked as never, source, signal);
   const { bytes, pieces } = await encodeTable(answer, {
     format: format === "columns" ? format : "json",
     ...{ isPage, table, counts: new CountTypeMemory() },

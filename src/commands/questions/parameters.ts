@@ -123,7 +123,7 @@ export const underlying = described(z.string().refine(isTicker), {
 
 export function limitOf(max: number, description: string) {
   const rows = z
-    .union([z.int(), z.string().regex(/^\d{1,9}$/)])
+    .union([z.int().min(1).max(max), z.string().regex(/^\d{1,9}$/)])
     .transform(Number)
     .refine((count) => count >= 1 && count <= max);
   return described(rows, { description, expected: `a whole number from 1 to ${max}`, example: 1000 });

@@ -118,6 +118,7 @@ async function endOf(
 ): Promise<string | null> {
   const { stamp } = kindOf(kind);
   const walk = reader.columns({
+    line: "page",
     ...{ kind, order, tickers: [ticker], parts: part === null ? null : [part] },
     ...{ from: null, to: null, limit: 1, columns: [stamp.name] },
   });

@@ -9,6 +9,8 @@ const TRANSACTION_ROWS_MAX = 15_000;
 export const ALONE_ROWS_MIN = 2_000;
 
 export interface WritePart {
+  /** The same whether tickers are stored together or not, so that both find a repetition. */
+  index: number;
   /** Of the request; `end` is exclusive. */
   start: number;
   end: number;
@@ -23,13 +25,17 @@ export interface PartSeries {
   rowOf(index: number): number;
 }
 
-/** @param areAlone each part has rows of one ticker. */
+/** @param areAlone tickers can't be stored together: each has a part of its own. */
 export function* writeParts(read: ReadRows, areAlone: boolean): Generator<WritePart> {
-  for (const [start, end] of bounds(read, areAlone)) yield partOf(read, start, end);
+  for (const [index, [start, end]] of bounds(read).entries()) {
+    const series = seriesOf(read, start, end);
+    if (!areAlone) yield { index, start, end, series };
+    else for (const each of series) yield { index, start, end, series: [each] };
+  }
 }
 
-function bounds({ rows, tickers: { codes } }: ReadRows, areAlone: boolean): [start: number, end: number][] {
-  if (rows <= TRANSACTION_ROWS_MAX && !areAlone) return rows === 0 ? [] : [[0, rows]];
+function bounds({ rows, tickers: { codes } }: ReadRows): [start: number, end: number][] {
+  if (rows <= TRANSACTION_ROWS_MAX) return rows === 0 ? [] : [[0, rows]];
   const found: [number, number][] = [];
   let start = 0;
   const endAt = (end: number): void => {
@@ -39,7 +45,7 @@ function bounds({ rows, tickers: { codes } }: ReadRows, areAlone: boolean): [sta
   for (let run = 0; run < rows; ) {
     let end = run + 1;
     while (end < rows && codes[end] === codes[run]) end++;
-    if (areAlone || end - run >= ALONE_ROWS_MIN) {
+    if (end - run >= ALONE_ROWS_MIN) {
       endAt(run);
       endAt(end);
     } else if (end - start > TRANSACTION_ROWS_MAX) endAt(run);
@@ -49,7 +55,11 @@ function bounds({ rows, tickers: { codes } }: ReadRows, areAlone: boolean): [sta
   return found;
 }
 
-function partOf({ tickers: { codes, dictionary }, batch }: ReadRows, start: number, end: number): WritePart {
+function seriesOf(
+  { tickers: { codes, dictionary }, batch }: ReadRows,
+  start: number,
+  end: number,
+): PartSeries[] {
   const rowsOf = new Map<number, number[]>();
   let isOneRun = true;
   for (let row = start + 1; row < end && isOneRun; row++) isOneRun = codes[row] === codes[start];
@@ -59,19 +69,18 @@ function partOf({ tickers: { codes, dictionary }, batch }: ReadRows, start: numb
       batch: sliceBatch(batch, start, end),
       rowOf: (index: number) => start + index,
     };
-    return { start, end, series: [whole] };
+    return [whole];
   }
   for (let row = start; row < end; row++) {
     const rows = rowsOf.get(codes[row]!);
     if (rows === undefined) rowsOf.set(codes[row]!, [row]);
     else rows.push(row);
   }
-  const series = [...rowsOf].map(([code, rows]) => ({
+  return [...rowsOf].map(([code, rows]) => ({
     ticker: dictionary[code]!,
     batch: gathered(batch, rows),
     rowOf: (index: number) => rows[index]!,
   }));
-  return { start, end, series };
 }
 
 function gathered({ columns }: ColumnBatch, rows: readonly number[]): ColumnBatch {

@@ -88,7 +88,7 @@ async function storeParts(
   const areAlone = context.saveTogether === null;
   const underWay = context.savesInOrder ? PARTS_UNDER_WAY_MAX : 1;
   for (const part of writeParts(read, areAlone)) {
-    const saves = await savesOf(part, { read, request, index: begun.length });
+    const saves = await savesOf(part, { read, request });
     await begun[begun.length - underWay]?.settled;
     // The hub lets rows go before columns, which may be earlier ones of the same ticker.
     if (!saves.some(({ save }) => hasColumns(save))) await columnsStored;
@@ -125,14 +125,14 @@ interface SaveOfPart extends Pick<PreparedSave<Save>, "skipped" | "doubled"> {
 
 async function savesOf(
   part: WritePart,
-  { read, request, index }: { read: ReadRows; request: WriteRequest; index: number },
+  { read, request }: { read: ReadRows; request: WriteRequest },
 ): Promise<SaveOfPart[]> {
   const saves: SaveOfPart[] = [];
   let rows = 0;
   for (const series of part.series) {
     const { save, doubled } = saveOf(series, { read, request, isAlone: part.series.length === 1 });
     const identity =
-      request.identity === null ? undefined : identityOf(partIdentity(request.identity, index), save);
+      request.identity === null ? undefined : identityOf(partIdentity(request.identity, part.index), save);
     rows += series.batch.rows;
     if (rows >= ALONE_ROWS_MIN) await turn();
     const frame = frameOf(request, series.ticker, series.batch);
@@ -245,15 +245,22 @@ function failure(
   rows: number,
 ): unknown {
   const { reason } = results[failed] as PromiseRejectedResult;
-  const { start, end } = parts[failed]!;
-  if (!(reason instanceof RequestError) || end - start === rows) return reason;
+  const { start, end, series } = parts[failed]!;
+  const isAll = end - start === rows && series.reduce((sum, { batch }) => sum + batch.rows, 0) === rows;
+  if (!(reason instanceof RequestError) || isAll) return reason;
   const stored = parts.filter((_, index) => results[index]?.status === "fulfilled");
-  const told = stored.map((part) => `${part.start + 1} to ${part.end}`).join(", ");
+  const told = stored.map((part) => spanOf(part)).join(", ");
   const others = stored.length === 0 ? "no other row is stored" : `rows ${told} are stored, and no others`;
   const { details, hint, retryAfterS } = reason;
-  return new RequestError(reason.status, `rows ${start + 1} to ${end}: ${reason.message}`, {
+  return new RequestError(reason.status, `rows ${spanOf(parts[failed]!)}: ${reason.message}`, {
     details: [details, others].filter((text) => text !== undefined).join("; "),
     hint,
     retryAfterS,
   });
+}
+
+/** Its ticker is named where other tickers have rows among these. */
+function spanOf({ start, end, series }: WritePart): string {
+  const own = series.reduce((sum, { batch }) => sum + batch.rows, 0);
+  return `${start + 1} to ${end}${own < end - start ? ` of ${series[0]!.ticker}` : ""}`;
 }

@@ -4,6 +4,8 @@ import { version } from "../../../package.json" with { type: "json" };
 import type { WrittenTable } from "../../commands/writes/sent-names.ts";
 import { WRITE_PARAMETERS } from "../../commands/writes/write-parameters.ts";
 import { STATUS } from "../../protocol/codes.ts";
+import { IDEMPOTENCY_HEADER } from "../../protocol/save-id.ts";
+import { LIVE_PARAMETERS } from "../../websocket/live-request.ts";
 import { FORMAT_TYPES } from "./format-types.ts";
 import { DOORS, type Door } from "./v1-doors.ts";
 import { V1_PATHS, type V1Path } from "./v1-paths.ts";
@@ -13,7 +15,7 @@ type JsonSchema = Record<string, unknown>;
 
 export interface OpenApiParameter {
   name: string;
-  in: "query";
+  in: "query" | "header";
   required: boolean;
   description: string;
   schema: JsonSchema;
@@ -33,7 +35,7 @@ interface Operation {
 export interface OpenApi {
   openapi: "3.1.0";
   info: object;
-  paths: Record<string, { get: Operation; post: Operation }>;
+  paths: Record<string, { get: Operation; post?: Operation }>;
   security: object[];
   components: object;
 }
@@ -51,7 +53,10 @@ export function openApi(): OpenApi {
         "Market data of many tickers. Stamps are UTC unless `tz` asks for a zone. A parameter that isn't known is an error.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
-    paths: Object.fromEntries((Object.keys(V1_PATHS) as V1Path[]).map((path) => [path, pathOf(path)])),
+    paths: {
+      ...Object.fromEntries((Object.keys(V1_PATHS) as V1Path[]).map((path) => [path, pathOf(path)])),
+      "/v1/stream": { get: STREAM },
+    },
     // Of a server with keys; others ask for none.
     security: [{}, { key: [] }],
     components: {
@@ -63,6 +68,23 @@ export function openApi(): OpenApi {
   };
   return made;
 }
+
+const STREAM: Operation = {
+  operationId: "get_stream",
+  summary: "Live updates as server-sent events; the header Last-Event-ID goes on where a stream ended",
+  parameters: LIVE_PARAMETERS.map((name) => ({
+    ...{ name, in: "query" as const, required: name === "symbols" },
+    description: "As of the WebSocket /ws.",
+    schema: { type: "string" },
+    ...(name === "symbols" ? { example: "AAPL,SPY" } : {}),
+  })),
+  responses: {
+    200: {
+      description: "Events whose data is a frame in JSON, without an end.",
+      content: { "text/event-stream": { schema: { type: "string" } } },
+    },
+  },
+};
 
 const ERROR: JsonSchema = {
   type: "object",
@@ -78,7 +100,18 @@ const ERRORS: Record<number, string> = {
   [STATUS.badRequest]: "A parameter is wrong, missing or unknown.",
   [STATUS.unauthorized]: "A key is needed, and none that is valid was sent.",
   [STATUS.forbidden]: "The server's settings, the key, or a page of another site, forbid it.",
+  [STATUS.tooMany]: "The client's address has too much under way.",
   [STATUS.unavailable]: "Come back later: too much is under way, or the database is away.",
+  [STATUS.timeIsUp]: "It took too long.",
+};
+/** Of a body. */
+const BODY_ERRORS: Record<number, string> = {
+  [STATUS.tooLarge]: "The body is larger than --max-body-mb.",
+  [STATUS.wrongMediaType]: "The body has no such Content-Type here.",
+};
+/** Of rows to store. */
+const WRITE_ERRORS: Record<number, string> = {
+  [STATUS.conflict]: "A row is there already, or other rows came under the same Idempotency-Key.",
 };
 
 function pathOf(path: V1Path): { get: Operation; post: Operation } {
@@ -87,9 +120,14 @@ function pathOf(path: V1Path): { get: Operation; post: Operation } {
   const written = V1_PATHS[path];
   const id = path.slice("/v1/".length).replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
   const schema = schemaOf(door);
-  const responses = responsesOf(door);
+  const ofRows = written === null ? {} : WRITE_ERRORS;
   return {
-    get: { operationId: `get_${id}`, summary, parameters: parametersOf(schema), responses },
+    get: {
+      operationId: `get_${id}`,
+      summary,
+      parameters: parametersOf(schema),
+      responses: responsesOf(door, {}),
+    },
     post: {
       operationId: `post_${id}`,
       summary: `${summary}; the parameters as JSON${written === null ? "" : ", or rows to store"}`,
@@ -101,14 +139,15 @@ function pathOf(path: V1Path): { get: Operation; post: Operation } {
             ? { "application/json": { schema: withoutOwnNames(schema) } }
             : writeContent(written, withoutOwnNames(schema)),
       },
-      responses,
+      responses: responsesOf(door, { ...BODY_ERRORS, ...ofRows }, written !== null),
     },
   };
 }
 
 /** They are of rows alone: a question has its own in the body. */
 function writeParameters(table: WrittenTable): OpenApiParameter[] {
-  return parametersOf(schemaOf({ parameters: WRITE_PARAMETERS[table] })).map((parameter) => ({
+  const ofUrl = parametersOf(schemaOf({ parameters: WRITE_PARAMETERS[table] }));
+  return [...ofUrl, IDEMPOTENCY_KEY].map((parameter) => ({
     ...parameter,
     required: false,
     description: `Of rows to store: ${parameter.description}`,
@@ -148,9 +187,13 @@ function parametersOf({ properties, required = [] }: JsonSchema): OpenApiParamet
   });
 }
 
-function responsesOf({ isTable }: Door): Record<string, object> {
+function responsesOf(
+  { isTable }: Door,
+  others: Record<number, string>,
+  stores = false,
+): Record<string, object> {
   const error = { "application/json": { schema: { $ref: "#/components/schemas/Error" } } };
-  const errors = Object.entries(ERRORS).map(([status, description]) => [
+  const errors = Object.entries({ ...ERRORS, ...others }).map(([status, description]) => [
     status,
     { description, content: error },
   ]);
@@ -160,7 +203,7 @@ function responsesOf({ isTable }: Door): Record<string, object> {
         ? "The rows. In JSON they stand under their tickers; other formats have a row for each."
         : "The rows.",
       ...(isTable ? { headers: HEADERS } : {}),
-      content: isTable ? tableContent() : { "application/json": { schema: { type: "object" } } },
+      content: isTable ? tableContent(stores) : { "application/json": { schema: { type: "object" } } },
     },
     ...Object.fromEntries(errors),
   };
@@ -171,22 +214,67 @@ const HEADERS = {
   Warnings: { description: "As warnings in JSON: a JSON list of sentences.", schema: { type: "string" } },
 };
 
-function tableContent(): Record<string, object> {
+const IDEMPOTENCY_KEY: OpenApiParameter = {
+  name: IDEMPOTENCY_HEADER,
+  in: "header",
+  required: false,
+  description: "says what request it is; a repetition changes nothing.",
+  schema: { type: "string", maxLength: 255 },
+};
+
+const COUNT: JsonSchema = { type: "integer", minimum: 0 };
+const POSITIONS: JsonSchema = { type: "object", additionalProperties: { type: "integer" } };
+const STORED_COUNTS = {
+  stored: COUNT,
+  replaced: COUNT,
+  repeated: COUNT,
+  skipped: COUNT,
+  positions: POSITIONS,
+};
+/** What has become of rows. */
+const STORED: JsonSchema = {
+  type: "object",
+  required: ["rows", "stored", "parts"],
+  properties: {
+    rows: COUNT,
+    ...STORED_COUNTS,
+    repetition: { type: "boolean" },
+    epoch: { type: "string" },
+    parts: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: {
+          rows: { type: "array", items: { type: "integer" }, description: "First and last, from 1." },
+          symbols: { type: "array", items: { type: "string" } },
+          ...STORED_COUNTS,
+          repetition: { type: "boolean" },
+        },
+      },
+    },
+    warnings: { type: "array", items: { type: "string" } },
+  },
+  additionalProperties: false,
+};
+
+/** @param stores the same path stores rows, whose answer is JSON. */
+function tableContent(stores: boolean): Record<string, object> {
   const json: JsonSchema = {
     type: "object",
     properties: {
       next_page_token: { type: ["string", "null"] },
       epoch: { type: "string" },
-      positions: { type: "object", additionalProperties: { type: "integer" } },
+      positions: POSITIONS,
       warnings: { type: "array", items: { type: "string" } },
     },
-    additionalProperties: { type: "object" },
+    // Under their tickers, or a matrix.
+    additionalProperties: { type: ["object", "array"] },
   };
   return Object.fromEntries(
     FORMAT_TYPES.map(({ type }) => type.split(";")[0]!).map((type) => [
       type,
       type === "application/json"
-        ? { schema: json }
+        ? { schema: stores ? { anyOf: [json, STORED] } : json }
         : { schema: { type: "string", ...(type.startsWith("text/") ? {} : { format: "binary" }) } },
     ]),
   );

@@ -9,7 +9,8 @@ import {
 } from "../../market-data/encode-table.ts";
 import { jsonForm } from "../../market-data/json-forms.ts";
 import { atClientsPace } from "../../protocol/clients-pace.ts";
-import { badRequest } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { badRequest, hasStatus } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Call } from "../call.ts";
 import { inAscii } from "../in-ascii.ts";
@@ -34,8 +35,11 @@ export async function answerTable(
     ...{ format, isPage, table, counts },
     json: json ?? ((columns, end) => jsonForm(table as MarketTable, columns, end, isSingle)),
     warnings: async () => [...answer.warnings(), ...((await unknown?.warnings()) ?? [])],
-    onBroken: (error) =>
-      log.error(`${call.path}: an answer was broken off after its first byte: ${messageOf(error)}`),
+    onBroken(error) {
+      const text = `${call.path}: an answer was broken off after its first byte: ${messageOf(error)}`;
+      if (hasStatus(error, STATUS.clientGone)) log.debug(text);
+      else log.error(text);
+    },
   });
   try {
     // The size of a read is known once it has begun.

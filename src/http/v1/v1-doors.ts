@@ -21,6 +21,7 @@ import {
 } from "../../commands/questions/stored.ts";
 import { TICKERS_PARAMETERS, tickersAnswer } from "../../commands/questions/tickers.ts";
 import type { TableFormat } from "../../market-data/encode-table.ts";
+import { sourceOf } from "../../market-data/page-source.ts";
 import { stringifyExact } from "../../protocol/json.ts";
 import type { Call } from "../call.ts";
 import { respond } from "../respond.ts";
@@ -85,7 +86,9 @@ function table(
     async answer(call, asked: { format?: TableFormat }) {
       const { format, ...question } = asked;
       const { request, options } = call;
-      return answerTable(await open(question as never, options.context, request.signal), format, call);
+      const { reader, marketTimezone } = options.context;
+      const context = { reader: sourceOf(reader, (question as { limit?: number }).limit), marketTimezone };
+      return answerTable(await open(question as never, context, request.signal), format, call);
     },
   };
 }

@@ -65,6 +65,8 @@ export interface BarParts {
   price: "trade" | "mid" | "bid" | "ask";
 }
 
+export type WalkLine = "page" | "server";
+
 export interface ColumnQuery {
   kind: KindName;
   /** Null: all. */
@@ -92,6 +94,11 @@ export interface ColumnQuery {
    * reader may give partial bars in their place, and then does so in every batch.
    */
   bars?: BarParts | undefined;
+  /**
+   * In which line a walk waits where many are under way. "page": its rows have a bound; "server":
+   * it is the server's own; absent: an answer may take it as far as the table goes.
+   */
+  line?: WalkLine | undefined;
   /** Called once, before the first batch or the end. */
   onPositions?: ((found: WalkPositions) => void) | undefined;
   /** Ends the walk; what it then throws nobody reads. */
