@@ -26,7 +26,7 @@ const ROWS = 1_000_000;
 const ROWS_PER_WRITE = 20_000;
 const STAMP_STEP_US = 1_000;
 /** Of the floor's rate. */
-const TARGETS: Record<EngineName, number> = { sqlite: 0.4, duckdb: 0.25, postgres: 0.4 };
+const TARGETS: Record<EngineName, number> = { sqlite: 0.6, duckdb: 0.5, postgres: 0.6 };
 const IMPORT_FORMATS = ["csv", "parquet"] as const;
 type ImportFormat = (typeof IMPORT_FORMATS)[number];
 
