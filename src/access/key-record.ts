@@ -9,6 +9,7 @@ const KEY_BYTES = 32;
 /** What a key looks like: no text of another form is looked up. */
 const KEY = /^sdb_[A-Za-z0-9_-]{43}$/;
 const NAME = /^[\w.@-]{1,64}$/;
+const PATTERN_LENGTH_MAX = 200;
 const HASH = /^[0-9a-f]{64}$/;
 
 /** A key; of its secret only the hash. Instants are ISO texts in UTC. */
@@ -17,6 +18,8 @@ export interface KeyRecord {
   /** SHA-256 of the whole key, in hexadecimal digits. */
   hash: string;
   may: Scope[];
+  /** Patterns of tickers that it is for; null: all. */
+  tickers: string[] | null;
   /** Null: it holds until it is revoked. */
   expires: string | null;
   /** Networks and addresses that may use it; null: all. */
@@ -46,18 +49,32 @@ export function isKeyName(text: string): boolean {
 /** @param where names the record, for the message. @throws KeyError */
 export function readRecord(value: unknown, where: string): KeyRecord {
   if (typeof value !== "object" || value === null) throw new KeyError(`${where}: expected an object`);
-  const { name, hash, may, expires, from, created } = value as Record<string, unknown>;
+  const { name, hash, may, tickers = null, expires, from, created } = value as Record<string, unknown>;
   const wrong = (member: string, expected: string): KeyError =>
     new KeyError(`${where}: ${member}: expected ${expected}`);
   if (typeof name !== "string" || !isKeyName(name)) throw wrong("name", "a name");
   if (typeof hash !== "string" || !HASH.test(hash)) throw wrong("hash", "64 hexadecimal digits");
   if (!Array.isArray(may) || may.length === 0 || !may.every(isScope))
     throw wrong("may", `a list of ${SCOPES.join(", ")}`);
+  if (tickers !== null && !(Array.isArray(tickers) && tickers.length > 0 && tickers.every(isPattern)))
+    throw wrong("tickers", "a list of tickers and patterns such as OPT_*, or null");
+  if (tickers !== null && !may.every(goesWithTickers))
+    throw wrong("tickers", "null, as sql and admin are of all tickers");
   if (expires !== null && !isInstant(expires)) throw wrong("expires", "an instant in UTC, or null");
   if (!isInstant(created)) throw wrong("created", "an instant in UTC");
   if (from !== null && !(Array.isArray(from) && from.length > 0 && from.every(isNetwork)))
     throw wrong("from", "a list of addresses and networks such as 10.0.0.0/8, or null");
-  return { name, hash, may, expires, from, created };
+  return { name, hash, may, tickers, expires, from, created };
+}
+
+/** SQL reads every table. */
+export function goesWithTickers(scope: Scope): boolean {
+  return scope !== "sql" && scope !== "sql:write" && scope !== "admin";
+}
+
+/** A ticker, or one in which `*` stands for any characters. */
+export function isPattern(text: unknown): text is string {
+  return typeof text === "string" && text !== "" && text.length <= PATTERN_LENGTH_MAX;
 }
 
 function isInstant(value: unknown): value is string {

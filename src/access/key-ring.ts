@@ -4,6 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { type BlockList, isIPv6 } from "node:net";
+import { matcherOf } from "../market/ticker-pattern.ts";
 import { unauthorized } from "../protocol/errors.ts";
 import { readKeyFile } from "./key-file.ts";
 import { hashOf, KeyError, type KeyRecord, networksOf } from "./key-record.ts";
@@ -16,6 +17,8 @@ export interface Caller {
   /** Of its key; "-" where none is needed. */
   name: string;
   may: ReadonlySet<Scope>;
+  /** Whether a ticker is one of its key's; null: all are. */
+  sees: ((ticker: string) => boolean) | null;
   /** Of its key; null where none is needed. */
   hash: string | null;
 }
@@ -104,22 +107,28 @@ export class KeyRing {
 }
 
 /** Where there are no keys. */
-export const EVERYBODY: Caller = { name: "-", may: wholeScopes(["admin"]), hash: null };
+export const EVERYBODY: Caller = { name: "-", may: wholeScopes(["admin"]), sees: null, hash: null };
 
 function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
   if (records === null) return null;
   return new Map(
-    records.map(({ name, hash, may, expires, from }) => [
+    records.map(({ name, hash, may, tickers, expires, from }) => [
       hash,
       {
         name,
         hash,
         may: wholeScopes(may),
+        sees: tickers === null ? null : seesOneOf(tickers),
         endsAt: expires === null ? Number.POSITIVE_INFINITY : Date.parse(expires),
         from: from === null ? null : networksOf(from),
       },
     ]),
   );
+}
+
+function seesOneOf(patterns: readonly string[]): (ticker: string) => boolean {
+  const matchers = patterns.map(matcherOf);
+  return (ticker) => matchers.some((matches) => matches(ticker));
 }
 
 /** Changes with the file. */

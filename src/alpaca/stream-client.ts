@@ -1,6 +1,7 @@
 /** One WebSocket of a stream: who it is, what it has asked for, and what waits for it. */
 import { type Credentials, keyIn } from "../access/credentials.ts";
-import type { KeyRing } from "../access/key-ring.ts";
+import type { Caller, KeyRing } from "../access/key-ring.ts";
+import { tickerCheck } from "../commands/seen-tickers.ts";
 import {
   CLOSE_POLICY,
   CLOSE_REASON_BYTES_MAX,
@@ -224,6 +225,8 @@ export class StreamClient implements SocketClient, Listener {
   /** What is acknowledged is complete: every save that begins after it is told. */
   async #subscribe(names: ChannelNames): Promise<void> {
     this.#check(names);
+    const { owner } = this.#socket.data;
+    if (owner !== null) this.#checkSeen(owner, dataTickers(names));
     const added = dataTickers(names).filter((ticker) => !this.#entered.has(ticker));
     await this.#throttle(added.length);
     if (!this.#isOpen) return;
@@ -301,6 +304,15 @@ export class StreamClient implements SocketClient, Listener {
         405,
         `got ${tickers.size} symbols, expected at most ${symbolsMax} (--ws-symbols-max)`,
       );
+  }
+
+  #checkSeen(owner: Caller, tickers: readonly string[]): void {
+    try {
+      tickerCheck(owner)?.(tickers);
+    } catch (error) {
+      if (error instanceof RequestError) throw new StreamError(409, error.message);
+      throw error;
+    }
   }
 
   #checkQuota(added: readonly string[]): void {

@@ -22,6 +22,7 @@ export const ERRORS = {
   405: "symbol limit exceeded",
   406: "connection limit exceeded",
   407: "slow client",
+  409: "insufficient subscription",
   500: "internal error",
 } as const;
 

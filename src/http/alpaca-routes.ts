@@ -17,8 +17,7 @@ export const ALPACA_ROUTE: Route = {
 };
 
 async function answer(call: Call): Promise<Response> {
-  const { request, path, query, options } = call;
-  const { context } = options;
+  const { request, path, query, context } = call;
   // Most workers are never asked.
   const { answerRest, restError } = await import("../alpaca/rest.ts");
   try {

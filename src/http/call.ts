@@ -2,6 +2,8 @@
 import type { Server } from "bun";
 import { type Caller, EVERYBODY } from "../access/key-ring.ts";
 import type { Scope } from "../access/scopes.ts";
+import type { CommandContext } from "../commands/context.ts";
+import { contextOf } from "../commands/seen-tickers.ts";
 import { forbidden } from "../protocol/errors.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
@@ -38,6 +40,12 @@ export class Call {
   get announcedBytes(): number | null {
     if (this.#length === undefined) this.#length = this.request.headers.get("content-length");
     return this.#length === null ? null : Number(this.#length);
+  }
+
+  /** What its caller's key lets it do. */
+  get context(): CommandContext {
+    const { context } = this.options;
+    return this.caller.sees === null ? context : contextOf(context, this.caller);
   }
 
   /** @throws RequestError 403 */

@@ -130,7 +130,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
   };
   let body: Answer;
   try {
-    body = await command.run(asked, options.context);
+    body = await command.run(asked, call.context);
   } catch (error) {
     throw warnings === null ? error : withHints(error, warnings);
   }

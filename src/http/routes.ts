@@ -119,5 +119,5 @@ async function sql(call: Call): Promise<Response> {
   const { request, query, options } = call;
   if (options.sqlOutlastsIdleLimit) call.liftLimit();
   const asked = { signal: request.signal, client: call.address };
-  return respond(await sqlOverGet(new URLSearchParams(query), asked, options.context), call);
+  return respond(await sqlOverGet(new URLSearchParams(query), asked, call.context), call);
 }

@@ -4,6 +4,7 @@
  */
 import { parseRollupLength } from "../calendar/rollup-length.ts";
 import { isCheckTicker } from "../market/check-ticker.ts";
+import { matcherOf } from "../market/ticker-pattern.ts";
 import { isObject } from "../protocol/json.ts";
 
 /** Of the database. */
@@ -89,21 +90,4 @@ function isRule(value: unknown): value is RollupRule {
   } catch {
     return false;
   }
-}
-
-/** Without a regular expression: one of many stars could take for ever. */
-function matcherOf(pattern: string): (ticker: string) => boolean {
-  const [first = "", ...rest] = pattern.split("*");
-  const last = rest.pop();
-  if (last === undefined) return (ticker) => ticker === pattern;
-  return (ticker) => {
-    if (!ticker.startsWith(first)) return false;
-    let at = first.length;
-    for (const piece of rest) {
-      const found = ticker.indexOf(piece, at);
-      if (found < 0) return false;
-      at = found + piece.length;
-    }
-    return ticker.length - last.length >= at && ticker.endsWith(last);
-  };
 }

@@ -3,6 +3,7 @@
  * WebSocket. Each is a client like those of /ws, with normalized frames as events.
  */
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
+import { tickerCheck } from "../commands/seen-tickers.ts";
 import { suggest } from "../config/nearest.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Counters } from "../observe/counters.ts";
@@ -102,6 +103,7 @@ export class EventStreams {
     query: URLSearchParams,
   ): Promise<Response> {
     const handshake = this.#read(request, query);
+    tickerCheck(owner)?.(handshake.wish.tickers);
     const { addresses, quota } = this.#options;
     try {
       quota.check(address, handshake.wish.tickers);
@@ -169,6 +171,8 @@ export class EventStreams {
       symbolsMax,
       queueBytesMax,
       quota,
+      // It asks for nothing else.
+      checkTickers: null,
       queuedBytes: this.#queuedBytes,
       turns: this.#turns,
       onHeard: () => {

@@ -3,6 +3,7 @@
  * waits for it while it reads slowly.
  */
 
+import type { CheckTickers } from "../commands/seen-tickers.ts";
 import type { BarFrame } from "../live-bars/bar-listener.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/codes.ts";
@@ -56,6 +57,7 @@ export interface LiveClientOptions extends SocketServices {
   symbolsMax: number;
   queueBytesMax: number;
   quota: SubscriptionQuota;
+  checkTickers: CheckTickers | null;
 }
 
 export class LiveClient implements Subscriber, SocketClient, RequestingClient {
@@ -90,9 +92,9 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
       take: (frame) => this.#takeBars(frame),
       failed: (ticker, why) => this.send(errorFrame("unavailable", `not told of ${ticker}: ${why}`)),
     });
-    const { address, subscriptions, symbolsMax, quota, queuedBytes, turns } = options;
+    const { address, subscriptions, symbolsMax, quota, checkTickers, queuedBytes, turns } = options;
     this.#watchList = new WatchList({
-      ...{ subscriber: this, address, subscriptions, quota, symbolsMax },
+      ...{ subscriber: this, address, subscriptions, quota, checkTickers, symbolsMax },
       barsOf: (ticker) => this.#bars.shown(ticker),
     });
     this.#requests = new ClientRequests({

@@ -179,6 +179,7 @@ export class MessageError extends Error {
       | "unknown_action"
       | "too_many_symbols"
       | "too_many_subscriptions"
+      | "not_allowed"
       | "unavailable",
     message: string,
   ) {

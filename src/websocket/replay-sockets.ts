@@ -4,6 +4,7 @@
  */
 import type { Server, ServerWebSocket } from "bun";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
+import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
   CLOSE_FAILED,
@@ -96,6 +97,7 @@ export class ReplaySockets {
   ): Promise<boolean> {
     const { addresses } = this.#options;
     const query = readReplayQuery(parameters);
+    tickerCheck(owner)?.(query.symbols);
     const address = server.requestIP(request)?.address ?? "-";
     await addresses.enter(address, "/ws/replay");
     if (this.#open.size >= REPLAYS_MAX) {

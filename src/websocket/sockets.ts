@@ -4,6 +4,7 @@
  */
 import type { Server, WebSocketHandler } from "bun";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
+import { type CheckTickers, tickerCheck } from "../commands/seen-tickers.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
@@ -106,11 +107,13 @@ export class Sockets {
     const { addresses, symbolsMax, quota } = this.#options;
     const handshake = readHandshake(query);
     const tickers = handshake.wish?.tickers ?? [];
+    const checkTickers = tickerCheck(owner);
+    checkTickers?.(tickers);
     if (tickers.length > symbolsMax) throw badRequest(tooMany(symbolsMax, tickers.length).message);
     const address = server.requestIP(request)?.address ?? "-";
     quota.check(address, tickers);
     await addresses.enter(address, "/ws");
-    const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake);
+    const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, checkTickers);
     return this.accept(request, server, { open, path: "/ws", address, owner, isCounted: true });
   }
 
@@ -221,7 +224,7 @@ export class Sockets {
     data.client.start();
   }
 
-  #liveClient(handshake: Handshake): OpenClient {
+  #liveClient(handshake: Handshake, checkTickers: CheckTickers | null): OpenClient {
     const { subscriptions, liveBars, symbolsMax, queueBytesMax, quota } = this.#options;
     return (socket, services) =>
       new LiveClient(socket, handshake, {
@@ -233,6 +236,7 @@ export class Sockets {
         symbolsMax,
         queueBytesMax,
         quota,
+        checkTickers,
       });
   }
 

@@ -1,5 +1,7 @@
 /** The subscriptions of one client, by ticker. */
-import { RequestError } from "../protocol/errors.ts";
+import type { CheckTickers } from "../commands/seen-tickers.ts";
+import { STATUS } from "../protocol/codes.ts";
+import { hasStatus, RequestError } from "../protocol/errors.ts";
 import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
@@ -12,6 +14,8 @@ export interface WatchListOptions {
   address: string;
   subscriptions: Subscriptions;
   quota: SubscriptionQuota;
+  /** Null: the client may watch every ticker. */
+  checkTickers: CheckTickers | null;
   symbolsMax: number;
   /** Names of the timeframes of the bars that it listens to. */
   barsOf(ticker: string): string[];
@@ -60,8 +64,10 @@ export class WatchList implements Iterable<Subscription> {
     const added = wish.tickers.filter((ticker) => !this.#byTicker.has(ticker));
     if (this.size + added.length > symbolsMax) throw tooMany(symbolsMax, added.length);
     try {
+      this.#options.checkTickers?.(added);
       quota.check(address, added);
     } catch (error) {
+      if (hasStatus(error, STATUS.forbidden)) throw new MessageError("not_allowed", error.message);
       if (error instanceof RequestError) throw new MessageError("too_many_subscriptions", error.message);
       throw error;
     }

@@ -181,6 +181,208 @@ describe("every door by the scopes of a key", () => {
   });
 });
 
+describe("a key of some tickers", () => {
+  let key: string;
+  const admin = (): string => keys.get("admin")!;
+  const run = (command: string, params: object, by = key): Promise<Answer> =>
+    post(`${server.url}/db_command`, { command, params }, by);
+  const seen = async (path: string): Promise<Answer> => get(server.url + path, bearer(key));
+
+  beforeAll(async () => {
+    key = await addKey(path, "some", "read,write,stream,metrics", ["--tickers", "A*,EXACT"]);
+    await waitUntil("it is known", async () => {
+      for (let i = 0; i < 10; i++) if ((await seen("/v1/tickers")).status !== 200) return false;
+      return true;
+    });
+    for (const ticker of ["A1", "A2", "B1", "EXACT", "EXACTLY"]) {
+      const stamp = "2024-01-02T15:00:00Z";
+      const data = [{ timestamp: stamp, price: 5, size: 1 }];
+      const trade = { ticker, data_type: "trade", index_col: "timestamp", data };
+      expect((await run("save_realtime_data", trade, admin())).status).toBe(200);
+      const bars = [{ date: "2024-01-02", open: 1, high: 1, low: 1, close: 1, volume: 1 }];
+      const daily = { ticker, index_col: "date", data: bars };
+      expect((await run("save_stock_data", daily, admin())).status).toBe(200);
+    }
+  });
+
+  test("`*` means what it may see, in every format and layout", async () => {
+    const own = ["A1", "A2", "EXACT"];
+    expect(Object.keys((await seen("/v1/trades?symbols=*")).body.trades)).toEqual(own);
+    expect(Object.keys((await seen("/v1/bars?symbols=*&timeframe=1Day")).body.bars)).toEqual(
+      expect.arrayContaining(own),
+    );
+    expect(JSON.stringify((await seen("/v1/bars?symbols=*&timeframe=1Day")).body)).not.toContain("EXACTLY");
+    expect(Object.keys((await seen("/v1/latest?symbols=*")).body.trades)).toEqual(own);
+    const wide = await seen("/v1/bars?symbols=*&timeframe=1Day&layout=wide&format=columns");
+    expect(JSON.stringify(wide.body)).not.toMatch(/B1|EXACTLY/);
+    const tickers = await seen("/v1/tickers");
+    expect(JSON.stringify(tickers.body)).not.toMatch(/B1|EXACTLY/);
+    const listed = await run("get_tickers", { kind: "ticks" });
+    expect([listed.status, JSON.stringify(listed.body)]).toEqual([
+      200,
+      expect.not.stringMatching(/B1|EXACTLY/),
+    ]);
+    const positions = await run("get_positions", {});
+    expect(JSON.stringify(positions.body)).not.toMatch(/B1|EXACTLY/);
+  });
+
+  test.each([
+    "/v1/bars?symbols=A1,B1&timeframe=1Day",
+    "/v1/trades?symbols=EXACTLY",
+    "/v1/trades?symbols=B1&limit=1",
+    "/v1/quotes?symbols=B1",
+    "/v1/latest?symbols=B1",
+    "/v1/snapshots?symbols=A1,B1",
+    "/v1/options?underlying=B1",
+    "/v1/corporate-actions?symbols=B1",
+    "/v1/asof?symbols=B1&left=trades&right=quotes",
+    "/v1/bars?symbols=B1&timeframe=5Min&source=trades",
+    "/v2/stocks/bars?symbols=B1&timeframe=1Day",
+    "/v2/stocks/B1/trades",
+    "/v2/stocks/B1/snapshot",
+    "/v1/stream?symbols=A1,B1",
+  ])("it is refused %s", async (door) => {
+    const { status, body } = await seen(door);
+    expect([status, JSON.stringify(body)]).toEqual([403, expect.stringMatching(/B1|EXACTLY/)]);
+  });
+
+  test("every command that names another ticker is refused, and changes nothing", async () => {
+    const stamp = "2024-01-02T15:00:01Z";
+    const trade = {
+      data_type: "trade",
+      index_col: "timestamp",
+      data: [{ timestamp: stamp, price: 6, size: 1 }],
+    };
+    const bars = { index_col: "date", data: [{ date: "2024-01-03", close: 1 }] };
+    const commands: [string, object][] = [
+      ["get_stock_data", { ticker: "B1", interval: "daily" }],
+      ["get_realtime_data", { ticker: "B1", data_type: "trade" }],
+      ["get_latest_price", { ticker: "B1" }],
+      ["get_latest_prices", { tickers: ["A1", "B1"] }],
+      ["get_previous_close_prices", { tickers: ["B1"] }],
+      ["get_today_opening_prices", { tickers: ["B1"] }],
+      ["get_latest_data", { ticker: "B1", data_type: "trade" }],
+      ["get_historical_data", { ticker: "B1", data_type: "trade" }],
+      ["get_today_daily_data", { ticker: "B1" }],
+      ["get_today_volume", { tickers: ["B1"] }],
+      ["get_updates", { ticker: "B1", since: 0 }],
+      ["get_snapshot", { ticker: "B1" }],
+      ["get_positions", { tickers: ["B1"] }],
+      ["get_tick_types", { ticker: "B1" }],
+      ["get_series", { ticker: "B1", kind: "ticks" }],
+      ["get_newest_rows", { ticker: "B1", kind: "ticks" }],
+      ["get_trades", { symbols: "B1" }],
+      ["get_bars", { symbols: "B1", timeframe: "1Day" }],
+      ["get_options_data", { ticker: "B1" }],
+      ["get_financial_info", { ticker: "B1" }],
+      ["get_corporate_actions", { ticker: "B1" }],
+      ["save_realtime_data", { ticker: "B1", ...trade }],
+      ["save_stock_data", { ticker: "B1", ...bars }],
+      [
+        "save_options_data",
+        { ticker: "B1", data: [{ option_ticker: "O:B1", price: 1, expiration_date: "2040-01-20" }] },
+      ],
+      ["delete_ticks", { ticker: "B1", data_type: "trade", all: true }],
+      ["delete_bars", { ticker: "B1", interval: "daily", all: true }],
+      ["rename_ticker", { ticker: "A1", new_ticker: "B2" }],
+      ["rename_ticker", { ticker: "B1", new_ticker: "A9" }],
+      ["set_rollup", { tickers: "A*", intervals: ["1min"] }],
+      ["remove_rollup", { tickers: "A*" }],
+      ["get_rollups", { tickers: ["A1"] }],
+      ["execute_sql", SQL],
+    ];
+    const counted = async (): Promise<Json> =>
+      (await get(`${server.url}/stats/tables`, bearer(admin()))).body.tables;
+    const before = await counted();
+    const wrong: unknown[] = [];
+    for (const [command, params] of commands) {
+      const { status, body } = await run(command, params);
+      if (status !== 403) wrong.push([command, status, body]);
+    }
+    const rows = await post(
+      `${server.url}/v1/trades`,
+      {
+        trades: [
+          { S: "A1", t: stamp, p: 1 },
+          { S: "B1", t: stamp, p: 1 },
+        ],
+      },
+      key,
+    );
+    if (rows.status !== 403) wrong.push(["POST /v1/trades", rows.status, rows.body]);
+    expect(wrong).toEqual([]);
+    expect(await counted()).toEqual(before);
+    const own = await run("save_realtime_data", { ticker: "A1", ...trade });
+    expect(own.status).toBe(200);
+    expect((await run("get_latest_price", { ticker: "EXACT" })).status).toBe(200);
+  });
+
+  test("WebSockets watch its tickers alone, by handshake and by message", async () => {
+    const headers = bearer(key);
+    for (const door of ["/ws?symbol=B1", "/ws?symbols=A1,B1", "/ws?symbols=*"])
+      expect(await refusal(server.wsUrl + door, headers)).toBe(true);
+    expect(
+      await refusal(`${server.wsUrl}/ws/replay?symbols=B1&start=2024-01-01&end=2024-01-03`, headers),
+    ).toBe(true);
+    const told: Json[] = [];
+    const socket = new WebSocket(`${server.wsUrl}/ws?symbols=A1`, { headers });
+    socket.onmessage = ({ data }) => told.push(JSON.parse(String(data)));
+    await waitUntil("it is open", () => socket.readyState === WebSocket.OPEN);
+    for (const symbols of [["B1"], ["*"]]) {
+      socket.send(JSON.stringify({ action: "subscribe", symbols }));
+      await waitUntil("it is refused", () => told.some(({ code }) => code !== undefined));
+      expect(told.find(({ code }) => code !== undefined)).toMatchObject({ type: "error" });
+      told.length = 0;
+    }
+    const trade = (ticker: string): object => ({
+      ...{ ticker, data_type: "trade", index_col: "timestamp" },
+      data: [{ timestamp: "2024-01-02T15:00:02Z", price: 7, size: 1 }],
+    });
+    await run("save_realtime_data", trade("B1"), admin());
+    await run("save_realtime_data", trade("A1"), admin());
+    await waitUntil("its own is told", () => JSON.stringify(told).includes("trade_update"));
+    expect(JSON.stringify(told)).not.toContain("B1");
+    socket.close();
+    const alpaca = new WebSocket(`${server.wsUrl}/v2/sip`, { headers });
+    const heard: Json[] = [];
+    alpaca.onmessage = ({ data }) => heard.push(...JSON.parse(String(data)));
+    await waitUntil("it is let in", () => heard.length >= 2);
+    for (const trades of [["B1"], ["*"]]) {
+      heard.length = 0;
+      alpaca.send(JSON.stringify({ action: "subscribe", trades }));
+      await waitUntil("it is answered", () => heard.length > 0);
+      expect(heard[0]).toMatchObject({ T: "error", code: 409 });
+    }
+    alpaca.close();
+  });
+
+  test("sql and admin don't go with tickers", async () => {
+    for (const may of ["sql", "read,sql:write", "admin"]) {
+      const { code, stderr } = await runCli([
+        "keys",
+        "add",
+        "x",
+        "--may",
+        may,
+        "--tickers",
+        "A",
+        "--keys",
+        path,
+      ]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining("of all tickers")]);
+    }
+  });
+
+  /** Whether no WebSocket becomes of it. */
+  async function refusal(url: string, headers: Record<string, string>): Promise<boolean> {
+    const socket = new WebSocket(url, { headers });
+    await waitUntil("an end of the handshake", () => socket.readyState !== WebSocket.CONNECTING);
+    const isOpen = socket.readyState === WebSocket.OPEN;
+    socket.close();
+    return !isOpen;
+  }
+});
+
 test("a refusal names what is missing, and no answer or log line has a key", async () => {
   const none = await get(`${server.url}/v1/tickers`);
   expect(none.headers.get("www-authenticate")).toStartWith("Bearer");

@@ -1,5 +1,5 @@
 /** The command line of `keys`. */
-import { isKeyName, isNetwork } from "../../access/key-record.ts";
+import { goesWithTickers, isKeyName, isNetwork, isPattern } from "../../access/key-record.ts";
 import { isScope, SCOPE_MEANINGS, SCOPES, type Scope } from "../../access/scopes.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
@@ -12,7 +12,14 @@ const SPAN_MAX_MS = 36_500 * DAY_MS;
 const ROTATION_MS = DAY_MS;
 
 export type KeysAction =
-  | { do: "add"; name: string; may: Scope[]; expiresInMs: number | null; from: string[] | null }
+  | {
+      do: "add";
+      name: string;
+      may: Scope[];
+      tickers: string[] | null;
+      expiresInMs: number | null;
+      from: string[] | null;
+    }
   | { do: "list" }
   | { do: "revoke"; name: string }
   | { do: "rotate"; name: string; overlapMs: number };
@@ -34,6 +41,7 @@ hash alone.
 
   --may A,B         what the key allows:
 ${SCOPES.map((scope) => `                      ${scope.padEnd(10)} ${SCOPE_MEANINGS[scope]}`).join("\n")}
+  --tickers A,B     of these tickers and patterns alone, such as AAPL,OPT_*; not with sql or admin
   --expires SPAN    it ends after this time, such as 90d, 12h or 30m; default: when it is revoked
   --from A,B        only from these addresses and networks, such as 10.0.0.0/8
   --overlap SPAN    how long the old key stays valid beside the new one (default 24h)
@@ -47,6 +55,7 @@ Exit codes: 0 done, 1 not done, 2 wrong usage.
 
 const FLAGS = {
   may: { type: "string", multiple: true },
+  tickers: { type: "string", multiple: true },
   expires: { type: "string" },
   from: { type: "string", multiple: true },
   overlap: { type: "string" },
@@ -80,7 +89,7 @@ function actionOf(what: string, name: string | undefined, values: GivenFlags): K
     if (values[flag] !== undefined && what !== of)
       throw new UsageError(`keys ${what}: --${flag} goes with ${of} alone`);
   };
-  for (const flag of ["may", "expires", "from"] as const) only(flag, "add");
+  for (const flag of ["may", "tickers", "expires", "from"] as const) only(flag, "add");
   only("overlap", "rotate");
   if (what === "list") return { do: "list" };
   if (name === undefined) throw new UsageError(`keys ${what}: expected a name`);
@@ -91,10 +100,12 @@ function actionOf(what: string, name: string | undefined, values: GivenFlags): K
   if (what === "revoke") return { do: "revoke", name };
   if (what === "rotate")
     return { do: "rotate", name, overlapMs: spanMs("overlap", values.overlap) ?? ROTATION_MS };
+  const may = readScopes(values.may);
   return {
     do: "add",
     name,
-    may: readScopes(values.may),
+    may,
+    tickers: readPatterns(values.tickers, may),
     expiresInMs: spanMs("expires", values.expires),
     from: readNetworks(values.from),
   };
@@ -107,6 +118,17 @@ function readScopes(given: string[] | undefined): Scope[] {
   if (wrong !== undefined)
     throw new UsageError(`keys: --may ${quoted(wrong)}: expected some of ${SCOPES.join(", ")}`);
   return names as Scope[];
+}
+
+function readPatterns(given: string[] | undefined, may: readonly Scope[]): string[] | null {
+  const patterns = readNames("keys: --tickers", given, "tickers and patterns");
+  const wrong = patterns?.find((pattern): boolean => !isPattern(pattern));
+  if (wrong !== undefined)
+    throw new UsageError(`keys: --tickers ${quoted(wrong.slice(0, 100))}: expected at most 200 characters`);
+  const other = may.find((scope) => !goesWithTickers(scope));
+  if (patterns !== null && other !== undefined)
+    throw new UsageError(`keys: --tickers: got it with --may ${other}, which is of all tickers`);
+  return patterns;
 }
 
 function readNetworks(given: string[] | undefined): string[] | null {

@@ -59,8 +59,7 @@ export const DOORS: Readonly<Record<V1Path, Door>> = {
     summary: "Which tickers have rows, and of which kinds",
     parameters: TICKERS_PARAMETERS,
     isTable: false,
-    answer: async (call, asked) =>
-      respond(stringifyExact(await tickersAnswer(asked, call.options.context)), call),
+    answer: async (call, asked) => respond(stringifyExact(await tickersAnswer(asked, call.context)), call),
   },
   "/v1/sql": {
     summary: "The rows of one SQL statement that reads",
@@ -70,7 +69,7 @@ export const DOORS: Readonly<Record<V1Path, Door>> = {
       const { request, options, address } = call;
       if (options.sqlOutlastsIdleLimit) call.liftLimit();
       const by = { isPost: request.method === "POST", signal: request.signal, client: address };
-      return respond(await sqlAnswer(asked, by, options.context), call);
+      return respond(await sqlAnswer(asked, by, call.context), call);
     },
   },
 };
@@ -85,8 +84,8 @@ function table(
     parameters: parameters.extend({ format: formatParameter.optional() }),
     async answer(call, asked: { format?: TableFormat }) {
       const { format, ...question } = asked;
-      const { request, options } = call;
-      const { reader, marketTimezone } = options.context;
+      const { request } = call;
+      const { reader, marketTimezone } = call.context;
       const context = { reader: sourceOf(reader, (question as { limit?: number }).limit), marketTimezone };
       return answerTable(await open(question as never, context, request.signal), format, call);
     },

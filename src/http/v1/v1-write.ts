@@ -52,10 +52,10 @@ export async function answerPosted(
 
 async function store(rows: SentTable, table: WrittenTable, call: Call): Promise<Response> {
   call.demand("write");
-  const { request, options, path, query } = call;
+  const { request, path, query } = call;
   const key = request.headers.get(IDEMPOTENCY_HEADER);
   const asked = readWrite(table, path, parametersOfUrl(query), key);
-  return respond(JSON.stringify(await writeRows(rows, asked, options.context)), call);
+  return respond(JSON.stringify(await writeRows(rows, asked, call.context)), call);
 }
 
 type BodyFormat = "json" | "ndjson" | "csv" | "arrow" | "parquet";
