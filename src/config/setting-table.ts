@@ -14,6 +14,7 @@ import {
   listenAddress,
   oneOf,
   onOrOff,
+  origins,
   rollupLengths,
   seconds,
   timeZone,
@@ -75,6 +76,13 @@ export const DECLARATIONS = {
     type: hostNames(),
     default: [],
     sentence: "Further host names that clients may use for this server; can be given several times.",
+  }),
+  allowOrigins: setting({
+    flag: "--allow-origin",
+    type: origins(),
+    default: [],
+    sentence:
+      "Pages of other sites that browsers let in, such as https://desk.example; * for all, where each client needs a key. Can be given several times.",
   }),
   keys: setting<string | null>({
     flag: "--keys",

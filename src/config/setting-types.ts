@@ -126,6 +126,26 @@ export function hostNames(): ValueType<string[]> {
   };
 }
 
+/** Scheme, host and port as browsers send them, or `*`; can be given several times. */
+export function origins(): ValueType<string[]> {
+  return {
+    placeholder: "ORIGIN[,ORIGIN]",
+    expected: "origins such as https://desk.example or http://localhost:5173, separated by commas, or *",
+    read: (text) => {
+      const all = text.split(",").map((origin) => originOf(origin.trim()));
+      return all.includes(null) ? undefined : [...new Set(all as string[])];
+    },
+    merge: (before, now) => [...new Set([...before, ...now])],
+  };
+}
+
+function originOf(text: string): string | null {
+  if (text === "*") return text;
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) return null;
+  return url.href === `${url.origin}/` ? url.origin : null;
+}
+
 /** Canonical names, the shortest first; can be given several times. */
 export function rollupLengths(): ValueType<string[]> {
   const inOrder = (texts: readonly string[]): string[] => {

@@ -4,6 +4,7 @@
  * could run SQL on a developer's machine.
  */
 import { isIP } from "node:net";
+import { AllowedOrigins } from "./cross-origin.ts";
 
 /** Cached decisions. At this number the cache is cleared. */
 const KEPT_MAX = 1_000;
@@ -12,8 +13,14 @@ export class HostGuard {
   readonly #names: Set<string>;
   readonly #kept = new Map<string, boolean>();
 
-  /** @param allowHosts names accepted besides `localhost` and addresses. */
-  constructor(allowHosts: string[]) {
+  readonly #origins: AllowedOrigins;
+
+  /**
+   * @param allowHosts names accepted besides `localhost` and addresses.
+   * @param origins of pages that are let in beside those of these names.
+   */
+  constructor(allowHosts: string[], origins = new AllowedOrigins([])) {
+    this.#origins = origins;
     this.#names = new Set(["localhost", ...allowHosts.map((name) => name.toLowerCase())]);
   }
 
@@ -31,7 +38,7 @@ export class HostGuard {
 
   /** @param origin null from programs that aren't browsers. */
   acceptsOrigin(origin: string | null, host: string | null): boolean {
-    if (origin === null) return true;
+    if (origin === null || this.#origins.has(origin)) return true;
     let url: URL;
     try {
       url = new URL(origin);
@@ -50,6 +57,7 @@ export class HostGuard {
     const host = headers.get("host");
     const origin = headers.get("origin");
     if (!this.acceptsOrigin(origin, host)) return "Origin";
+    if (origin !== null && this.#origins.has(origin)) return null;
     const referer = headers.get("referer");
     if (referer !== null && referer !== "" && !this.acceptsOrigin(referer, host)) return "Referer";
     const site = headers.get("sec-fetch-site");

@@ -13,6 +13,7 @@ import type { SocketData } from "../websocket/socket-client.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
 import type { Bodies } from "./bodies.ts";
+import type { AllowedOrigins } from "./cross-origin.ts";
 import type { HealthOptions } from "./health.ts";
 import type { HostGuard } from "./host-guard.ts";
 import type { StatsOptions } from "./stats.ts";
@@ -21,6 +22,7 @@ import type { WholeAnswers } from "./whole-answers.ts";
 export interface RouterOptions {
   context: CommandContext;
   guard: HostGuard;
+  origins: AllowedOrigins;
   keys: KeyRing;
   sockets: Sockets;
   eventStreams: EventStreams;

@@ -55,6 +55,7 @@ export function createRouter(options: RouterOptions): Handler {
     }
     countAnswer(counters, response?.status ?? SWITCHING_PROTOCOLS);
     if (response === undefined) return undefined; // it became a WebSocket
+    options.origins.mark(request, response);
     if (closesConnection(call)) response.headers.set("Connection", "close");
     if (accessLog.wants(response.status, call.path))
       logAccess(accessLog, call, response, performance.now() - started);
@@ -95,6 +96,8 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   const route: Pick<Route, "methods"> & Partial<Route> = routeOf(path) ?? { methods: USUAL_METHODS };
   // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
   if (route.isReachableByPages && (method === "GET" || method === "HEAD")) refuseForeignSite(request, guard);
+  const preflight = call.options.origins.preflight(request, route.methods);
+  if (preflight !== null) return preflight;
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
   if (route.answer === undefined) return notFound(path);
   if (route.scope !== "none") admit(call, route.scope!);
@@ -124,7 +127,7 @@ function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
   const header = guard.foreignHeader(headers);
   if (header === null) return;
   throw forbidden(
-    `${header}: got ${show(headers.get(header))}, which is a page of another site; expected the server's own or one given with --allow-host`,
+    `${header}: got ${show(headers.get(header))}, which is a page of another site; expected the server's own, or one given with --allow-origin`,
   );
 }
 

@@ -41,7 +41,7 @@ export async function upgrade(
   }
   if (!guard.acceptsOrigin(headers.get("origin"), headers.get("host"))) {
     throw forbidden(
-      `Origin: got ${show(headers.get("origin"))}, expected the server's own or one given with --allow-host`,
+      `Origin: got ${show(headers.get("origin"))}, expected the server's own, or one given with --allow-origin`,
     );
   }
   if (isDraining()) throw unavailable("the worker is draining; connect again");

@@ -92,7 +92,7 @@ function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: 
  *
  * @throws Error
  */
-function checkKeys({ host, keys, dbFile, insecureNoAuth, tlsClientCa }: Settings): void {
+function checkKeys({ host, keys, dbFile, insecureNoAuth, tlsClientCa, allowOrigins }: Settings): void {
   if (keys !== null && existsSync(keys)) {
     readKeyFile(keys);
     return;
@@ -100,6 +100,8 @@ function checkKeys({ host, keys, dbFile, insecureNoAuth, tlsClientCa }: Settings
   const make = `stock-db-server keys add NAME --may read,write --keys ${keys ?? "PATH"}`;
   const isOwn = keys === DECLARATIONS.keys.dependentDefault!.of({ dbFile, host });
   if (!isOwn) throw new Error(`--keys: there is no file ${keys}; make the first key: ${make}`);
+  if (allowOrigins.includes("*"))
+    throw new Error(`--allow-origin *: any page could read and write without a key. Make one: ${make}`);
   if (insecureNoAuth || isLoopback(host) || tlsClientCa !== null) return;
   throw new Error(
     `--host ${host}: other machines could read and write without a key. Make one: ${make}; or say --insecure-no-auth`,

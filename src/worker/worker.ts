@@ -10,6 +10,7 @@ import { redact } from "../config/redact.ts";
 import type { Settings } from "../config/settings.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
+import { AllowedOrigins } from "../http/cross-origin.ts";
 import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
 import { errorResponse } from "../http/responses.ts";
@@ -447,6 +448,7 @@ class RunningWorker implements Worker {
         memory.admit("execute_sql");
         return this.#database.executeSql(turned);
       });
+    const origins = new AllowedOrigins(settings.allowOrigins);
     return createRouter({
       context: commandContext({
         settings,
@@ -457,7 +459,8 @@ class RunningWorker implements Worker {
         runSql,
         log,
       }),
-      guard: new HostGuard(settings.allowHosts),
+      guard: new HostGuard(settings.allowHosts, origins),
+      origins,
       keys: this.#keys,
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,

@@ -3,6 +3,7 @@
  * nothing.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { failingStart } from "../support/failing-start.ts";
 import { command, get, runSql, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { startTiers } from "../support/tiers.ts";
@@ -138,6 +139,66 @@ test("what a page of another site makes a browser send is refused before anythin
       expect([headers, path, (await get(server.url + path, headers)).status]).toEqual([headers, path, 200]);
     expect([headers, await postStatus(server, headers)]).toEqual([headers, 200]);
   }
+});
+
+test("--allow-origin lets pages of that origin in: the browser asks, and may show them answers", async () => {
+  const origin = "https://desk.example:8443";
+  await using server = await startServer({ flags: ["--allow-origin", origin] });
+  const asked = { Origin: origin, "Access-Control-Request-Method": "POST" };
+  const preflight = await fetch(`${server.url}/db_command`, { method: "OPTIONS", headers: asked });
+  expect(preflight.status).toBe(204);
+  expect(preflight.headers.get("access-control-allow-origin")).toBe(origin);
+  expect(preflight.headers.get("access-control-allow-methods")).toContain("POST");
+  expect(preflight.headers.get("access-control-allow-headers")).toMatch(/Authorization.*Content-Type/);
+  expect(preflight.headers.get("vary")).toContain("Origin");
+  const page = { Origin: origin, "Sec-Fetch-Site": "cross-site" };
+  expect(await postStatus(server, page)).toBe(200);
+  for (const [path, status] of [
+    ["/v1/tickers", 200],
+    ["/v1/bars?symbols=A&timeframe=nonsense", 400],
+    ["/stats/pool", 200],
+    ["/nowhere", 404],
+  ] as const) {
+    const answer = await get(server.url + path, page);
+    expect([path, answer.status]).toEqual([path, status]);
+    expect(answer.headers.get("access-control-allow-origin")).toBe(origin);
+    expect(answer.headers.get("access-control-expose-headers")).toContain("Next-Page-Token");
+  }
+  const events = await fetch(`${server.url}/v1/stream?symbols=A`, { headers: page });
+  expect([events.status, events.headers.get("access-control-allow-origin")]).toEqual([200, origin]);
+  await events.body?.cancel();
+  for (const other of ["https://desk.example", "http://desk.example:8443", "https://evil.example", "null"]) {
+    const headers = { Origin: other, "Sec-Fetch-Site": "cross-site" };
+    const refused = await get(`${server.url}/v1/tickers`, headers);
+    expect([other, refused.status, refused.body.error]).toEqual([
+      other,
+      403,
+      expect.stringContaining("--allow-origin"),
+    ]);
+    expect(refused.headers.has("access-control-allow-origin")).toBe(false);
+    const question = await fetch(`${server.url}/db_command`, {
+      method: "OPTIONS",
+      headers: { ...asked, Origin: other },
+    });
+    expect(question.headers.has("access-control-allow-origin")).toBe(false);
+  }
+  for (const [from, isOpen] of [
+    [origin, true],
+    ["https://evil.example", false],
+  ] as const) {
+    const socket = new WebSocket(`${server.wsUrl}/ws?symbol=A`, { headers: { Origin: from } });
+    const state = await new Promise((resolve) => {
+      socket.onopen = () => resolve(true);
+      socket.onerror = () => resolve(false);
+    });
+    expect([from, state]).toEqual([from, isOpen]);
+    socket.close();
+  }
+});
+
+test("--allow-origin * needs keys, as any page could come", async () => {
+  const { code, output } = await failingStart(["--port", "0", "--allow-origin", "*"]);
+  expect([code, output]).toEqual([1, expect.stringContaining("keys add")]);
 });
 
 async function postStatus(server: RunningServer, headers: Record<string, string>): Promise<number> {
