@@ -35,6 +35,8 @@ export type StillAdmits = (client: Caller) => boolean;
 interface KeyRingOptions {
   /** Null: there are none. */
   path: string | null;
+  /** Called with the names of keys that have come and gone. */
+  onChanged?(added: string[], gone: string[]): void;
   log: { info(text: string): void; error(text: string): void };
 }
 
@@ -86,6 +88,14 @@ export class KeyRing {
     return held !== undefined && Date.now() < held.endsAt;
   };
 
+  #tellChange(keys: Map<string, HeldKey> | null): void {
+    const before = this.#keys ?? new Map<string, HeldKey>();
+    const now = keys ?? new Map<string, HeldKey>();
+    const only = (some: Map<string, HeldKey>, others: Map<string, HeldKey>): string[] =>
+      [...some].filter(([hash]) => !others.has(hash)).map(([, { name }]) => name);
+    this.#options.onChanged?.(only(now, before), only(before, now));
+  }
+
   #look(): void {
     const { log } = this.#options;
     const path = this.#options.path!;
@@ -96,6 +106,7 @@ export class KeyRing {
       this.#seen = seen;
       if (keys === null && this.#keys !== null) log.error(`${path} is gone: no key is valid any more`);
       else if (keys !== null) log.info(`${path}: ${keys.size} keys are in force`);
+      this.#tellChange(keys);
       // Who removes the file wants nobody in, rather than everybody.
       this.#keys = keys ?? (this.#keys === null ? null : new Map());
     } catch (error) {

@@ -2,6 +2,7 @@
 import { type Credentials, keyIn } from "../access/credentials.ts";
 import type { Caller, KeyRing } from "../access/key-ring.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
+import type { AuditLog } from "../observe/audit-log.ts";
 import {
   CLOSE_POLICY,
   CLOSE_REASON_BYTES_MAX,
@@ -9,7 +10,7 @@ import {
   CLOSE_SLOW,
   CLOSE_TRY_LATER,
 } from "../protocol/codes.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { forbidden, RequestError } from "../protocol/errors.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { sleep } from "../time/pauses.ts";
 import { RequestQueue } from "../websocket/request-queue.ts";
@@ -51,6 +52,7 @@ export interface StreamClientOptions extends SocketServices {
   all: SharedWatch;
   quota: SubscriptionQuota;
   keys: KeyRing;
+  audit: AuditLog | null;
   symbolsMax: number;
   queueBytesMax: number;
   onClosed(): void;
@@ -211,14 +213,18 @@ export class StreamClient implements SocketClient, Listener {
   }
 
   #isAdmitted(credentials: Credentials): boolean {
+    const { audit } = this.#options;
+    const { address, path } = this.#handshake;
     try {
-      const client = this.#options.keys.identify(keyIn(credentials), this.#handshake.address);
-      if (!client.may.has("stream")) return false;
-      this.#socket.data.owner = client;
+      const caller = this.#options.keys.identify(keyIn(credentials), address);
+      if (!caller.may.has("stream")) throw forbidden(`the key ${caller.name} lacks the scope stream`);
+      this.#socket.data.owner = caller;
+      if (caller.hash !== null) audit?.signedIn(caller.name, address);
       return true;
     } catch (error) {
-      if (error instanceof RequestError) return false;
-      throw error;
+      if (!(error instanceof RequestError)) throw error;
+      audit?.refused({ who: "-", from: address, outcome: error.status, path, error: error.message });
+      return false;
     }
   }
 

@@ -4,6 +4,7 @@ import { credentialsOf } from "../access/credentials.ts";
 import type { KeyRing } from "../access/key-ring.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { Zone, zoneOf } from "../market/zone.ts";
+import type { AuditLog } from "../observe/audit-log.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
@@ -29,6 +30,8 @@ export interface StreamDoorOptions {
   addresses: Addresses;
   quota: SubscriptionQuota;
   keys: KeyRing;
+  /** Null: there is none. */
+  audit: AuditLog | null;
   symbolsMax: number;
   queueBytesMax: number;
   /** IANA name of the time zone in which days of bars begin. */
@@ -92,7 +95,7 @@ export class StreamDoor {
   }
 
   #client(handshake: StreamHandshake): OpenClient {
-    const { quota, keys, symbolsMax, queueBytesMax } = this.#options;
+    const { quota, keys, audit, symbolsMax, queueBytesMax } = this.#options;
     return (socket, services) => {
       if (handshake.isTooMany) this.#refused++;
       const client: StreamClient = new StreamClient(socket, handshake, {
@@ -101,6 +104,7 @@ export class StreamDoor {
         all: this.#all,
         quota,
         keys,
+        audit,
         symbolsMax,
         queueBytesMax,
         onClosed: () => {

@@ -345,6 +345,13 @@ export const DECLARATIONS = {
     default: null,
     sentence: "Log to this file too; each worker has its own beside it, with _worker_N in the name.",
   }),
+  auditLog: setting<string | null>({
+    flag: "--audit-log",
+    type: { ...filePath(), placeholder: "PATH|-" },
+    default: null,
+    sentence:
+      "Write who signs in, is refused, deletes, renames or writes by SQL to this file, a line of JSON each; - for standard output.",
+  }),
   logLevel: setting({
     flag: "--log-level",
     type: oneOf(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),

@@ -61,6 +61,7 @@ describe("defaults", () => {
       minFreeBytes: null,
       fileMode: "0600",
       logFile: null,
+      auditLog: null,
       logLevel: "INFO",
       accessLog: "errors",
     });
@@ -117,6 +118,7 @@ describe("where a value comes from", () => {
       sample: "true",
       fileMode: "0640",
       logFile: "logs/server.log",
+      auditLog: "logs/audit.log",
       logLevel: "CRITICAL",
       accessLog: "on",
     };

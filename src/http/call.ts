@@ -2,6 +2,7 @@
 import type { Server } from "bun";
 import { type Caller, EVERYBODY } from "../access/key-ring.ts";
 import type { Scope } from "../access/scopes.ts";
+import { audited } from "../commands/audited.ts";
 import type { CommandContext } from "../commands/context.ts";
 import { contextOf } from "../commands/seen-tickers.ts";
 import { forbidden } from "../protocol/errors.ts";
@@ -44,8 +45,9 @@ export class Call {
 
   /** What its caller's key lets it do. */
   get context(): CommandContext {
-    const { context } = this.options;
-    return this.caller.sees === null ? context : contextOf(context, this.caller);
+    const { audit } = this.options;
+    const context = contextOf(this.options.context, this.caller);
+    return audit === null ? context : audited(context, audit, { who: this.caller.name, from: this.address });
   }
 
   /** @throws RequestError 403 */

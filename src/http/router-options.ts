@@ -5,6 +5,7 @@ import type { StreamDoor } from "../alpaca/stream-door.ts";
 import type { CommandContext } from "../commands/context.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
+import type { AuditLog } from "../observe/audit-log.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import type { EventStreams } from "../websocket/event-streams.ts";
@@ -31,6 +32,8 @@ export interface RouterOptions {
   health: HealthOptions;
   stats: StatsOptions;
   counters: Counters;
+  /** Null: there is none. */
+  audit: AuditLog | null;
   log: Logger;
   accessLog: AccessLogger;
   maxBodyBytes: number;

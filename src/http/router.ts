@@ -4,6 +4,7 @@ import { keyOf } from "../access/credentials.ts";
 import type { Scope } from "../access/scopes.ts";
 import { show } from "../commands/params.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
+import type { AuditLog } from "../observe/audit-log.ts";
 import { countAnswer } from "../observe/counters.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { forbidden, RequestError } from "../protocol/errors.ts";
@@ -52,6 +53,7 @@ export function createRouter(options: RouterOptions): Handler {
         log.error(`${request.method} ${request.url}: ${withCauses(error)}`);
       }
       response = errorResponse(error);
+      if (options.audit !== null) noteRefusal(options.audit, call, error);
     }
     countAnswer(counters, response?.status ?? SWITCHING_PROTOCOLS);
     if (response === undefined) return undefined; // it became a WebSocket
@@ -61,6 +63,15 @@ export function createRouter(options: RouterOptions): Handler {
       logAccess(accessLog, call, response, performance.now() - started);
     return response;
   };
+}
+
+/** Of what a client may not do; what it can't do is no refusal. */
+function noteRefusal(audit: AuditLog, { caller, address, request, path }: Call, error: unknown): void {
+  if (!(error instanceof RequestError)) return;
+  const { status, message } = error;
+  if (status !== STATUS.unauthorized && status !== STATUS.forbidden && status !== STATUS.tooMany) return;
+  const { method } = request;
+  audit.refused({ who: caller.name, from: address, outcome: status, method, path, error: message });
 }
 
 function closesConnection({ request, server, options, isUnlimited, announcedBytes }: Call): boolean {
@@ -109,6 +120,7 @@ function admit(call: Call, scope: Scope | "own"): void {
   const { keys } = call.options;
   if (!keys.isEnforced) return;
   call.caller = keys.identify(keyOf(call.request.headers), call.address);
+  call.options.audit?.signedIn(call.caller.name, call.address);
   if (scope !== "own") call.demand(scope);
 }
 

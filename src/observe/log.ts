@@ -23,6 +23,8 @@ export interface LogLines {
 export interface Logger extends LogLines {
   /** Whether lines of this level are logged. Spares making a message in vain. */
   logs(level: LogLevel): boolean;
+  /** A whole line for standard output alone, as it is. */
+  plain(line: string): void;
   /** Resolves when all lines so far are written; at the latest after `FLUSH_TIMEOUT_MS`. */
   flush(): Promise<void>;
   /** Blocks for up to half a second. The logger calls it at the exit of the process. */
@@ -98,6 +100,7 @@ export function createLogger({ level, worker, file, write }: LoggerOptions): Log
     warning: (message) => log("WARNING", message),
     error: (message) => log("ERROR", message),
     critical: (message) => log("CRITICAL", message),
+    plain: (line) => queues[0]!.push(line, true),
     logs: (asked) => LEVELS.indexOf(asked) >= threshold,
     flush,
     flushSync,

@@ -22,6 +22,7 @@ import { LiveBars } from "../live-bars/live-bars.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
+import { AuditLog } from "../observe/audit-log.ts";
 import { type ConditionName, Conditions } from "../observe/conditions.ts";
 import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
@@ -137,6 +138,7 @@ class RunningWorker implements Worker {
   readonly #counters = createCounters();
   readonly #conditions: Conditions;
   readonly #keys: KeyRing;
+  readonly #audit: AuditLog | null;
   readonly #bodies: Bodies;
   readonly #hub: HubClient;
   readonly #allTickers = new AllTickers(() => this.#ownUpdates ?? this.#hub);
@@ -157,7 +159,17 @@ class RunningWorker implements Worker {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#conditions = new Conditions(options.log);
-    this.#keys = new KeyRing({ path: options.settings.keys, log: options.log });
+    const { settings, log, workerId } = options;
+    this.#audit = settings.auditLog === null ? null : new AuditLog(settings.auditLog, log);
+    this.#keys = new KeyRing({
+      path: settings.keys,
+      log,
+      onChanged: (added, gone) => {
+        // Every worker sees it, and one tells it.
+        if ((workerId ?? 0) === 0)
+          this.#audit?.note({ what: "keys", who: "-", from: "-", outcome: "ok", added, gone });
+      },
+    });
     this.#bodies = new Bodies(bodyShares(options.settings));
     this.#hub = this.#createHubClient();
     this.#subscriptions = this.#createSubscriptions();
@@ -403,6 +415,7 @@ class RunningWorker implements Worker {
       addresses: this.#addresses,
       quota: this.#quota,
       keys: this.#keys,
+      audit: this.#audit,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       marketTimezone: settings.marketTimezone,
@@ -469,6 +482,7 @@ class RunningWorker implements Worker {
       health: this.#health(),
       stats: this.#stats({ runSql, turns, spool, memory }),
       counters: this.#counters,
+      audit: this.#audit,
       log,
       accessLog: createAccessLogger(settings.accessLog, log),
       maxBodyBytes: settings.maxBodyBytes,
@@ -601,5 +615,6 @@ class RunningWorker implements Worker {
     this.#serves.memory.stop();
     await this.#database.close();
     this.#hub.close();
+    await this.#audit?.close();
   }
 }

@@ -1,0 +1,62 @@
+/** Commands whose doing is told to the audit: what changes more than rows that a feed brings. */
+import type { AuditLog } from "../observe/audit-log.ts";
+import { STATUS } from "../protocol/codes.ts";
+import { RequestError } from "../protocol/errors.ts";
+import type { CommandContext } from "./context.ts";
+
+interface Doer {
+  who: string;
+  from: string;
+}
+
+/** The same context. A refusal is told by the router, which knows those of all doors. */
+export function audited(context: CommandContext, audit: AuditLog, doer: Doer): CommandContext {
+  return {
+    ...context,
+    async executeSql(request) {
+      if (request.queryType !== "raw") return context.executeSql(request);
+      const tell = (outcome: "ok" | number): void =>
+        audit.note({ what: "sql", ...doer, outcome, sql: request.sql });
+      return told(() => context.executeSql(request), tell);
+    },
+    async edit(edit, call) {
+      if (edit.dryRun) return context.edit(edit, call);
+      const { ticker } = edit;
+      const subject =
+        edit.what === "renaming"
+          ? { what: "rename" as const, ticker, newTicker: edit.newTicker }
+          : {
+              what: "delete" as const,
+              ticker,
+              kind: edit.kind,
+              part: edit.part,
+              first: edit.from,
+              last: edit.to,
+            };
+      const outcome = await told(
+        () => context.edit(edit, call),
+        (status) => {
+          if (status !== "ok") audit.note({ ...subject, ...doer, outcome: status });
+        },
+      );
+      audit.note({
+        ...subject,
+        ...doer,
+        outcome: outcome.ok ? "ok" : outcome.status,
+        ...(outcome.ok ? { rows: outcome.rows } : {}),
+      });
+      return outcome;
+    },
+  };
+}
+
+async function told<T>(act: () => Promise<T>, tell: (outcome: "ok" | number) => void): Promise<T> {
+  try {
+    const result = await act();
+    tell("ok");
+    return result;
+  } catch (error) {
+    tell(error instanceof RequestError ? error.status : STATUS.ownFault);
+    throw error;
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Who did what: a line of JSON for each sign-in, refusal, change of keys, statement that may write,
+ * deletion and renaming. All processes of a server share the file, which is rotated as a log is.
+ */
+import { quoted, UsageError } from "../config/usage-error.ts";
+import { errorCode } from "./file-errors.ts";
+import { LineQueue } from "./line-queue.ts";
+import type { Logger } from "./log.ts";
+import { openLogFile } from "./log-file.ts";
+
+/** Refusals of a process in one second; of more there is a count. */
+const REFUSALS_PER_SECOND = 100;
+/** A key that comes again from the same address after this long has signed in once more. */
+const SIGN_IN_MS = 3_600_000;
+const SIGN_INS_KEPT_MAX = 10_000;
+/** Of a text of a client. */
+const CHARACTERS_MAX = 2_000;
+
+export interface AuditEvent {
+  what: "signed_in" | "refused" | "left_out" | "keys" | "sql" | "delete" | "rename";
+  /** Name of the key; "-" where none is needed, or none was known. */
+  who: string;
+  from: string;
+  /** "ok", or the HTTP status of the refusal. */
+  outcome: "ok" | number;
+  [detail: string]: unknown;
+}
+
+export class AuditLog {
+  readonly #push: (line: string) => void;
+  readonly #close: () => Promise<void>;
+  readonly #signedIn = new Map<string, number>();
+  #second = 0;
+  #refusals = 0;
+
+  /** @param path `-` for standard output. @throws UsageError the file can't be opened. */
+  constructor(path: string, log: Logger) {
+    if (path === "-") {
+      this.#push = (line) => log.plain(line);
+      this.#close = async () => undefined;
+      return;
+    }
+    const queue = openQueue(path, log);
+    const flushSync = (): void => queue.flushSync();
+    process.on("exit", flushSync);
+    this.#push = (line) => queue.push(line, true);
+    this.#close = async () => {
+      await queue.flush();
+      process.off("exit", flushSync);
+      await queue.close();
+    };
+  }
+
+  note({ what, who, from, outcome, ...details }: AuditEvent): void {
+    const at = new Date().toISOString();
+    const shown = Object.entries(details).map(([name, value]) => [
+      name,
+      typeof value === "string" ? value.slice(0, CHARACTERS_MAX) : value,
+    ]);
+    this.#push(`${JSON.stringify({ at, what, who, from, outcome, ...Object.fromEntries(shown) })}\n`);
+  }
+
+  /** A flood of them must not fill the disk. */
+  refused(event: Omit<AuditEvent, "what">): void {
+    const second = Math.floor(performance.now() / 1_000);
+    if (second !== this.#second) {
+      this.#tellLeftOut();
+      this.#second = second;
+      this.#refusals = 0;
+    }
+    if (++this.#refusals <= REFUSALS_PER_SECOND) this.note({ ...(event as AuditEvent), what: "refused" });
+  }
+
+  /** Tells it once an hour for each key and address. */
+  signedIn(who: string, from: string): void {
+    const now = performance.now();
+    const key = `${who} ${from}`;
+    const before = this.#signedIn.get(key);
+    if (before !== undefined && now - before < SIGN_IN_MS) return;
+    if (this.#signedIn.size >= SIGN_INS_KEPT_MAX) this.#signedIn.clear();
+    this.#signedIn.set(key, now);
+    this.note({ what: "signed_in", who, from, outcome: "ok" });
+  }
+
+  async close(): Promise<void> {
+    this.#tellLeftOut();
+    await this.#close();
+  }
+
+  #tellLeftOut(): void {
+    const count = this.#refusals - REFUSALS_PER_SECOND;
+    if (count > 0) this.note({ what: "left_out", who: "-", from: "-", outcome: "ok", refusals: count });
+    this.#refusals = 0;
+  }
+}
+
+function openQueue(path: string, log: Logger): LineQueue {
+  try {
+    return new LineQueue(openLogFile(path, { report: (problem) => log.warning(problem) }), {
+      lost: (lines) => `${JSON.stringify({ at: new Date().toISOString(), what: "lost", lines })}\n`,
+      failed: (error) => log.error(`lines of the audit to ${path} are being lost: ${errorCode(error)}`),
+    });
+  } catch (error) {
+    throw new UsageError(
+      `--audit-log: expected a file that can be written, or -, got ${quoted(path)}: ${errorCode(error)}`,
+    );
+  }
+}
