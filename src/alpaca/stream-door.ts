@@ -62,10 +62,9 @@ export class StreamDoor {
     request: Request,
     server: Server<SocketData>,
     _parameters: URLSearchParams,
-    { path }: { path: string },
+    { path, address }: { path: string; address: string },
   ): Promise<boolean> {
     const { sockets } = this.#options;
-    const address = server.requestIP(request)?.address ?? "-";
     const isCounted = await this.#isAdmitted(address, path);
     const handshake = {
       path,

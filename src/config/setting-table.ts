@@ -12,6 +12,7 @@ import {
   filePath,
   hostNames,
   listenAddress,
+  networks,
   oneOf,
   onOrOff,
   origins,
@@ -83,6 +84,13 @@ export const DECLARATIONS = {
     default: [],
     sentence:
       "Pages of other sites that browsers let in, such as https://desk.example; * for all, where each client needs a key. Can be given several times.",
+  }),
+  trustProxies: setting({
+    flag: "--trust-proxy",
+    type: networks(),
+    default: [],
+    sentence:
+      "Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Host count. Can be given several times.",
   }),
   keys: setting<string | null>({
     flag: "--keys",

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isNetwork } from "../access/key-record.ts";
 import { CalendarError } from "../calendar/contract.ts";
 import { parseRollupLength } from "../calendar/rollup-length.ts";
 import { marketClock } from "../market/market-day.ts";
@@ -121,6 +122,19 @@ export function hostNames(): ValueType<string[]> {
     read: (text) => {
       const names = text.split(",").map((name) => name.trim().toLowerCase());
       return names.every(isHost) ? [...new Set(names)] : undefined;
+    },
+    merge: (before, now) => [...new Set([...before, ...now])],
+  };
+}
+
+/** Addresses, or networks with the number of their bits; can be given several times. */
+export function networks(): ValueType<string[]> {
+  return {
+    placeholder: "ADDRESS[,ADDRESS]",
+    expected: "addresses and networks such as 10.0.0.1 or fd00::/8, separated by commas",
+    read: (text) => {
+      const all = text.split(",").map((network) => network.trim());
+      return all.every(isNetwork) ? [...new Set(all)] : undefined;
     },
     merge: (before, now) => [...new Set([...before, ...now])],
   };

@@ -33,7 +33,18 @@ export class Call {
     this.query = query;
   }
 
+  /** Of the client, also behind proxies that are trusted. */
   get address(): string {
+    return this.options.proxies.addressOf(this.peer, this.request.headers);
+  }
+
+  /** The name by which the client has called this server; null: it has sent none. */
+  get host(): string | null {
+    return this.options.proxies.hostOf(this, this.request.headers);
+  }
+
+  /** Of the connection. */
+  get peer(): string {
     return this.server.requestIP(this.request)?.address ?? "-";
   }
 

@@ -53,8 +53,7 @@ export class HostGuard {
    * none` for a typed address. A foreign image or link has no `Origin`, so the others count too.
    * @returns the foreign header, null when there is none.
    */
-  foreignHeader(headers: Headers): "Origin" | "Referer" | "Sec-Fetch-Site" | null {
-    const host = headers.get("host");
+  foreignHeader(headers: Headers, host: string | null): "Origin" | "Referer" | "Sec-Fetch-Site" | null {
     const origin = headers.get("origin");
     if (!this.acceptsOrigin(origin, host)) return "Origin";
     if (origin !== null && this.#origins.has(origin)) return null;

@@ -18,12 +18,14 @@ import type { AllowedOrigins } from "./cross-origin.ts";
 import type { HealthOptions } from "./health.ts";
 import type { HostGuard } from "./host-guard.ts";
 import type { StatsOptions } from "./stats.ts";
+import type { TrustedProxies } from "./trusted-proxies.ts";
 import type { WholeAnswers } from "./whole-answers.ts";
 
 export interface RouterOptions {
   context: CommandContext;
   guard: HostGuard;
   origins: AllowedOrigins;
+  proxies: TrustedProxies;
   keys: KeyRing;
   sockets: Sockets;
   eventStreams: EventStreams;

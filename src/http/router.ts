@@ -98,15 +98,17 @@ function logAccess(accessLog: AccessLogger, call: Call, response: Response, dura
 /** @throws RequestError 403 a foreign Host or page; the error of the route. */
 function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | undefined> {
   const { request, path } = call;
-  const { method, headers } = request;
-  if (!guard.acceptsHost(headers.get("host"))) {
+  const { method } = request;
+  const { host } = call;
+  if (!guard.acceptsHost(host)) {
     throw forbidden(
-      `Host: got ${show(headers.get("host"))}, expected an address, localhost or a name given with --allow-host`,
+      `Host: got ${show(host)}, expected an address, localhost or a name given with --allow-host`,
     );
   }
   const route: Pick<Route, "methods"> & Partial<Route> = routeOf(path) ?? { methods: USUAL_METHODS };
   // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
-  if (route.isReachableByPages && (method === "GET" || method === "HEAD")) refuseForeignSite(request, guard);
+  if (route.isReachableByPages && (method === "GET" || method === "HEAD"))
+    refuseForeignSite(request, host, guard);
   const preflight = call.options.origins.preflight(request, route.methods);
   if (preflight !== null) return preflight;
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
@@ -135,8 +137,8 @@ function withCauses(error: unknown): string {
 }
 
 /** @throws RequestError 403 a page of another site made the browser send this. */
-function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
-  const header = guard.foreignHeader(headers);
+function refuseForeignSite({ headers }: Request, host: string | null, guard: HostGuard): void {
+  const header = guard.foreignHeader(headers, host);
   if (header === null) return;
   throw forbidden(
     `${header}: got ${show(headers.get(header))}, which is a page of another site; expected the server's own, or one given with --allow-origin`,

@@ -73,8 +73,7 @@ async function command(call: Call): Promise<Response> {
 }
 
 function socket(kind: "sockets" | "replays" | "alpacaStreams"): Route["answer"] {
-  return ({ request, server, path, query, options, caller }) =>
-    upgrade(request, server, query, { ...options, path, caller, sockets: options[kind] });
+  return (call) => upgrade(call, call.options[kind]);
 }
 
 function probe(kind: "health" | "ready" | "live"): Route["answer"] {

@@ -3,14 +3,9 @@ import type { Caller } from "../access/key-ring.ts";
 import { show } from "../commands/params.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { badRequest, forbidden, unavailable } from "../protocol/errors.ts";
+import type { Call } from "./call.ts";
 import { jsonResponse } from "./responses.ts";
-import type { AnySocketData, RouterOptions } from "./router-options.ts";
-
-interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors" | "memory"> {
-  path: string;
-  caller: Caller;
-  sockets: Upgrading;
-}
+import type { AnySocketData } from "./router-options.ts";
 
 /** What makes WebSockets of requests. */
 interface Upgrading {
@@ -19,17 +14,14 @@ interface Upgrading {
     request: Request,
     server: Server<AnySocketData>,
     parameters: URLSearchParams,
-    by: { path: string; caller: Caller },
+    by: { path: string; address: string; caller: Caller },
   ): Promise<boolean>;
 }
 
 /** @returns undefined if it became a WebSocket. @throws RequestError 400, 403 or 503 if not. */
-export async function upgrade(
-  request: Request,
-  server: Server<AnySocketData>,
-  query: string,
-  { guard, isDraining, descriptors, memory, path, caller, sockets }: UpgradeOptions,
-): Promise<Response | undefined> {
+export async function upgrade(call: Call, sockets: Upgrading): Promise<Response | undefined> {
+  const { request, server, path, query, address, caller, host } = call;
+  const { guard, isDraining, descriptors, memory } = call.options;
   const { headers } = request;
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
     const response = jsonResponse(
@@ -39,7 +31,7 @@ export async function upgrade(
     response.headers.set("Upgrade", "websocket");
     return response;
   }
-  if (!guard.acceptsOrigin(headers.get("origin"), headers.get("host"))) {
+  if (!guard.acceptsOrigin(headers.get("origin"), host)) {
     throw forbidden(
       `Origin: got ${show(headers.get("origin"))}, expected the server's own, or one given with --allow-origin`,
     );
@@ -48,7 +40,8 @@ export async function upgrade(
   if (descriptors.hasNoneForSocket())
     throw unavailable("the worker has no descriptor left for a WebSocket; connect again later");
   memory.admit(path);
-  if (await sockets.upgrade(request, server, new URLSearchParams(query), { path, caller })) return undefined;
+  if (await sockets.upgrade(request, server, new URLSearchParams(query), { path, address, caller }))
+    return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
   );

@@ -93,12 +93,11 @@ export class ReplaySockets {
     request: Request,
     server: Server<ReplaySocketData>,
     parameters: URLSearchParams,
-    { caller: owner }: { caller: Caller },
+    { address, caller: owner }: { address: string; caller: Caller },
   ): Promise<boolean> {
     const { addresses } = this.#options;
     const query = readReplayQuery(parameters);
     tickerCheck(owner)?.(query.symbols);
-    const address = server.requestIP(request)?.address ?? "-";
     await addresses.enter(address, "/ws/replay");
     if (this.#open.size >= REPLAYS_MAX) {
       addresses.leave(address);

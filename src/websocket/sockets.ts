@@ -102,7 +102,7 @@ export class Sockets {
     request: Request,
     server: Server<SocketData>,
     query: URLSearchParams,
-    { caller: owner }: { caller: Caller },
+    { address, caller: owner }: { address: string; caller: Caller },
   ): Promise<boolean> {
     const { addresses, symbolsMax, quota } = this.#options;
     const handshake = readHandshake(query);
@@ -110,7 +110,6 @@ export class Sockets {
     const checkTickers = tickerCheck(owner);
     checkTickers?.(tickers);
     if (tickers.length > symbolsMax) throw badRequest(tooMany(symbolsMax, tickers.length).message);
-    const address = server.requestIP(request)?.address ?? "-";
     quota.check(address, tickers);
     await addresses.enter(address, "/ws");
     const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, checkTickers);

@@ -16,6 +16,7 @@ import { HostGuard } from "../http/host-guard.ts";
 import { errorResponse } from "../http/responses.ts";
 import { createRouter } from "../http/router.ts";
 import type { StatsOptions } from "../http/stats.ts";
+import { TrustedProxies } from "../http/trusted-proxies.ts";
 import { WholeAnswers } from "../http/whole-answers.ts";
 import { HubClient } from "../hub/hub-client.ts";
 import { LiveBars } from "../live-bars/live-bars.ts";
@@ -474,6 +475,7 @@ class RunningWorker implements Worker {
       }),
       guard: new HostGuard(settings.allowHosts, origins),
       origins,
+      proxies: new TrustedProxies(settings.trustProxies),
       keys: this.#keys,
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,

@@ -10,6 +10,7 @@ const TRADES = 1_000;
 const TRADES_OF_SAVE = 20;
 const TEST_MS = 240_000;
 const DAY = "2024-01-02";
+const MINUTE_MS = 60_000;
 const BAR = { open: 1, high: 3, low: 0.5, close: 2, volume: 100 };
 
 let server: RunningServer;
@@ -60,8 +61,10 @@ for (const { name, client, program, price, stamp, ends } of PROGRAMS)
       `gets all trades in order, quotes and bars, and comes back when its worker is ${ends}`,
       async () => {
         const ticker = `T${name.replace(/\W/g, "")}`;
-        // So no bars are made of the trades for those who know that there are stored ones.
-        await saveBar(ticker, "1min", "datetime", { datetime: `${DAY}T14:59:00Z`, ...BAR });
+        // Somebody stores bars as their minutes end, so none are made of the trades.
+        const minuteMs = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS;
+        const before = new Date(minuteMs - MINUTE_MS).toISOString();
+        await saveBar(ticker, "1min", "datetime", { datetime: before, ...BAR });
         await using running = new RunningClient(client!, program, `${server.wsUrl}/v2/sip`, ticker);
         const of = (kind: string) => running.lines.filter((line) => line.kind === kind);
         const subscribed = () => running.lines.filter((line) => "subscribed" in line).length;
@@ -71,18 +74,18 @@ for (const { name, client, program, price, stamp, ends } of PROGRAMS)
             return subscribed() >= times;
           });
         await untilSubscribed(1);
-        await saveTrades(ticker);
-        await saveOthers(ticker);
+        await saveTrades(ticker, minuteMs);
+        await saveOthers(ticker, minuteMs);
         await until(() => of("daily bar").length === 1 && of("updated bar").length === 1);
         expect(of("trade").map((trade) => trade[price])).toEqual(
           Array.from({ length: TRADES }, (_, i) => i + 0.25),
         );
-        expect(Date.parse(of("trade")[1]![stamp])).toBe(Date.parse(`${DAY}T15:00:00.001Z`));
+        expect(Date.parse(of("trade")[1]![stamp])).toBe(minuteMs + 1);
         expect([of("quote").length, of("bar").length]).toEqual([1, 1]);
-        const before = subscribed();
+        const subscriptions = subscribed();
         if (ends === "replaced") process.kill(server.pid, "SIGHUP");
         else for (const worker of processesOf(server).workers) process.kill(worker, "SIGKILL");
-        await untilSubscribed(before + 1);
+        await untilSubscribed(subscriptions + 1);
         await until(async () => (await saveTrade(server.url, ticker, 7.5)).status === 200);
         await until(() => of("trade").some((trade) => trade[price] === 7.5));
       },
@@ -90,10 +93,10 @@ for (const { name, client, program, price, stamp, ends } of PROGRAMS)
     );
   });
 
-async function saveTrades(ticker: string): Promise<void> {
+async function saveTrades(ticker: string, fromMs: number): Promise<void> {
   for (let from = 0; from < TRADES; from += TRADES_OF_SAVE) {
     const data = Array.from({ length: TRADES_OF_SAVE }, (_, i) => ({
-      timestamp: new Date(Date.parse(`${DAY}T15:00:00Z`) + from + i).toISOString(),
+      timestamp: new Date(fromMs + from + i).toISOString(),
       ...{ price: from + i + 0.25, size: 1, id: from + i, x: "V", c: ["@"], z: "C" },
     }));
     const saved = await command(server.url, "save_realtime_data", {
@@ -103,13 +106,13 @@ async function saveTrades(ticker: string): Promise<void> {
   }
 }
 
-async function saveOthers(ticker: string): Promise<void> {
-  const timestamp = `${DAY}T15:00:00.5Z`;
+async function saveOthers(ticker: string, minuteMs: number): Promise<void> {
+  const timestamp = new Date(minuteMs + 500).toISOString();
   const quote = { timestamp, bid_price: 1, bid_size: 2, ask_price: 3, ask_size: 4 };
   await command(server.url, "save_realtime_data", {
     ...{ ticker, data_type: "quote", index_col: "timestamp", data: [quote] },
   });
-  const minute = { datetime: `${DAY}T15:00:00Z`, ...BAR };
+  const minute = { datetime: new Date(minuteMs).toISOString(), ...BAR };
   await saveBar(ticker, "1min", "datetime", minute);
   await saveBar(ticker, "1min", "datetime", { ...minute, close: 2.5 });
   await saveBar(ticker, "daily", "date", { date: DAY, ...BAR });

@@ -476,6 +476,35 @@ describe("what becomes of a key", () => {
   });
 });
 
+test("behind a trusted proxy a client is who the proxy says it is, and nobody else can say so", async () => {
+  using own = tempDir();
+  const made = join(own.path, "own.keys");
+  const key = await addKey(made, "inner", "read,stream", ["--from", "10.0.0.0/8"]);
+  const flags = ["--keys", made, "--allow-host", "desk.example"];
+  await using behind = await startServer({ flags: [...flags, "--trust-proxy", "127.0.0.1,192.168.0.0/16"] });
+  await using plain = await startServer({ flags });
+  const ask = async ({ url }: RunningServer, more: Record<string, string>): Promise<number> =>
+    (await get(`${url}/v1/tickers`, { ...bearer(key), ...more })).status;
+  for (const [header, status] of [
+    ["10.1.2.3", 200],
+    ["8.8.8.8, 10.1.2.3", 200],
+    ["10.1.2.3, 192.168.7.7", 200],
+    ["10.1.2.3:5000", 200],
+    ["10.1.2.3, 8.8.8.8", 401],
+    ["10.1.2.3, nonsense", 401],
+    ["", 401],
+  ] as const) {
+    expect([header, await ask(behind, { "X-Forwarded-For": header })]).toEqual([header, status]);
+    expect([header, await ask(plain, { "X-Forwarded-For": header })]).toEqual([header, 401]);
+  }
+  const inner = { "X-Forwarded-For": "10.1.2.3" };
+  expect(await ask(behind, { ...inner, "X-Forwarded-Host": "desk.example" })).toBe(200);
+  expect(await ask(behind, { ...inner, "X-Forwarded-Host": "evil.example" })).toBe(403);
+  const socket = new WebSocket(`${behind.wsUrl}/ws?symbol=A`, { headers: { ...bearer(key), ...inner } });
+  await waitUntil("it is open", () => socket.readyState === WebSocket.OPEN);
+  socket.close();
+});
+
 test("without keys a server doesn't start where other machines reach it", async () => {
   using own = tempDir();
   const database = ["--db-file", join(own.path, "a.db"), "--port", "0"];
