@@ -16,6 +16,7 @@ const ORDER = [
   "config",
   "observe",
   "memory",
+  "metrics",
   "storage",
   "analysis",
   "formats",

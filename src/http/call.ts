@@ -22,6 +22,8 @@ export class Call {
   isUnlimited = false;
   /** Who sends it; set before its route answers, unless that needs no key. */
   caller: Caller = EVERYBODY;
+  /** What the metrics call it: the route, or the command. */
+  what = "other";
   #length: string | null | undefined;
 
   constructor(request: Request, server: Server<AnySocketData>, options: RouterOptions) {

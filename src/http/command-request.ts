@@ -101,6 +101,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
     throw badRequest(
       `Unknown command: ${typeof name === "string" && name.length <= COMMAND_SHOWN_MAX ? name : show(name)}`,
     );
+  call.what = command.name;
   call.demand(command.scope);
   // The statement may take longer than Bun's idle limit.
   if (name === "execute_sql" && options.sqlOutlastsIdleLimit) call.liftLimit();

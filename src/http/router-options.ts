@@ -4,6 +4,7 @@ import type { KeyRing } from "../access/key-ring.ts";
 import type { StreamDoor } from "../alpaca/stream-door.ts";
 import type { CommandContext } from "../commands/context.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
+import type { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import type { Counters } from "../observe/counters.ts";
@@ -34,6 +35,7 @@ export interface RouterOptions {
   health: HealthOptions;
   stats: StatsOptions;
   counters: Counters;
+  metrics: Pick<WorkerMetrics, "requests" | "text">;
   /** Null: there is none. */
   audit: AuditLog | null;
   log: Logger;

@@ -28,8 +28,10 @@ const USUAL_METHODS = ["GET", "HEAD", "POST"];
 
 type Handler = (request: Request, server: Server<AnySocketData>) => Promise<Response | undefined>;
 
-const BY_PATH = new Map(ROUTES.flatMap((route) => route.paths.map((path) => [path, route] as const)));
-const BY_PREFIX = ROUTES.flatMap((route) => (route.prefixes ?? []).map((prefix) => ({ prefix, route })));
+/** With the name that metrics have for each. */
+const LABELLED = ROUTES.map((route) => ({ ...route, label: route.paths[0] ?? route.prefixes![0]! }));
+const BY_PATH = new Map(LABELLED.flatMap((route) => route.paths.map((path) => [path, route] as const)));
+const BY_PREFIX = LABELLED.flatMap((route) => (route.prefixes ?? []).map((prefix) => ({ prefix, route })));
 const ENDPOINTS = ROUTES.filter(({ shown }) => shown !== undefined).map(
   ({ paths, shown }) => `${paths[0]} (${shown})`,
 );
@@ -55,12 +57,15 @@ export function createRouter(options: RouterOptions): Handler {
       response = errorResponse(error);
       if (options.audit !== null) noteRefusal(options.audit, call, error);
     }
-    countAnswer(counters, response?.status ?? SWITCHING_PROTOCOLS);
+    const status = response?.status ?? SWITCHING_PROTOCOLS;
+    countAnswer(counters, status);
+    const { hash, name } = call.caller;
+    const ms = performance.now() - started;
+    options.metrics.requests.note(call.what, { status, ms, key: hash === null ? null : name });
     if (response === undefined) return undefined; // it became a WebSocket
     options.origins.mark(request, response);
     if (closesConnection(call)) response.headers.set("Connection", "close");
-    if (accessLog.wants(response.status, call.path))
-      logAccess(accessLog, call, response, performance.now() - started);
+    if (accessLog.wants(response.status, call.path)) logAccess(accessLog, call, response, ms);
     return response;
   };
 }
@@ -105,7 +110,9 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
       `Host: got ${show(host)}, expected an address, localhost or a name given with --allow-host`,
     );
   }
-  const route: Pick<Route, "methods"> & Partial<Route> = routeOf(path) ?? { methods: USUAL_METHODS };
+  const route: Pick<Route, "methods"> & Partial<Route & { label: string }> = routeOf(path) ?? {
+    methods: USUAL_METHODS,
+  };
   // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
   if (route.isReachableByPages && (method === "GET" || method === "HEAD"))
     refuseForeignSite(request, host, guard);
@@ -113,6 +120,7 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   if (preflight !== null) return preflight;
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
   if (route.answer === undefined) return notFound(path);
+  call.what = route.label!;
   if (route.scope !== "none") admit(call, route.scope!);
   return route.answer(call);
 }
@@ -126,7 +134,7 @@ function admit(call: Call, scope: Scope | "own"): void {
   if (scope !== "own") call.demand(scope);
 }
 
-function routeOf(path: string): Route | undefined {
+function routeOf(path: string): (Route & { label: string }) | undefined {
   return BY_PATH.get(path) ?? BY_PREFIX.find(({ prefix }) => path.startsWith(prefix))?.route;
 }
 

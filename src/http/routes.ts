@@ -54,6 +54,17 @@ export const ROUTES: readonly Route[] = [
   { paths: ["/ready"], methods: PROBE, scope: "none", answer: probe("ready") },
   { paths: ["/live"], methods: PROBE, scope: "none", answer: probe("live") },
   ...["/stats/database", "/stats/tables", "/stats/performance"].map(timed),
+  {
+    paths: ["/metrics"],
+    methods: READ,
+    scope: "metrics",
+    shown: "GET",
+    isReachableByPages: true,
+    answer: async ({ options }) =>
+      new Response(await options.metrics.text(), {
+        headers: { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" },
+      }),
+  },
   stat("/stats/pool", poolStat, "GET"),
   stat("/stats/redis", busStat),
   {

@@ -2,6 +2,7 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
+import { version } from "../../package.json" with { type: "json" };
 import { KeyRing } from "../access/key-ring.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
 import { usableCpus } from "../config/control-groups.ts";
@@ -22,6 +23,7 @@ import { HubClient } from "../hub/hub-client.ts";
 import { LiveBars } from "../live-bars/live-bars.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
+import { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { AuditLog } from "../observe/audit-log.ts";
 import { type ConditionName, Conditions } from "../observe/conditions.ts";
@@ -47,6 +49,7 @@ import { Sockets, unreadBytesMax } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
 import { AllTickers } from "./all-tickers.ts";
+import { sampler } from "./collect-samples.ts";
 import { commandContext } from "./command-context.ts";
 import { DescriptorGuard } from "./descriptor-guard.ts";
 import { invite } from "./invitation.ts";
@@ -114,9 +117,10 @@ interface Serving {
   descriptors: DescriptorGuard;
   replays: ReplaySockets;
   memory: MemoryWatch;
+  metrics: WorkerMetrics;
 }
 
-interface RouteParts extends Pick<Serving, "replays" | "memory"> {
+interface RouteParts extends Pick<Serving, "replays" | "memory" | "metrics"> {
   wholeAnswers: WholeAnswers;
 }
 
@@ -223,7 +227,8 @@ class RunningWorker implements Worker {
     });
     const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
     const memory = this.#watchMemory(wholeAnswers);
-    const route = this.#createRoute({ replays, wholeAnswers, memory });
+    const metrics = this.#createMetrics(replays);
+    const route = this.#createRoute({ replays, wholeAnswers, memory, metrics });
     let tls = readTls(settings);
     const listener = new Listener(() => this.#listen(route, replays, tls));
     if (tls !== null)
@@ -235,7 +240,7 @@ class RunningWorker implements Worker {
         },
       });
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
-    this.#serving = { listener, descriptors, replays, memory };
+    this.#serving = { listener, descriptors, replays, memory, metrics };
     if (settings.bus !== null) void this.#joinBus();
     this.#rollups = startRollups({
       settings,
@@ -443,7 +448,35 @@ class RunningWorker implements Worker {
     });
   }
 
-  #createRoute({ replays, wholeAnswers, memory }: RouteParts): ReturnType<typeof createRouter> {
+  #createMetrics(replays: ReplaySockets): WorkerMetrics {
+    const { settings, runtimeDir, workerId, dbType, memory, log } = this.#options;
+    return new WorkerMetrics({
+      folder: runtimeDir,
+      isFirst: (workerId ?? 0) === 0,
+      collect: sampler({
+        info: { version, engine: dbType },
+        startedMs: Date.now(),
+        memoryBytesMax: settings.memoryBytes,
+        counters: this.#counters,
+        sockets: this.#sockets,
+        eventStreams: this.#eventStreams,
+        replays,
+        subscriptions: this.#subscriptions,
+        liveBars: this.#liveBars,
+        bodies: this.#bodies,
+        hub: this.#hub,
+        listener: {
+          pendingRequests: () => this.#serving?.listener.pendingRequests ?? 0,
+        },
+        conditions: this.#conditions,
+        memory,
+        reader: this.#database.reader,
+      }),
+      log,
+    });
+  }
+
+  #createRoute({ replays, wholeAnswers, memory, metrics }: RouteParts): ReturnType<typeof createRouter> {
     const { settings, log, memory: board } = this.#options;
     const spool = new AnswerSpool({
       board,
@@ -484,6 +517,7 @@ class RunningWorker implements Worker {
       health: this.#health(),
       stats: this.#stats({ runSql, turns, spool, memory }),
       counters: this.#counters,
+      metrics,
       audit: this.#audit,
       log,
       accessLog: createAccessLogger(settings.accessLog, log),
@@ -615,6 +649,7 @@ class RunningWorker implements Worker {
 
   async #stop(): Promise<void> {
     this.#serves.memory.stop();
+    await this.#serves.metrics.stop();
     await this.#database.close();
     this.#hub.close();
     await this.#audit?.close();

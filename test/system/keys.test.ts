@@ -85,9 +85,14 @@ const DOORS: Door[] = [
   ...["/", "/health", "/healthz", "/live", "/ready", "/docs", "/openapi.json"].map((path) =>
     getDoor(path, "nothing"),
   ),
-  ...["/stats/database", "/stats/tables", "/stats/performance", "/stats/pool", "/stats/redis"].map((path) =>
-    getDoor(path, "metrics"),
-  ),
+  ...[
+    "/stats/database",
+    "/stats/tables",
+    "/stats/performance",
+    "/stats/pool",
+    "/stats/redis",
+    "/metrics",
+  ].map((path) => getDoor(path, "metrics")),
   ...[
     "/v1/bars?symbols=A",
     "/v1/trades?symbols=A",

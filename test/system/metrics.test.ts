@@ -1,0 +1,93 @@
+/** `/metrics`: one scrape has the whole server, and no count goes back. */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { FAMILIES } from "../../src/metrics/families.ts";
+import { get, saveTrade } from "../support/requests.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { processesOf } from "../support/server-processes.ts";
+
+setDefaultTimeout(120_000);
+
+const DOCS = join(import.meta.dir, "../../docs");
+
+/** By name and labels. */
+async function scrape({ url }: RunningServer): Promise<Map<string, number>> {
+  const response = await fetch(`${url}/metrics`, { headers: { connection: "close" } });
+  expect(response.headers.get("content-type")).toStartWith("text/plain; version=0.0.4");
+  const samples = new Map<string, number>();
+  const types = new Map<string, string>();
+  for (const line of (await response.text()).trimEnd().split("\n")) {
+    const [, type] = /^# TYPE (\S+ \S+)$/.exec(line) ?? [];
+    if (type !== undefined) types.set(...(type.split(" ") as [string, string]));
+    if (line.startsWith("#")) continue;
+    const [, name, labels = "", value] = /^(\w+)(\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (\S+)$/.exec(line) ?? [];
+    expect([line, name, Number.isFinite(Number(value))]).toEqual([line, expect.any(String), true]);
+    expect(types.has(name!.replace(/_(bucket|sum|count)$/, "")) || types.has(name!)).toBe(true);
+    expect(samples.has(name! + labels)).toBe(false);
+    samples.set(name! + labels, Number(value));
+  }
+  return samples;
+}
+
+test("one scrape adds up all workers, and what a killed one has counted stays", async () => {
+  await using server = await startServer({ workers: 3 });
+  for (let i = 1; i <= 30; i++) expect((await saveTrade(server.url, "A", i)).status).toBe(200);
+  for (let i = 0; i < 10; i++) await get(`${server.url}/nowhere`);
+  const saved = 'stock_db_requests_total{what="save_realtime_data",status="200"}';
+  await waitUntil("all are counted", async () => (await scrape(server)).get(saved) === 30);
+  const before = await scrape(server);
+  expect(before.get("stock_db_workers")).toBe(3);
+  expect(before.get("stock_db_saves_total")).toBe(30);
+  expect(before.get('stock_db_requests_total{what="other",status="404"}')).toBe(10);
+  expect(before.get('stock_db_request_seconds_count{what="save_realtime_data"}')).toBe(30);
+  expect(before.get('stock_db_request_seconds_bucket{what="save_realtime_data",le="+Inf"}')).toBe(30);
+  expect(before.get('stock_db_resident_bytes{role="worker"}')).toBeGreaterThan(3e7);
+
+  const [killed] = processesOf(server).workers;
+  process.kill(killed!, "SIGKILL");
+  await waitUntil("another one serves", () => {
+    const { workers } = processesOf(server);
+    return workers.length === 3 && !workers.includes(killed!);
+  });
+  for (let i = 31; i <= 40; i++)
+    await waitUntil("saved", async () => (await saveTrade(server.url, "A", i)).status === 200);
+  await waitUntil("the new ones are added", async () => ((await scrape(server)).get(saved) ?? 0) >= 40);
+  const after = await scrape(server);
+  for (const [name, value] of before)
+    if (/_total|_bucket|_count/.test(name)) expect([name, after.get(name)! >= value]).toEqual([name, true]);
+  await waitUntil("three tell", async () => (await scrape(server)).get("stock_db_workers") === 3);
+});
+
+test("what is open is told, and is gone when it has closed", async () => {
+  await using server = await startServer();
+  const sockets = Array.from({ length: 3 }, () => new WebSocket(`${server.wsUrl}/ws?symbols=A,B`));
+  const subscribers = async (): Promise<number> => (await scrape(server)).get("stock_db_subscribers")!;
+  await waitUntil("all are open", async () => (await subscribers()) === 3);
+  await waitUntil("subscribed", async () => (await scrape(server)).get("stock_db_watched_tickers") === 2);
+  for (const socket of sockets) socket.close();
+  await waitUntil("none is open", async () => (await subscribers()) === 0);
+});
+
+test("docs/metrics.md names every metric, and the rules use no other", () => {
+  const page = readFileSync(join(DOCS, "metrics.md"), "utf8");
+  const named = new Set(page.match(/`stock_db_\w+`/g)!.map((name) => name.slice(1, -1)));
+  expect([...named].sort()).toEqual(Object.keys(FAMILIES).sort());
+  const rules = readFileSync(join(DOCS, "prometheus-rules.yml"), "utf8");
+  for (const [name] of rules.matchAll(/stock_db_\w+/g))
+    expect([name, Object.hasOwn(FAMILIES, name.replace(/_bucket$/, ""))]).toEqual([name, true]);
+});
+
+const promtool = Bun.which("promtool");
+test.skipIf(promtool === null)("promtool finds nothing wrong with the metrics and the rules", async () => {
+  await using server = await startServer();
+  await saveTrade(server.url, "A", 1);
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const checked = spawnSync(promtool!, ["check", "metrics"], { input: text, encoding: "utf8" });
+  expect([checked.status, checked.stderr]).toEqual([0, ""]);
+  const rules = spawnSync(promtool!, ["check", "rules", join(DOCS, "prometheus-rules.yml")], {
+    encoding: "utf8",
+  });
+  expect([rules.status, rules.stderr]).toEqual([0, ""]);
+});
