@@ -1,6 +1,7 @@
 /** Keys as the file of keys has them, and how a client's text is turned into what it keeps. */
 import { createHash, randomBytes } from "node:crypto";
 import { BlockList, isIP } from "node:net";
+import { readRate } from "./rate-board.ts";
 import { isScope, SCOPES, type Scope } from "./scopes.ts";
 
 /** So that a key that lies about is recognised, by people and by scanners. */
@@ -20,6 +21,8 @@ export interface KeyRecord {
   may: Scope[];
   /** Patterns of tickers that it is for; null: all. */
   tickers: string[] | null;
+  /** `200/s`; null: there is no bound of its own. */
+  rate: string | null;
   /** Null: it holds until it is revoked. */
   expires: string | null;
   /** Networks and addresses that may use it; null: all. */
@@ -49,7 +52,16 @@ export function isKeyName(text: string): boolean {
 /** @param where names the record, for the message. @throws KeyError */
 export function readRecord(value: unknown, where: string): KeyRecord {
   if (typeof value !== "object" || value === null) throw new KeyError(`${where}: expected an object`);
-  const { name, hash, may, tickers = null, expires, from, created } = value as Record<string, unknown>;
+  const {
+    name,
+    hash,
+    may,
+    tickers = null,
+    rate = null,
+    expires,
+    from,
+    created,
+  } = value as Record<string, unknown>;
   const wrong = (member: string, expected: string): KeyError =>
     new KeyError(`${where}: ${member}: expected ${expected}`);
   if (typeof name !== "string" || !isKeyName(name)) throw wrong("name", "a name");
@@ -60,11 +72,13 @@ export function readRecord(value: unknown, where: string): KeyRecord {
     throw wrong("tickers", "a list of tickers and patterns such as OPT_*, or null");
   if (tickers !== null && !may.every(goesWithTickers))
     throw wrong("tickers", "null, as sql and admin are of all tickers");
+  if (rate !== null && (typeof rate !== "string" || readRate(rate) === null))
+    throw wrong("rate", "a rate such as 200/s, or null");
   if (expires !== null && !isInstant(expires)) throw wrong("expires", "an instant in UTC, or null");
   if (!isInstant(created)) throw wrong("created", "an instant in UTC");
   if (from !== null && !(Array.isArray(from) && from.length > 0 && from.every(isNetwork)))
     throw wrong("from", "a list of addresses and networks such as 10.0.0.0/8, or null");
-  return { name, hash, may, tickers, expires, from, created };
+  return { name, hash, may, tickers, rate, expires, from, created };
 }
 
 /** SQL reads every table. */

@@ -8,6 +8,7 @@ import { matcherOf } from "../market/ticker-pattern.ts";
 import { unauthorized } from "../protocol/errors.ts";
 import { readKeyFile } from "./key-file.ts";
 import { hashOf, KeyError, type KeyRecord, networksOf } from "./key-record.ts";
+import { type Rate, readRate } from "./rate-board.ts";
 import { type Scope, wholeScopes } from "./scopes.ts";
 
 const LOOK_MS = 500;
@@ -19,6 +20,8 @@ export interface Caller {
   may: ReadonlySet<Scope>;
   /** Whether a ticker is one of its key's; null: all are. */
   sees: ((ticker: string) => boolean) | null;
+  /** Null: it has no bound of its own. */
+  rate: Rate | null;
   /** Of its key; null where none is needed. */
   hash: string | null;
 }
@@ -118,17 +121,24 @@ export class KeyRing {
 }
 
 /** Where there are no keys. */
-export const EVERYBODY: Caller = { name: "-", may: wholeScopes(["admin"]), sees: null, hash: null };
+export const EVERYBODY: Caller = {
+  name: "-",
+  may: wholeScopes(["admin"]),
+  sees: null,
+  rate: null,
+  hash: null,
+};
 
 function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
   if (records === null) return null;
   return new Map(
-    records.map(({ name, hash, may, tickers, expires, from }) => [
+    records.map(({ name, hash, may, tickers, rate, expires, from }) => [
       hash,
       {
         name,
         hash,
         may: wholeScopes(may),
+        rate: rate === null ? null : readRate(rate),
         sees: tickers === null ? null : seesOneOf(tickers),
         endsAt: expires === null ? Number.POSITIVE_INFINITY : Date.parse(expires),
         from: from === null ? null : networksOf(from),

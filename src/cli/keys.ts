@@ -30,9 +30,9 @@ export async function runKeys(argv: string[]): Promise<number> {
 async function act(action: KeysAction, path: string): Promise<Done> {
   if (action.do === "list") return listed(readKeyFile(path) ?? []);
   if (action.do === "add") {
-    const { name, may, tickers, from, expiresInMs } = action;
+    const { name, may, tickers, rate, from, expiresInMs } = action;
     const made = recordOf({
-      ...{ name, may, tickers, from },
+      ...{ name, may, tickers, rate, from },
       expires: expiresInMs === null ? null : fromNow(expiresInMs),
     });
     await changeKeyFile(path, (keys) => {
@@ -72,15 +72,19 @@ function recordOf({
   name,
   may,
   tickers,
+  rate,
   from,
   expires,
-}: Pick<KeyRecord, "name" | "may" | "tickers" | "from" | "expires">): MadeKey {
+}: Pick<KeyRecord, "name" | "may" | "tickers" | "rate" | "from" | "expires">): MadeKey {
   const key = newKey();
-  return { key, record: { name, hash: hashOf(key)!, may, tickers, expires, from, created: fromNow(0) } };
+  return {
+    key,
+    record: { name, hash: hashOf(key)!, may, tickers, rate, expires, from, created: fromNow(0) },
+  };
 }
 
 function told({ key, record }: MadeKey, path: string, more: string): Done {
-  const { name, may, tickers, expires, from } = record;
+  const { name, may, tickers, rate, expires, from } = record;
   const of = tickers === null ? "" : ` of ${tickers.join(", ")}`;
   const until = expires === null ? "" : ` until ${expires}`;
   return {
@@ -89,20 +93,21 @@ The key ${name} may ${may.join(", ")}${of}${until}.
 ${path} keeps its hash alone: what you don't copy now is lost. Clients
 send it as Authorization: Bearer KEY, and the subcommands of stock-db-server by STOCK_DB_KEY.
 ${more}`.trimEnd(),
-    json: { key, name, may, tickers, expires, from, keys: path },
+    json: { key, name, may, tickers, rate, expires, from, keys: path },
   };
 }
 
 function listed(keys: readonly KeyRecord[]): Done {
-  const rows = keys.map(({ name, may, tickers, expires, from, created }) => [
+  const rows = keys.map(({ name, may, tickers, rate, expires, from, created }) => [
     name,
     may.join(","),
     tickers === null ? "all" : tickers.join(","),
+    rate ?? "-",
     expires === null ? "never" : isOver({ expires }) ? `expired ${expires}` : expires,
     from === null ? "anywhere" : from.join(","),
     created,
   ]);
-  const table = [["NAME", "MAY", "TICKERS", "EXPIRES", "FROM", "CREATED"], ...rows];
+  const table = [["NAME", "MAY", "TICKERS", "RATE", "EXPIRES", "FROM", "CREATED"], ...rows];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
   const lines = table.map((row) =>
     row

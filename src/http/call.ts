@@ -1,6 +1,7 @@
 /** A request on its way through the router. Each request makes one, so it looks things up late. */
 import type { Server } from "bun";
 import { type Caller, EVERYBODY } from "../access/key-ring.ts";
+import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import { audited } from "../commands/audited.ts";
 import type { CommandContext } from "../commands/context.ts";
@@ -22,6 +23,8 @@ export class Call {
   isUnlimited = false;
   /** Who sends it; set before its route answers, unless that needs no key. */
   caller: Caller = EVERYBODY;
+  /** Null: the caller's key has no rate. */
+  rate: RateState | null = null;
   /** What the metrics call it: the route, or the command. */
   what = "other";
   #length: string | null | undefined;

@@ -6,7 +6,8 @@
 /** What a page may send beside what every page may. */
 const ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID";
 /** What a page may read of an answer's head. */
-const EXPOSED_HEADERS = "Epoch, Next-Page-Token, Positions, Retry-After, Warnings, WWW-Authenticate";
+const EXPOSED_HEADERS =
+  "Epoch, Next-Page-Token, Positions, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Warnings, WWW-Authenticate";
 /** How long a browser may keep the answer to its question. */
 const MAX_AGE_S = 600;
 

@@ -1,13 +1,14 @@
 /** From request to response: guards, routes, the status of errors, the access log. */
 import type { Server } from "bun";
 import { keyOf } from "../access/credentials.ts";
+import type { Rate, RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import { show } from "../commands/params.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import { countAnswer } from "../observe/counters.ts";
 import { STATUS } from "../protocol/codes.ts";
-import { forbidden, RequestError } from "../protocol/errors.ts";
+import { forbidden, RequestError, tooMany } from "../protocol/errors.ts";
 import { Turns } from "../websocket/turns.ts";
 import { Call } from "./call.ts";
 import type { HostGuard } from "./host-guard.ts";
@@ -64,6 +65,7 @@ export function createRouter(options: RouterOptions): Handler {
     options.metrics.requests.note(call.what, { status, ms, key: hash === null ? null : name });
     if (response === undefined) return undefined; // it became a WebSocket
     options.origins.mark(request, response);
+    if (call.rate !== null) tellRate(response, call.rate);
     if (closesConnection(call)) response.headers.set("Connection", "close");
     if (accessLog.wants(response.status, call.path)) logAccess(accessLog, call, response, ms);
     return response;
@@ -131,7 +133,27 @@ function admit(call: Call, scope: Scope | "own"): void {
   if (!keys.isEnforced) return;
   call.caller = keys.identify(keyOf(call.request.headers), call.address);
   call.options.audit?.signedIn(call.caller.name, call.address);
+  if (call.caller.rate !== null) checkRate(call, call.caller.rate);
   if (scope !== "own") call.demand(scope);
+}
+
+/** @throws RequestError 429 */
+function checkRate(call: Call, rate: Rate): void {
+  const { name, hash } = call.caller;
+  call.rate = call.options.rates.count(hash!, rate);
+  if (call.rate === null || call.rate.count <= rate.max) return;
+  const { leftMs } = call.rate;
+  throw tooMany(
+    `the key ${name} has sent ${rate.max} requests within ${rate.windowMs / 1_000} s, expected no more`,
+    { retryAfterS: Math.ceil(leftMs / 1_000) },
+  );
+}
+
+/** What is left of the rate of the key. */
+function tellRate({ headers }: Response, { rate, count, leftMs }: RateState): void {
+  headers.set("RateLimit-Limit", String(rate.max));
+  headers.set("RateLimit-Remaining", String(Math.max(0, rate.max - count)));
+  headers.set("RateLimit-Reset", String(Math.ceil(leftMs / 1_000)));
 }
 
 function routeOf(path: string): (Route & { label: string }) | undefined {

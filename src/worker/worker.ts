@@ -4,6 +4,7 @@
  */
 import { version } from "../../package.json" with { type: "json" };
 import { KeyRing } from "../access/key-ring.ts";
+import { RateBoard } from "../access/rate-board.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
@@ -510,6 +511,7 @@ class RunningWorker implements Worker {
       origins,
       proxies: new TrustedProxies(settings.trustProxies),
       keys: this.#keys,
+      rates: new RateBoard(this.#options.runtimeDir),
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,
       replays,

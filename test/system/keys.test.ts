@@ -481,6 +481,32 @@ describe("what becomes of a key", () => {
   });
 });
 
+test("a key's rate is one for all workers, and tells what is left of it", async () => {
+  const [slow, free] = [
+    await addKey(path, "slow", "read", ["--rate", "20/h"]),
+    await addKey(path, "free", "read"),
+  ];
+  // It begins with the hour, which must not be over in between.
+  const leftMs = 3_600_000 - (Date.now() % 3_600_000);
+  if (leftMs < 30_000) await Bun.sleep(leftMs);
+  const ask = (key: string): Promise<Answer> => get(`${server.url}/v1/tickers`, bearer(key));
+  await waitUntil("they are known", async () => (await ask(free)).status === 200);
+  await Bun.sleep(1_100);
+  const answers = await Promise.all(Array.from({ length: 60 }, () => ask(slow)));
+  const taken = answers.filter(({ status }) => status === 200);
+  const refused = answers.filter(({ status }) => status === 429);
+  expect([taken.length, refused.length]).toEqual([20, 40]);
+  const left = taken.map(({ headers }) => Number(headers.get("ratelimit-remaining"))).sort((a, b) => a - b);
+  expect(left).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  for (const { headers, body } of refused) {
+    expect(body.error).toContain("the key slow has sent 20 requests");
+    expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+    expect(headers.get("ratelimit-limit")).toBe("20");
+  }
+  expect((await ask(free)).status).toBe(200);
+  expect((await ask(free)).headers.has("ratelimit-limit")).toBe(false);
+});
+
 test("behind a trusted proxy a client is who the proxy says it is, and nobody else can say so", async () => {
   using own = tempDir();
   const made = join(own.path, "own.keys");

@@ -1,5 +1,6 @@
 /** The command line of `keys`. */
 import { goesWithTickers, isKeyName, isNetwork, isPattern } from "../../access/key-record.ts";
+import { readRate } from "../../access/rate-board.ts";
 import { isScope, SCOPE_MEANINGS, SCOPES, type Scope } from "../../access/scopes.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
@@ -17,6 +18,7 @@ export type KeysAction =
       name: string;
       may: Scope[];
       tickers: string[] | null;
+      rate: string | null;
       expiresInMs: number | null;
       from: string[] | null;
     }
@@ -42,6 +44,7 @@ hash alone.
   --may A,B         what the key allows:
 ${SCOPES.map((scope) => `                      ${scope.padEnd(10)} ${SCOPE_MEANINGS[scope]}`).join("\n")}
   --tickers A,B     of these tickers and patterns alone, such as AAPL,OPT_*; not with sql or admin
+  --rate N/s        at most so many requests a second; also N/min and N/h
   --expires SPAN    it ends after this time, such as 90d, 12h or 30m; default: when it is revoked
   --from A,B        only from these addresses and networks, such as 10.0.0.0/8
   --overlap SPAN    how long the old key stays valid beside the new one (default 24h)
@@ -56,6 +59,7 @@ Exit codes: 0 done, 1 not done, 2 wrong usage.
 const FLAGS = {
   may: { type: "string", multiple: true },
   tickers: { type: "string", multiple: true },
+  rate: { type: "string" },
   expires: { type: "string" },
   from: { type: "string", multiple: true },
   overlap: { type: "string" },
@@ -89,7 +93,7 @@ function actionOf(what: string, name: string | undefined, values: GivenFlags): K
     if (values[flag] !== undefined && what !== of)
       throw new UsageError(`keys ${what}: --${flag} goes with ${of} alone`);
   };
-  for (const flag of ["may", "tickers", "expires", "from"] as const) only(flag, "add");
+  for (const flag of ["may", "tickers", "rate", "expires", "from"] as const) only(flag, "add");
   only("overlap", "rotate");
   if (what === "list") return { do: "list" };
   if (name === undefined) throw new UsageError(`keys ${what}: expected a name`);
@@ -106,6 +110,7 @@ function actionOf(what: string, name: string | undefined, values: GivenFlags): K
     name,
     may,
     tickers: readPatterns(values.tickers, may),
+    rate: checkedRate(values.rate),
     expiresInMs: spanMs("expires", values.expires),
     from: readNetworks(values.from),
   };
@@ -129,6 +134,12 @@ function readPatterns(given: string[] | undefined, may: readonly Scope[]): strin
   if (patterns !== null && other !== undefined)
     throw new UsageError(`keys: --tickers: got it with --may ${other}, which is of all tickers`);
   return patterns;
+}
+
+function checkedRate(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  if (readRate(text) !== null) return text;
+  throw new UsageError(`keys: --rate ${quoted(text)}: expected a rate such as 200/s, 5000/min or 100000/h`);
 }
 
 function readNetworks(given: string[] | undefined): string[] | null {
