@@ -366,6 +366,19 @@ export const DECLARATIONS = {
     default: "INFO",
     sentence: "Least important lines to log.",
   }),
+  logFormat: setting({
+    flag: "--log-format",
+    type: oneOf(["text", "json"]),
+    default: "text",
+    sentence: "How lines of the log are written: text, or a JSON object each.",
+  }),
+  slowRequestMs: setting({
+    flag: "--slow-request",
+    type: seconds({ min: 0, max: 3600 }),
+    default: 0,
+    unit: "s",
+    sentence: "Log a warning for each request whose answer begins later than this; 0 for none.",
+  }),
   accessLog: setting({
     flag: "--access-log",
     type: oneOf(["on", "errors", "off"]),

@@ -64,6 +64,8 @@ describe("defaults", () => {
       logFile: null,
       auditLog: null,
       logLevel: "INFO",
+      logFormat: "text",
+      slowRequestMs: 0,
       accessLog: "errors",
     });
   });
@@ -122,6 +124,7 @@ describe("where a value comes from", () => {
       logFile: "logs/server.log",
       auditLog: "logs/audit.log",
       logLevel: "CRITICAL",
+      logFormat: "json",
       accessLog: "on",
     };
     for (const name of SETTING_NAMES) {

@@ -24,6 +24,7 @@ export type Settings = {
 };
 
 export type LogLevel = Settings["logLevel"];
+export type LogFormat = Settings["logFormat"];
 export type AccessLog = Settings["accessLog"];
 export type Durability = Settings["durability"];
 

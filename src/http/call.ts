@@ -12,6 +12,10 @@ import type { AnySocketData, RouterOptions } from "./router-options.ts";
 /** Alpaca's clients put another slash behind an address that ends with one. */
 const SLASHES_OF_VERSION = /^\/{2,}(?=v\d)/;
 
+const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+/** Of W3C's trace context: the trace. */
+const TRACE = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
+
 export class Call {
   readonly request: Request;
   readonly server: Server<AnySocketData>;
@@ -51,6 +55,13 @@ export class Call {
   /** Of the connection. */
   get peer(): string {
     return this.server.requestIP(this.request)?.address ?? "-";
+  }
+
+  /** That a client or a proxy has given it, by `X-Request-Id` or `traceparent`; null: none. */
+  get requestId(): string | null {
+    const { headers } = this.request;
+    const id = headers.get("x-request-id") ?? TRACE.exec(headers.get("traceparent") ?? "")?.[1];
+    return id !== undefined && REQUEST_ID.test(id) ? id : null;
   }
 
   /** Announced bytes of the body; null if not announced. */

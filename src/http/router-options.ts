@@ -42,6 +42,8 @@ export interface RouterOptions {
   audit: AuditLog | null;
   log: Logger;
   accessLog: AccessLogger;
+  /** 0: none is logged for that. */
+  slowRequestMs: number;
   maxBodyBytes: number;
   spool: AnswerSpool;
   wholeAnswers: WholeAnswers;

@@ -38,7 +38,7 @@ const ENDPOINTS = ROUTES.filter(({ shown }) => shown !== undefined).map(
 );
 
 export function createRouter(options: RouterOptions): Handler {
-  const { accessLog, counters, guard, log } = options;
+  const { accessLog, counters, guard, log, slowRequestMs } = options;
   // All pipelined requests of a connection arrive in one round of the event loop. Bun ends a
   // connection whose next request arrives while one waits.
   const turns = new Turns({ unlooked: REQUESTS_PER_LOOK, turnMs: REQUESTS_MS });
@@ -53,7 +53,7 @@ export function createRouter(options: RouterOptions): Handler {
       response = await dispatch(call, guard);
     } catch (error) {
       if (!(error instanceof RequestError)) {
-        log.error(`${request.method} ${request.url}: ${withCauses(error)}`);
+        log.error(`${request.method} ${request.url}${idOf(call)}: ${withCauses(error)}`);
       }
       response = errorResponse(error);
       if (options.audit !== null) noteRefusal(options.audit, call, error);
@@ -63,6 +63,8 @@ export function createRouter(options: RouterOptions): Handler {
     const { hash, name } = call.caller;
     const ms = performance.now() - started;
     options.metrics.requests.note(call.what, { status, ms, key: hash === null ? null : name });
+    if (slowRequestMs > 0 && ms > slowRequestMs)
+      log.warning(`Slow: ${request.method} ${call.what} took ${Math.round(ms)} ms${idOf(call)}`);
     if (response === undefined) return undefined; // it became a WebSocket
     options.origins.mark(request, response);
     if (call.rate !== null) tellRate(response, call.rate);
@@ -70,6 +72,10 @@ export function createRouter(options: RouterOptions): Handler {
     if (accessLog.wants(response.status, call.path)) logAccess(accessLog, call, response, ms);
     return response;
   };
+}
+
+function idOf({ requestId }: Call): string {
+  return requestId === null ? "" : ` (id ${requestId})`;
 }
 
 /** Of what a client may not do; what it can't do is no refusal. */
@@ -99,6 +105,7 @@ function logAccess(accessLog: AccessLogger, call: Call, response: Response, dura
     bytes: bodyBytes(response),
     durationMs,
     userAgent: request.headers.get("user-agent"),
+    requestId: call.requestId,
   });
 }
 

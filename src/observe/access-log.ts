@@ -15,6 +15,8 @@ export interface Access {
   bytes: number;
   durationMs: number;
   userAgent: string | null;
+  /** Null: the client gave none. */
+  requestId: string | null;
 }
 
 export interface AccessLogger {
@@ -51,7 +53,8 @@ export function formatAccess(access: Access): string {
   const request = `${access.method} ${field(access.target, TARGET_CHARS_MAX)} HTTP/1.1`;
   const agent = field(access.userAgent ?? "Unknown", USER_AGENT_CHARS_MAX);
   const size = formatSize(access.bytes);
-  return `${access.clientAddress} - "${request}" ${access.status} ${size} ${Math.round(access.durationMs)}ms "${agent}"`;
+  const id = access.requestId === null ? "" : ` id=${access.requestId}`;
+  return `${access.clientAddress} - "${request}" ${access.status} ${size} ${Math.round(access.durationMs)}ms "${agent}"${id}`;
 }
 
 /** Text of a client, made unable to end its quotes early. */

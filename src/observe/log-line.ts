@@ -14,6 +14,21 @@ export function formatLine(level: LogLevel, worker: number | null, message: stri
   return cut(`${time} [PID:${process.pid}]${who} [${level}] - ${escapeControls(message)}`);
 }
 
+/** The same as a JSON object: `time`, `level`, `pid`, of a worker `worker`, and `message`. */
+export function jsonLine(level: LogLevel, worker: number | null, message: string): string {
+  const of = worker === null ? {} : { worker };
+  const lineOf = (text: string): string =>
+    `${JSON.stringify({ time: new Date().toISOString(), level, pid: process.pid, ...of, message: text })}\n`;
+  const line = lineOf(message);
+  const bytes = Buffer.byteLength(line);
+  if (bytes <= LINE_BYTES_MAX) return line;
+  // Cut in half until it fits: such a message is rare, and each character may take six bytes.
+  for (let length = LINE_BYTES_MAX; ; length = Math.floor(length / 2)) {
+    const short = lineOf(`${message.slice(0, length)}… (${bytes} bytes)`);
+    if (Buffer.byteLength(short) <= LINE_BYTES_MAX) return short;
+  }
+}
+
 /**
  * Characters that could fake a line, reorder or hide words, or move a terminal's cursor: C0 and C1
  * controls, DEL, Unicode's line ends, direction marks, characters without width.

@@ -50,6 +50,22 @@ describe("a line", () => {
     expect(rest).toBe(`[PID:${process.pid}] [Worker-3] [INFO] - Server starting`);
   });
 
+  test("is a JSON object where that is asked for, whatever the message holds and how long it is", async () => {
+    const messages = ['a "b"\nc\u2028\0', "é".repeat(50_000), "\0".repeat(50_000)];
+    const lines = await linesOf({ worker: 3, format: "json" }, (logger) => {
+      for (const message of messages) logger.warning(message);
+    });
+    expect(lines).toHaveLength(messages.length);
+    for (const [index, line] of lines.entries()) {
+      expect(Buffer.byteLength(line)).toBeLessThanOrEqual(LINE_BYTES_MAX);
+      const { time, message, ...rest } = JSON.parse(line) as Record<string, string>;
+      expect(rest).toEqual({ level: "WARNING", pid: process.pid, worker: 3 } as never);
+      expect(Date.parse(time!)).toBeGreaterThan(0);
+      if (index === 0) expect(message).toBe(messages[0]!);
+      else expect(message).toEndWith(" bytes)");
+    }
+  });
+
   test("names no worker outside of one", async () => {
     const [line] = await linesOf({}, (logger) => logger.warning("x"));
     expect(line!.slice(24)).toBe(`[PID:${process.pid}] [WARNING] - x`);

@@ -2,13 +2,13 @@
  * The log of a process, on standard output and in a file if set. Logging never waits: lines are
  * written in the background, and dropped and counted when a target is too slow.
  */
-import type { LogLevel } from "../config/settings.ts";
+import type { LogFormat, LogLevel } from "../config/settings.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
 import { within } from "../time/within.ts";
 import { errorCode } from "./file-errors.ts";
 import { LineQueue, type LineTarget } from "./line-queue.ts";
 import { logFilePath, openLogFile } from "./log-file.ts";
-import { formatLine } from "./log-line.ts";
+import { formatLine, jsonLine } from "./log-line.ts";
 import { standardOutput } from "./standard-output.ts";
 
 export interface LogLines {
@@ -39,6 +39,8 @@ export interface LoggerOptions {
   worker: number | null;
   /** The `--log-file` setting. A worker adds its number. */
   file: string | null;
+  /** The `--log-format` setting; default: text. */
+  format?: LogFormat;
   /** Gets chunks of whole lines instead of standard output. */
   write?: (text: string) => void | Promise<void>;
 }
@@ -61,21 +63,22 @@ const LEVELS: readonly LogLevel[] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITI
 const PROMPT_FROM = LEVELS.indexOf("ERROR");
 
 /** @throws UsageError The log file can't be opened. */
-export function createLogger({ level, worker, file, write }: LoggerOptions): Logger {
+export function createLogger({ level, worker, file, format, write }: LoggerOptions): Logger {
+  const lineOf = format === "json" ? jsonLine : formatLine;
   const threshold = LEVELS.indexOf(level);
   const queues: LineQueue[] = [];
 
   const log = (lineLevel: LogLevel, message: string): void => {
     const rank = LEVELS.indexOf(lineLevel);
     if (rank < threshold) return;
-    const line = formatLine(lineLevel, worker, message);
+    const line = lineOf(lineLevel, worker, message);
     for (const queue of queues) queue.push(line, rank >= PROMPT_FROM);
   };
   const addTarget = (target: LineTarget): void => {
     queues.push(
       new LineQueue(target, {
         lost: (lines) =>
-          formatLine("WARNING", worker, `${lines} log lines lost: ${target.name} didn't take them`),
+          lineOf("WARNING", worker, `${lines} log lines lost: ${target.name} didn't take them`),
         // Reaches the other target, if any: this one has just failed.
         failed: (error) => log("ERROR", `log lines to ${target.name} are being lost: ${errorCode(error)}`),
       }),

@@ -10,7 +10,12 @@ const EXIT_WITHOUT_DATABASE = 1;
 export async function serveAsHub(): Promise<void> {
   const brief = readBrief();
   const { settings } = brief;
-  const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
+  const log = createLogger({
+    level: settings.logLevel,
+    worker: null,
+    file: settings.logFile,
+    format: settings.logFormat,
+  });
   failOnSurprise(log);
   new MemoryBoard(brief.runtimeDir).join("hub", 0);
   await runChild(

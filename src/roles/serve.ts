@@ -25,7 +25,12 @@ const EXIT_START_FAILED = 1;
 /** @param warnings What the command line gives reason to log. @returns The exit code. */
 export async function serve(settings: Settings, warnings: string[]): Promise<number> {
   useFileMode(settings.fileMode);
-  const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
+  const log = createLogger({
+    level: settings.logLevel,
+    worker: null,
+    file: settings.logFile,
+    format: settings.logFormat,
+  });
   for (const warning of warnings) log.warning(warning);
   announce(settings, log);
   warnOfWideFiles(settings, log);

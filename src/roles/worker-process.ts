@@ -19,7 +19,12 @@ const EXIT_FAILED = 1;
 export async function serveAsWorker(): Promise<void> {
   const brief = readBrief();
   const { settings, workerId } = brief;
-  const log = createLogger({ level: settings.logLevel, worker: workerId, file: settings.logFile });
+  const log = createLogger({
+    level: settings.logLevel,
+    worker: workerId,
+    file: settings.logFile,
+    format: settings.logFormat,
+  });
   failOnSurprise(log);
   await runChild(
     async () => {

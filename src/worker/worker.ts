@@ -522,6 +522,7 @@ class RunningWorker implements Worker {
       metrics,
       audit: this.#audit,
       log,
+      slowRequestMs: settings.slowRequestMs,
       accessLog: createAccessLogger(settings.accessLog, log),
       maxBodyBytes: settings.maxBodyBytes,
       spool,
