@@ -38,6 +38,7 @@ function generalHelp(): string {
        stock-db-server export --to DIR|FILE [flags]
        stock-db-server delete --tickers A,B --kind K [flags]
        stock-db-server rename OLD NEW [flags]
+       stock-db-server config check [flags]
        stock-db-server keys add|list|rotate|revoke [NAME] [flags]
        stock-db-server doctor [--db-file PATH|URL] [flags]
 
@@ -52,6 +53,7 @@ Subcommands:
   export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files
   delete    Delete ticks or bars
   rename    Give the rows of a ticker another one
+  config    Tell whether a server would start with these settings: config check [flags of serve]
   keys      Make and end the keys of clients
   doctor    Tell whether the server can run with a database, on this machine
 "check --help" and so on tell of their flags.

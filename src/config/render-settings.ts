@@ -11,6 +11,7 @@ export function settingsHelp(): string {
     return `${head}\n${wrap(`${sentence} Default: ${shown || "none"}. [${variable}]`, 6)}`;
   });
   paragraphs.push(
+    `  --config PATH\n${wrap("Read settings from this file, in TOML, under the names of their flags. [STOCK_DB_CONFIG]", 6)}`,
     `  --print-config\n${wrap("Print every setting with its value and where it came from, as JSON, and stop.", 6)}`,
     "  --version\n      Print the version and stop.",
     "  -h, --help\n      Print this help and stop.",
@@ -19,7 +20,7 @@ export function settingsHelp(): string {
   return [
     ...paragraphs,
     wrap(
-      "A flag beats its environment variable, in brackets, and that beats the default. An empty variable counts as not set.",
+      "A flag beats its environment variable, in brackets, that beats the file of --config, and that the default. An empty variable counts as not set. A variable with _FILE behind its name names a file that holds the value.",
       0,
     ),
     wrap(

@@ -1,4 +1,7 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { defaultMemoryMb } from "./memory-shares.ts";
 import { printConfig, settingsHelp, settingsTable } from "./render-settings.ts";
 import { DECLARATIONS, environmentName, SETTING_NAMES, UNITS } from "./setting-table.ts";
@@ -278,6 +281,56 @@ describe("an unknown name", () => {
       STOCK_DBX: "1",
     };
     expect(parseSettings([], env).wants).toBe("run");
+  });
+});
+
+describe("a file of settings", () => {
+  const folder = mkdtempSync(join(tmpdir(), "config-"));
+  const path = join(folder, "stocks.toml");
+  const secret = join(folder, "database");
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const write = (text: string): void => writeFileSync(path, text);
+
+  test("has them under the names of their flags; the environment and flags beat it", () => {
+    write(
+      'port = 9001\nworkers = 3\nread-only = true\nallow-host = ["a.example", "b.example"]\nsql-timeout = 1.5\n',
+    );
+    const argv = ["--config", path, "--workers", "5"];
+    const { settings, sources } = parseSettings(argv, { STOCK_DB_PORT: "9002" });
+    const { port, workers, readOnly, allowHosts, sqlTimeoutMs } = settings;
+    expect([port, workers, readOnly, allowHosts, sqlTimeoutMs]).toEqual([
+      9002,
+      5,
+      true,
+      ["a.example", "b.example"],
+      1_500,
+    ]);
+    expect([sources.port, sources.workers, sources.readOnly]).toEqual(["STOCK_DB_PORT", "--workers", path]);
+    expect(parseSettings([], { STOCK_DB_CONFIG: path }).settings.port).toBe(9001);
+  });
+
+  test("is refused by what is wrong in it", () => {
+    for (const [text, told] of [
+      ["prot = 1", `${path}: "prot": no such setting, did you mean port?`],
+      ["port = 99999", `${path}: port: expected a whole number from 0 to 65535, got "99999"`],
+      ["port = [1]", `${path}: "port": expected a text, a number, true or false, or a list of texts`],
+      ["[server]\nport = 1", `${path}: "server": expected a text`],
+    ] as const) {
+      write(text);
+      expect(refusal(["--config", path])).toStartWith(told);
+    }
+    write("port = = 1");
+    expect(refusal(["--config", path])).toStartWith(`--config ${path}: expected TOML`);
+    expect(refusal([], { STOCK_DB_CONFIG: join(folder, "none") })).toStartWith("STOCK_DB_CONFIG: ENOENT");
+  });
+
+  test("a variable with _FILE names the file that has the value", () => {
+    writeFileSync(secret, "postgresql://desk:s3cret@db/stocks\n");
+    const { settings } = parseSettings([], { STOCK_DB_DB_FILE_FILE: secret });
+    expect(settings.dbFile).toBe("postgresql://desk:s3cret@db/stocks");
+    const both = { STOCK_DB_DB_FILE_FILE: secret, STOCK_DB_DB_FILE: "x.db" };
+    expect(refusal([], both)).toContain("expected one of them");
+    expect(refusal([], { STOCK_DB_PORT_FILE: join(folder, "none") })).toContain("STOCK_DB_PORT_FILE: ENOENT");
   });
 });
 

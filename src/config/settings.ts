@@ -1,10 +1,12 @@
 /**
  * Reads the settings of the server from its command line and environment. setting-table.ts declares
- * each of them. A flag beats the environment, which beats the default. There is no settings file.
+ * each of them. A flag beats the environment, which beats the file of `--config`, which beats the
+ * default.
  */
 
 import { OWN_KEY_VARIABLE } from "../access/own-key.ts";
 import { type CommandLineToken, type Flag, readCommandLine, strayArgument } from "./command-line.ts";
+import { readConfigFile, readSecretFile } from "./config-file.ts";
 import { suggest } from "./nearest.ts";
 import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
 import { redactIfConnection } from "./redact.ts";
@@ -22,6 +24,8 @@ import { quoted, UsageError } from "./usage-error.ts";
 export type Settings = {
   -readonly [K in SettingName]: (typeof DECLARATIONS)[K] extends Declaration<infer T> ? T : never;
 };
+
+export const SETTING_COUNT = SETTING_NAMES.length;
 
 export type LogLevel = Settings["logLevel"];
 export type LogFormat = Settings["logFormat"];
@@ -52,8 +56,9 @@ export function parseSettings(
   const asked = argv.map((argument) => INFORMATION_FLAGS[argument]).find((wants) => wants !== undefined);
   if (asked !== undefined) return { ...resolve(new Map()), ignored: [], wants: asked };
 
-  const given = readEnvironment(env);
   const line = readFlags(argv);
+  const given = readFile(line.config ?? (env[CONFIG_VARIABLE] || null), line.config === null);
+  for (const [name, value] of readEnvironment(env)) given.set(name, value);
   for (const [name, value] of line.given) given.set(name, value);
   return { ...resolve(given), ignored: line.ignored, wants: line.printConfig ? "print-config" : "run" };
 }
@@ -64,19 +69,30 @@ const INFORMATION_FLAGS: Record<string, "help" | "version" | undefined> = {
   "--version": "version",
 };
 
+const CONFIG_VARIABLE = `${ENVIRONMENT_PREFIX}CONFIG`;
+/** Behind the name of a variable: its value lies in this file. */
+const IN_FILE = "_FILE";
 /** Variables with the prefix that are no settings: of a child, the launcher and a client. */
-const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN", OWN_KEY_VARIABLE];
+const OTHER_VARIABLES = [
+  "STOCK_DB_CHILD",
+  "STOCK_DB_BUN",
+  OWN_KEY_VARIABLE,
+  `${OWN_KEY_VARIABLE}_FILE`,
+  CONFIG_VARIABLE,
+];
 
 /** A value with the flag or variable that it came from. */
 type Given = Map<SettingName, { value: Settings[SettingName]; source: string }>;
 
 const BY_FLAG = new Map<string, SettingName>(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag, name]));
 const BY_VARIABLE = new Map<string, SettingName>(SETTING_NAMES.map((name) => [environmentName(name), name]));
+const CONFIG_FLAG = "config";
 /** By name, without the dashes. */
 const FLAGS: Record<string, Flag> = {
   ...Object.fromEntries(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag.slice(2), flagOf(name)])),
   ...SYNONYMS,
   ...IGNORED_FLAGS,
+  [CONFIG_FLAG]: { type: "string", expected: "the path of a file in TOML" },
   "print-config": { type: "boolean" },
 };
 
@@ -89,6 +105,19 @@ function readEnvironment(env: Record<string, string | undefined>): Given {
   const given: Given = new Map();
   for (const [variable, text] of Object.entries(env)) {
     if (!variable.startsWith(ENVIRONMENT_PREFIX) || OTHER_VARIABLES.includes(variable)) continue;
+    const inFile = variable.endsWith(IN_FILE)
+      ? BY_VARIABLE.get(variable.slice(0, -IN_FILE.length))
+      : undefined;
+    if (inFile !== undefined) {
+      if (env[environmentName(inFile)])
+        throw new UsageError(`${variable}: got it beside ${environmentName(inFile)}, expected one of them`);
+      if (text)
+        given.set(inFile, {
+          value: readValue(inFile, readSecretFile(text, variable), variable),
+          source: variable,
+        });
+      continue;
+    }
     const name = BY_VARIABLE.get(variable);
     if (name === undefined) {
       const hint = suggest(variable, [...BY_VARIABLE.keys()]);
@@ -100,8 +129,35 @@ function readEnvironment(env: Record<string, string | undefined>): Given {
   return given;
 }
 
-function readFlags(argv: readonly string[]): { given: Given; ignored: string[]; printConfig: boolean } {
+/** @param isOfVariable the environment has named it. */
+function readFile(path: string | null, isOfVariable: boolean): Given {
   const given: Given = new Map();
+  if (path === null) return given;
+  for (const { name: key, text } of readConfigFile(path, isOfVariable ? CONFIG_VARIABLE : "--config")) {
+    const name = BY_FLAG.get(`--${key}`);
+    if (name === undefined) {
+      const hint = suggest(
+        key,
+        [...BY_FLAG.keys()].map((flag) => flag.slice(2)),
+      );
+      throw new UsageError(`${path}: ${quoted(key)}: no such setting${hint || ", see --help"}`);
+    }
+    given.set(name, { value: readValue(name, text, `${path}: ${key}`), source: path });
+  }
+  return given;
+}
+
+interface ReadFlags {
+  given: Given;
+  ignored: string[];
+  printConfig: boolean;
+  /** The file of settings; null: none. */
+  config: string | null;
+}
+
+function readFlags(argv: readonly string[]): ReadFlags {
+  const given: Given = new Map();
+  let config: string | null = null;
   const ignored = new Set<string>();
   let printConfig = false;
   const { tokens } = readCommandLine(argv, FLAGS);
@@ -116,10 +172,11 @@ function readFlags(argv: readonly string[]): { given: Given; ignored: string[]; 
       const next = tokens[i + 1];
       const word = next?.kind === "positional" && isWordOfSwitch(next.value, token) ? next.value : "true";
       add(given, name, readValue(name, synonym?.value ?? token.value ?? word, flag), flag);
-    } else if (own(IGNORED_FLAGS, token.name) !== undefined) ignored.add(flag);
+    } else if (token.name === CONFIG_FLAG) config = token.value ?? null;
+    else if (own(IGNORED_FLAGS, token.name) !== undefined) ignored.add(flag);
     else printConfig = true;
   }
-  return { given, ignored: [...ignored], printConfig };
+  return { given, ignored: [...ignored], printConfig, config };
 }
 
 /** A switch may be followed by its word, as in `--sql-get off`. */

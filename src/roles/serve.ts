@@ -36,9 +36,7 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   warnOfWideFiles(settings, log);
   const whileServing = (port: number) => startFeed({ ...settings, port }, log);
   try {
-    checkBus(settings);
-    checkKeys(settings);
-    checkTls(settings, log);
+    checkStart(settings, (warning) => log.warning(warning));
     return settings.workers > 1
       ? await runSupervisor({ settings, mainPath: MAIN, log, whileServing })
       : await serveInOneProcess({ settings, log, whileServing });
@@ -48,6 +46,17 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   } finally {
     await log.close();
   }
+}
+
+/**
+ * What can be told before anything is opened. @param warn told what may be wrong soon.
+ *
+ * @throws Error
+ */
+export function checkStart(settings: Settings, warn: (warning: string) => void): void {
+  checkBus(settings);
+  checkKeys(settings);
+  checkTls(settings, warn);
 }
 
 /** @returns A function that ends it. */
@@ -114,10 +123,10 @@ function checkKeys({ host, keys, dbFile, insecureNoAuth, tlsClientCa, allowOrigi
 }
 
 /** @throws TlsError */
-function checkTls(settings: Settings, log: Logger): void {
+function checkTls(settings: Settings, warn: (warning: string) => void): void {
   const tls = readTls(settings);
   const warning = tls === null ? null : tlsWarning(tls, Date.now());
-  if (warning !== null) log.warning(warning);
+  if (warning !== null) warn(warning);
 }
 
 /** A database file has one server only, which needs no bus. @throws Error */

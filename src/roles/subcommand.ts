@@ -34,6 +34,8 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return await runRename(args);
     case "replay":
       return await runReplay(args);
+    case "config":
+      return (await import("./config-check.ts")).runConfig(args);
     case "keys":
       return await runKeys(args);
     case "doctor":
@@ -43,7 +45,7 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return 0;
     default:
       throw new UsageError(
-        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, delete, rename, keys or doctor`,
+        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, delete, rename, keys, config or doctor`,
       );
   }
 }
