@@ -2,8 +2,8 @@
  * How many requests each key has sent in its window of time, in a small file that all workers map:
  * a key has its rate once, however many workers it reaches.
  */
-import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { mapCells } from "../protocol/mapped-cells.ts";
 
 const RATE_FILE = "rates";
 /** More than a file of keys may have; a power of two. */
@@ -32,7 +32,10 @@ export class RateBoard {
 
   /** @param runtimeDir the server's; null for a process that shares with none. */
   constructor(runtimeDir: string | null) {
-    this.#cells = runtimeDir === null ? new Int32Array(ENTRIES * CELLS) : mapped(join(runtimeDir, RATE_FILE));
+    this.#cells =
+      runtimeDir === null
+        ? new Int32Array(ENTRIES * CELLS)
+        : mapCells(join(runtimeDir, RATE_FILE), ENTRIES * CELLS);
   }
 
   /**
@@ -64,14 +67,6 @@ export class RateBoard {
     }
     return null;
   }
-}
-
-function mapped(path: string): Int32Array {
-  const fd = openSync(path, "a", 0o600);
-  ftruncateSync(fd, ENTRIES * CELLS * Int32Array.BYTES_PER_ELEMENT);
-  closeSync(fd);
-  const bytes = Bun.mmap(path, { shared: true });
-  return new Int32Array(bytes.buffer, bytes.byteOffset, ENTRIES * CELLS);
 }
 
 const WINDOWS_MS: Record<string, number> = { s: 1_000, min: 60_000, h: 3_600_000 };

@@ -5,8 +5,8 @@
  * Readers ask the kernel how much each pid takes, so a stuck process counts too. They also remove
  * entries of processes that have ended.
  */
-import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { mapCells } from "../protocol/mapped-cells.ts";
 import { residentBytes, startOf } from "./resident.ts";
 
 export const MEMORY_BOARD_FILE = "memory";
@@ -51,7 +51,8 @@ export class MemoryBoard {
 
   /** @param runtimeDir The server's; null for a process that shares with none. */
   constructor(runtimeDir: string | null) {
-    this.#cells = runtimeDir === null ? new Int32Array(CELLS) : mapped(join(runtimeDir, MEMORY_BOARD_FILE));
+    this.#cells =
+      runtimeDir === null ? new Int32Array(CELLS) : mapCells(join(runtimeDir, MEMORY_BOARD_FILE), CELLS);
   }
 
   join(role: ProcessRole, workerId: number): void {
@@ -222,14 +223,6 @@ export class MemoryBoard {
 }
 
 /** The first process makes it. All use the same length, and new bytes are zeros. */
-function mapped(path: string): Int32Array {
-  const fd = openSync(path, "a+", 0o600);
-  ftruncateSync(fd, CELLS * 4);
-  closeSync(fd);
-  const bytes = Bun.mmap(path, { shared: true });
-  return new Int32Array(bytes.buffer, bytes.byteOffset, CELLS);
-}
-
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -6,6 +6,7 @@
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { residentBytes } from "../memory/resident.ts";
 import { isObject } from "../protocol/json.ts";
 import { addSamples, type Samples } from "./samples.ts";
 
@@ -39,7 +40,7 @@ export class MetricFiles {
     const all: Samples = {};
     let workers = 0;
     for (const { pid, atMs, samples } of this.#files()) {
-      const isOver = pid === 0 || !isAlive(pid);
+      const isOver = pid === 0 || residentBytes(pid) === 0;
       if (!isOver && Date.now() - atMs < SILENT_MS) workers++;
       addSamples(all, samples, isOver);
     }
@@ -55,7 +56,7 @@ export class MetricFiles {
     const ended: Samples = {};
     const names: string[] = [];
     for (const { name, pid, samples } of this.#files()) {
-      if (pid !== 0 && isAlive(pid)) continue;
+      if (pid !== 0 && residentBytes(pid) > 0) continue;
       addSamples(ended, samples, true);
       if (pid !== 0) names.push(name);
     }
@@ -86,14 +87,5 @@ function readFile(path: string): MetricFile | null {
     return isObject(file) ? (file as unknown as MetricFile) : null;
   } catch {
     return null;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }
