@@ -19,14 +19,32 @@ import { NotNewError } from "./tick-store.ts";
 /** Some 5 ms of work for this process. */
 const ROWS_PER_STATEMENT = 5_000;
 
-const STATEMENTS = byKind(statementsOf);
+const STATEMENTS = byKind((kind) => new Statements(kind));
+
+/** By the columns that have a value in some row: nulls are what the others have anyway. */
+class Statements {
+  readonly #kind: RowKind;
+  readonly #made = new Map<string, { taken: string; insert: string }>();
+
+  constructor(kind: RowKind) {
+    this.#kind = kind;
+  }
+
+  of(present: readonly string[]): { taken: string; insert: string } {
+    const key = present.join(",");
+    const made = this.#made.get(key) ?? statementsOf(this.#kind, present);
+    this.#made.set(key, made);
+    return made;
+  }
+}
 
 /**
  * `taken` finds a row of the series between two stamps. `insert` stores rows; it compares nothing,
  * as a look for each row would take longer than to store it.
  */
-function statementsOf(kind: RowKind): { taken: string; insert: string } {
-  const { table, stamp, values, hasSeq, part } = kind;
+function statementsOf(kind: RowKind, present: readonly string[]): { taken: string; insert: string } {
+  const { table, stamp, hasSeq, part } = kind;
+  const values = kind.values.filter(({ name }) => present.includes(name));
   const series = part === null ? ["ticker"] : ["ticker", columnSql(part)];
   const isSeries = series.map((name, index) => `${name} = $${index + 1}::text`).join(" AND ");
   const [from, to] = [1, 2].map((place) => stampSql(`$${series.length + place}::int8`));
@@ -53,12 +71,16 @@ export class ColumnRows {
   readonly #stamps: BigInt64Array;
   /** Null where the kind has none. */
   readonly #seqs: BigInt64Array | null;
-  /** Null of a column that the save doesn't bring. */
-  readonly #values: (ColumnData | null)[];
+  /** Of columns that have a value in some row, by name. */
+  readonly #values: [name: string, data: ColumnData][];
 
   private constructor(
     save: ColumnSave,
-    columns: { stamps: BigInt64Array; seqs: BigInt64Array | null; values: (ColumnData | null)[] },
+    columns: {
+      stamps: BigInt64Array;
+      seqs: BigInt64Array | null;
+      values: [name: string, data: ColumnData][];
+    },
   ) {
     this.#save = save;
     this.#stamps = columns.stamps;
@@ -79,7 +101,10 @@ export class ColumnRows {
     return new ColumnRows(save, {
       stamps: stamps.values,
       seqs,
-      values: values.map(({ name }) => columns.get(name) ?? null),
+      values: values.flatMap(({ name }): [string, ColumnData][] => {
+        const data = columns.get(name);
+        return data === undefined || data.nulls?.includes(0) === false ? [] : [[name, data]];
+      }),
     });
   }
 
@@ -93,7 +118,7 @@ export class ColumnRows {
    */
   async write(connection: PostgresConnection, writtenAt: string): Promise<void> {
     const { kind, ticker, part } = this.#save;
-    const { taken, insert } = STATEMENTS[kind as KindName];
+    const { taken, insert } = STATEMENTS[kind as KindName].of(this.#values.map(([name]) => name));
     const series = part === null ? [ticker] : [ticker, part];
     const ends = [this.#stamps[0]!, this.#stamps.at(-1)!].map(String);
     const { count } = await connection.run(taken, [...series, ...ends]);
@@ -118,7 +143,7 @@ export class ColumnRows {
     return [
       joined(from, to, null, (row) => String(stamps.at(row))),
       ...seqs,
-      ...this.#values.map((data) => (data === null ? nullArray(to - from) : valueArray(data, from, to))),
+      ...this.#values.map(([, data]) => valueArray(data, from, to)),
     ];
   }
 }
@@ -132,10 +157,6 @@ function isAscending(stamps: BigInt64Array, seqs: BigInt64Array | null): boolean
     if (now === before && (seq === null || seq.at(row) <= seq.at(row - 1))) return false;
   }
   return true;
-}
-
-function nullArray(length: number): string {
-  return arrayOf(new Array(length).fill("NULL").join(","));
 }
 
 function valueArray({ nulls, ...data }: ColumnData, from: number, to: number): string {
