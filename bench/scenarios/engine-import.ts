@@ -24,6 +24,8 @@ import { countTicks, startServer, type Target } from "../targets.ts";
 
 const ROWS = 1_000_000;
 const ROWS_PER_WRITE = 20_000;
+/** Imported before, so that the server's code is compiled, as that of one that runs. */
+const ROWS_BEFORE = 100_000;
 const STAMP_STEP_US = 1_000;
 /** Of the floor's rate. */
 const TARGETS: Record<EngineName, number> = { sqlite: 0.6, duckdb: 0.5, postgres: 0.6 };
@@ -38,12 +40,14 @@ async function measureImports(context: BenchContext): Promise<ScenarioReport> {
     csv: join(context.folder, "import.csv"),
     parquet: join(context.folder, "import.parquet"),
   };
-  writeCsv(files.csv);
+  const before = join(context.folder, "import-before.csv");
+  writeCsv(files.csv, ROWS);
+  writeCsv(before, ROWS_BEFORE);
   await writeParquet(files);
   for (const engine of context.engines) {
     const databases = await openDatabases(engine, context.folder);
     try {
-      const measured = await compareImports(context, engine, { databases, files });
+      const measured = await compareImports(context, engine, { databases, files, before });
       report.comparisons.push(...measured.comparisons);
       report.invalid.push(...measured.invalid);
     } finally {
@@ -60,7 +64,11 @@ const floorFormat = (engine: EngineName, format: ImportFormat): ImportFormat =>
 async function compareImports(
   context: BenchContext,
   engine: EngineName,
-  { databases, files }: { databases: EngineDatabases; files: Record<ImportFormat, string> },
+  {
+    databases,
+    files,
+    before,
+  }: { databases: EngineDatabases; files: Record<ImportFormat, string>; before: string },
 ): Promise<Pick<ScenarioReport, "comparisons" | "invalid">> {
   type Way = `${"floor" | "ours"} ${ImportFormat}`;
   const measures: Partial<Record<Way, (run: number) => Promise<Sample>>> = {};
@@ -79,6 +87,7 @@ async function compareImports(
         const database = await databases.create(name);
         const server = await startServer({ folder: context.folder, name, workers: 1, database });
         try {
+          await importFile(context, server, { file: before, ticker: "BEFORE" });
           return await importIntoServer(context, server, files[format]);
         } finally {
           await server.stop();
@@ -104,12 +113,20 @@ async function compareImports(
 }
 
 async function importIntoServer(context: BenchContext, server: Target, file: string): Promise<Sample> {
-  const to = `http://${LOOPBACK}:${server.port}`;
-  const args = ["import", file, "--ticker", "IMPORT", "--type", "trade", "--to", to, "--json", "--quiet"];
-  const sample = await measureImport(context, "src/main.ts", args);
+  const sample = await importFile(context, server, { file, ticker: "IMPORT" });
   const stored = await countTicks(server, "IMPORT");
   if (stored !== ROWS) sample.invalid.push(`${stored} of ${ROWS} rows are stored`);
   return sample;
+}
+
+function importFile(
+  context: BenchContext,
+  { port }: Target,
+  { file, ticker }: { file: string; ticker: string },
+): Promise<Sample> {
+  const to = `http://${LOOPBACK}:${port}`;
+  const args = ["import", file, "--ticker", ticker, "--type", "trade", "--to", to, "--json", "--quiet"];
+  return measureImport(context, "src/main.ts", args);
 }
 
 /** Runs a process that prints `rowsStored` in JSON. */
@@ -132,9 +149,9 @@ async function measureImport(context: BenchContext, script: string, args: string
   return { perSecond: ROWS / seconds, clientCpu: cpuSeconds / seconds, p99Ms: null, invalid };
 }
 
-function writeCsv(file: string): void {
+function writeCsv(file: string, rows: number): void {
   appendFileSync(file, "timestamp,price,size\n");
-  for (let first = 0; first < ROWS; first += ROWS_PER_WRITE) {
+  for (let first = 0; first < rows; first += ROWS_PER_WRITE) {
     const lines = Array.from({ length: ROWS_PER_WRITE }, (_, i) => {
       return `${tickStamp((first + i) * STAMP_STEP_US)},${150 + (i % 100) / 4},${100 + (i % 9)}\n`;
     });
