@@ -3,7 +3,19 @@
  * in place of the old one, so that a reader never meets half of it; a lock file keeps two such
  * changes apart.
  */
-import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
 import { KeyError, type KeyRecord, readRecord } from "./key-record.ts";
 
 const VERSION = 1;
@@ -43,18 +55,39 @@ export function readKeyFile(path: string): KeyRecord[] | null {
  * @throws KeyError also from `change`: nothing is changed.
  */
 export async function changeKeyFile(path: string, change: (keys: KeyRecord[]) => KeyRecord[]): Promise<void> {
-  const unlock = await lock(`${path}.lock`);
+  const file = realPathOf(path);
+  const unlock = await lock(`${file}.lock`);
   try {
-    const keys = change(readKeyFile(path) ?? []);
-    const made = `${path}.new`;
+    const keys = change(readKeyFile(file) ?? []);
+    const made = `${file}.new`;
+    // One that was left behind may be open to others.
+    rmSync(made, { force: true });
     writeFileSync(made, `${JSON.stringify({ version: VERSION, keys }, null, 2)}\n`, {
       mode: 0o600,
+      flag: "wx",
       flush: true,
     });
-    renameSync(made, path);
+    keepOwner(made, file);
+    renameSync(made, file);
   } finally {
     unlock();
   }
+}
+
+/** A link stays one. */
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+/** Of the file before it, else of the folder: root may make keys for a server's user. */
+function keepOwner(made: string, file: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(existsSync(file) ? file : dirname(file));
+  chownSync(made, uid, gid);
 }
 
 async function lock(path: string): Promise<() => void> {

@@ -2,10 +2,11 @@
  * The keys that a worker knows, and whether a client has one of them. The file is looked at again
  * and again, so that what is added or revoked is in force within a second.
  */
-import { statSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { type BlockList, isIPv6 } from "node:net";
 import { matcherOf } from "../market/ticker-pattern.ts";
 import { unauthorized } from "../protocol/errors.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { readKeyFile } from "./key-file.ts";
 import { hashOf, KeyError, type KeyRecord, networksOf } from "./key-record.ts";
 import { type Rate, readRate } from "./rate-board.ts";
@@ -24,6 +25,8 @@ export interface Caller {
   rate: Rate | null;
   /** Of its key; null where none is needed. */
   hash: string | null;
+  /** Changes with what its key lets it do; of no other use. */
+  rights: string;
 }
 
 interface HeldKey extends Caller {
@@ -38,6 +41,11 @@ export type StillAdmits = (client: Caller) => boolean;
 interface KeyRingOptions {
   /** Null: there are none. */
   path: string | null;
+  /**
+   * A file that is made once there are keys: a worker that starts after their file is gone lets
+   * nobody in. Null: there are no other workers.
+   */
+  mark: string | null;
   /** Called with the names of keys that have come and gone. */
   onChanged?(added: string[], gone: string[]): void;
   log: { info(text: string): void; error(text: string): void };
@@ -48,14 +56,16 @@ export class KeyRing {
   readonly #timer: Timer | null = null;
   /** Null: there is no file, and has been none. Everybody may do everything. */
   #keys: Map<string, HeldKey> | null = null;
-  #seen = "";
+  /** The state of the file that is in force; null: none is. */
+  #seen: string | null = null;
+  /** What was wrong with the file, so that it is told once. */
+  #told = "";
 
-  /** @throws KeyError the file is none of keys. */
   constructor(options: KeyRingOptions) {
     this.#options = options;
     if (options.path === null) return;
-    this.#seen = stateOf(options.path);
-    this.#keys = heldKeys(readKeyFile(options.path));
+    if (options.mark !== null && existsSync(options.mark)) this.#keys = new Map();
+    this.#look();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
     this.#timer.unref();
   }
@@ -85,10 +95,10 @@ export class KeyRing {
     return held;
   }
 
-  readonly stillAdmits: StillAdmits = ({ hash }) => {
+  readonly stillAdmits: StillAdmits = (client) => {
     if (this.#keys === null) return true;
-    const held = hash === null ? undefined : this.#keys.get(hash);
-    return held !== undefined && Date.now() < held.endsAt;
+    const held = client.hash === null ? undefined : this.#keys.get(client.hash);
+    return held !== undefined && Date.now() < held.endsAt && held.rights === client.rights;
   };
 
   #tellChange(keys: Map<string, HeldKey> | null): void {
@@ -99,24 +109,37 @@ export class KeyRing {
     this.#options.onChanged?.(only(now, before), only(before, now));
   }
 
+  /** What can't be read is tried again: a failure must let nobody in, nor keep anybody in. */
   #look(): void {
-    const { log } = this.#options;
+    const { log, mark } = this.#options;
     const path = this.#options.path!;
     const seen = stateOf(path);
     if (seen === this.#seen) return;
     try {
       const keys = heldKeys(readKeyFile(path));
-      this.#seen = seen;
-      if (keys === null && this.#keys !== null) log.error(`${path} is gone: no key is valid any more`);
-      else if (keys !== null) log.info(`${path}: ${keys.size} keys are in force`);
-      this.#tellChange(keys);
+      if (keys === null && this.#keys === null) {
+        this.#seen = seen;
+        return;
+      }
+      if (keys === null) this.#tell(`${path} is gone: no key is valid any more`);
+      else if (mark !== null) writeFileSync(mark, "");
+      if (keys !== null && this.#seen !== null) log.info(`${path}: ${keys.size} keys are in force`);
+      if (this.#seen !== null) this.#tellChange(keys);
       // Who removes the file wants nobody in, rather than everybody.
-      this.#keys = keys ?? (this.#keys === null ? null : new Map());
-    } catch (error) {
-      if (!(error instanceof KeyError)) throw error;
+      this.#keys = keys ?? new Map();
       this.#seen = seen;
-      log.error(`${error.message}; the keys from before stay in force`);
+      if (keys !== null) this.#told = "";
+    } catch (error) {
+      const before = this.#seen === null ? "no key is valid" : "the keys from before stay in force";
+      this.#keys ??= new Map();
+      this.#tell(`${error instanceof KeyError ? error.message : messageOf(error)}; ${before}`);
     }
+  }
+
+  #tell(problem: string): void {
+    if (problem === this.#told) return;
+    this.#told = problem;
+    this.#options.log.error(problem);
   }
 }
 
@@ -127,6 +150,7 @@ export const EVERYBODY: Caller = {
   sees: null,
   rate: null,
   hash: null,
+  rights: "",
 };
 
 function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
@@ -137,6 +161,7 @@ function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
       {
         name,
         hash,
+        rights: JSON.stringify([may, tickers, from]),
         may: wholeScopes(may),
         rate: rate === null ? null : readRate(rate),
         sees: tickers === null ? null : seesOneOf(tickers),

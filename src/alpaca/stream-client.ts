@@ -1,9 +1,11 @@
 /** One WebSocket of a stream: who it is, what it has asked for, and what waits for it. */
 import { type Credentials, keyIn } from "../access/credentials.ts";
 import type { Caller, KeyRing } from "../access/key-ring.ts";
+import { auditedCheck } from "../commands/audited.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import {
+  CLOSE_KEY,
   CLOSE_POLICY,
   CLOSE_REASON_BYTES_MAX,
   CLOSE_RESTART,
@@ -123,7 +125,7 @@ export class StreamClient implements SocketClient, Listener {
   refuse(closeCode: number, _errorCode: string, reason: string): void {
     if (!this.#isOpen) return;
     this.#options.onCutOff(reason);
-    this.#end(new StreamError(400, reason), closeCode);
+    this.#end(new StreamError(closeCode === CLOSE_KEY ? 402 : 400, reason), closeCode);
   }
 
   closed(): void {
@@ -215,15 +217,21 @@ export class StreamClient implements SocketClient, Listener {
   #isAdmitted(credentials: Credentials): boolean {
     const { audit } = this.#options;
     const { address, path } = this.#handshake;
+    let who = "-";
     try {
       const caller = this.#options.keys.identify(keyIn(credentials), address);
+      who = caller.name;
+      const before = this.#socket.data.owner;
+      // What it is subscribed to was asked for with the rights of the first one.
+      if (before !== null && before.hash !== caller.hash)
+        throw forbidden(`the key ${before.name} has opened this WebSocket, and it can't become another's`);
       if (!caller.may.has("stream")) throw forbidden(`the key ${caller.name} lacks the scope stream`);
       this.#socket.data.owner = caller;
       if (caller.hash !== null) audit?.signedIn(caller.name, address);
       return true;
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      audit?.refused({ who: "-", from: address, outcome: error.status, path, error: error.message });
+      audit?.refused({ who, from: address, outcome: error.status, path, error: error.message });
       return false;
     }
   }
@@ -314,7 +322,9 @@ export class StreamClient implements SocketClient, Listener {
 
   #checkSeen(owner: Caller, tickers: readonly string[]): void {
     try {
-      tickerCheck(owner)?.(tickers);
+      const { audit } = this.#options;
+      const { address: from, path } = this.#handshake;
+      auditedCheck(tickerCheck(owner), audit, { who: owner.name, from, path })?.(tickers);
     } catch (error) {
       if (error instanceof RequestError) throw new StreamError(409, error.message);
       throw error;

@@ -2,7 +2,7 @@
 import type { AuditLog } from "../observe/audit-log.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { RequestError } from "../protocol/errors.ts";
-import type { CommandContext } from "./context.ts";
+import type { CheckTickers, CommandContext } from "./context.ts";
 
 interface Doer {
   who: string;
@@ -47,6 +47,24 @@ export function audited(context: CommandContext, audit: AuditLog, doer: Doer): C
       });
       return outcome;
     },
+  };
+}
+
+/** The same check. No router sees the refusals of a WebSocket's messages. */
+export function auditedCheck(
+  check: CheckTickers | null,
+  audit: AuditLog | null,
+  asked: Doer & { path: string },
+): CheckTickers | null {
+  if (check === null || audit === null) return check;
+  return (tickers) => {
+    try {
+      check(tickers);
+    } catch (error) {
+      if (error instanceof RequestError)
+        audit.refused({ ...asked, outcome: error.status, error: error.message });
+      throw error;
+    }
   };
 }
 

@@ -12,8 +12,13 @@ export type Answer = string | Uint8Array | ReadableStream<Uint8Array>;
 /** What a save tells subscribers, and the identity that its client gave it. */
 type NewUpdate = Pick<SaveUpdate, "frame" | "request">;
 
+/** @throws RequestError 403 */
+export type CheckTickers = (tickers: Iterable<string>) => void;
+
 export interface CommandContext {
   reader: StockReader;
+  /** For what stores in parts, before the first. Null: the caller sees every ticker. */
+  checkTickers: CheckTickers | null;
   /** Whose date is today; see readToday in params.ts. */
   marketTimezone: string;
   /** Whether saves that begin in one turn are committed in their order. */

@@ -8,13 +8,10 @@ import type { StockReader } from "../storage/contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
-import type { CommandContext } from "./context.ts";
+import type { CheckTickers, CommandContext } from "./context.ts";
 
 /** Tickers that are looked through at once, to find those that are seen. */
 const LOOKED_MAX = 1_000;
-
-/** @throws RequestError 403 */
-export type CheckTickers = (tickers: Iterable<string>) => void;
 
 /** @returns null: the caller may see every ticker. */
 export function tickerCheck({ name, sees }: Caller): CheckTickers | null {
@@ -36,6 +33,7 @@ export function contextOf(context: CommandContext, caller: Caller): CommandConte
   return {
     ...context,
     reader: new SeenReader(context.reader, caller.sees!, check),
+    checkTickers: check,
     save(save, ...rest) {
       check([save.ticker]);
       return context.save(save, ...rest);

@@ -7,6 +7,7 @@ import { audited } from "../commands/audited.ts";
 import type { CommandContext } from "../commands/context.ts";
 import { contextOf } from "../commands/seen-tickers.ts";
 import { forbidden } from "../protocol/errors.ts";
+import type { ErrorForm } from "./responses.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
 /** Alpaca's clients put another slash behind an address that ends with one. */
@@ -31,6 +32,8 @@ export class Call {
   rate: RateState | null = null;
   /** What the metrics call it: the route, or the command. */
   what = "other";
+  /** Of its route; null: the form of all doors. */
+  errorForm: ErrorForm | null = null;
   #length: string | null | undefined;
 
   constructor(request: Request, server: Server<AnySocketData>, options: RouterOptions) {

@@ -28,10 +28,11 @@ export class AllowedOrigins {
   /** Adds what the browser of such a page wants to see. */
   mark({ headers: asked }: Request, { headers }: Response): void {
     if (this.#origins.size === 0) return;
+    // Also without it: a cache would give this answer to a page.
+    headers.append("Vary", "Origin");
     const origin = asked.get("origin");
     if (origin === null || !this.has(origin)) return;
     headers.set("Access-Control-Allow-Origin", origin);
-    headers.append("Vary", "Origin");
     headers.set("Access-Control-Expose-Headers", EXPOSED_HEADERS);
   }
 

@@ -45,6 +45,8 @@ export class HostGuard {
     } catch {
       return false; // "null", of a sandboxed page or a file
     }
+    // A Referer is a whole address.
+    if (this.#origins.has(url.origin)) return true;
     return url.host === host || (this.#names.has(url.hostname.toLowerCase()) && url.hostname !== "localhost");
   }
 

@@ -40,15 +40,18 @@ export function jsonResponse(body: unknown, status: number, headers: Record<stri
   return measured(new Response(text, { status, headers: { ...JSON_HEADERS, ...headers } }), text);
 }
 
+/** The body of an error, where clients read another form than that of all doors. */
+export type ErrorForm = (error: RequestError) => object;
+
 /** @param error Anything thrown. What is no RequestError is our bug: 500; the caller logs it. */
-export function errorResponse(error: unknown): Response {
+export function errorResponse(error: unknown, form: ErrorForm | null = null): Response {
   if (!(error instanceof RequestError)) {
     return jsonResponse({ error: "An internal server error occurred." }, STATUS.ownFault);
   }
-  return jsonResponse(error.body(), error.status, headersOf(error));
+  return jsonResponse(form === null ? error.body() : form(error), error.status, headersOf(error));
 }
 
-export function headersOf({ status, retryAfterS }: RequestError): Record<string, string> {
+function headersOf({ status, retryAfterS }: RequestError): Record<string, string> {
   const headers: Record<string, string> = {};
   if (retryAfterS !== undefined) headers["Retry-After"] = String(retryAfterS);
   // Nothing reads the rest of a refused body.

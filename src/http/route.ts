@@ -1,5 +1,6 @@
 import type { Scope } from "../access/scopes.ts";
 import type { Call } from "./call.ts";
+import type { ErrorForm } from "./responses.ts";
 
 export interface Route {
   /** Clients are told the first one. */
@@ -13,6 +14,7 @@ export interface Route {
   shown?: string | undefined;
   /** Any page can make a browser send it: such a page must be one that is allowed. */
   isReachableByPages?: boolean;
+  errorForm?: ErrorForm;
   /** undefined: it became a WebSocket. */
   answer(call: Call): Promise<Response | undefined>;
 }

@@ -55,7 +55,7 @@ export function createRouter(options: RouterOptions): Handler {
       if (!(error instanceof RequestError)) {
         log.error(`${request.method} ${request.url}${idOf(call)}: ${withCauses(error)}`);
       }
-      response = errorResponse(error);
+      response = errorResponse(error, call.errorForm);
       if (options.audit !== null) noteRefusal(options.audit, call, error);
     }
     const status = response?.status ?? SWITCHING_PROTOCOLS;
@@ -122,6 +122,7 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   const route: Pick<Route, "methods"> & Partial<Route & { label: string }> = routeOf(path) ?? {
     methods: USUAL_METHODS,
   };
+  call.errorForm = route.errorForm ?? null;
   // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
   if (route.isReachableByPages && (method === "GET" || method === "HEAD"))
     refuseForeignSite(request, host, guard);

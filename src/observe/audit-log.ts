@@ -2,6 +2,7 @@
  * Who did what: a line of JSON for each sign-in, refusal, change of keys, statement that may write,
  * deletion and renaming. All processes of a server share the file, which is rotated as a log is.
  */
+import { extname } from "node:path";
 import { quoted, UsageError } from "../config/usage-error.ts";
 import { errorCode } from "./file-errors.ts";
 import { LineQueue } from "./line-queue.ts";
@@ -15,6 +16,8 @@ const SIGN_IN_MS = 3_600_000;
 const SIGN_INS_KEPT_MAX = 10_000;
 /** Of a text of a client. */
 const CHARACTERS_MAX = 2_000;
+/** Of one of a request that was refused, of which anybody may send many. */
+const REFUSED_CHARACTERS_MAX = 300;
 
 export interface AuditEvent {
   what: "signed_in" | "refused" | "left_out" | "keys" | "sql" | "delete" | "rename";
@@ -27,37 +30,21 @@ export interface AuditEvent {
 }
 
 export class AuditLog {
-  readonly #push: (line: string) => void;
-  readonly #close: () => Promise<void>;
+  readonly #done: Lines;
+  readonly #refused: Lines;
   readonly #signedIn = new Map<string, number>();
   #second = 0;
   #refusals = 0;
 
   /** @param path `-` for standard output. @throws UsageError the file can't be opened. */
   constructor(path: string, log: Logger) {
-    if (path === "-") {
-      this.#push = (line) => log.plain(line);
-      this.#close = async () => undefined;
-      return;
-    }
-    const queue = openQueue(path, log);
-    const flushSync = (): void => queue.flushSync();
-    process.on("exit", flushSync);
-    this.#push = (line) => queue.push(line, true);
-    this.#close = async () => {
-      await queue.flush();
-      process.off("exit", flushSync);
-      await queue.close();
-    };
+    this.#done = path === "-" ? printed(log) : linesTo(path, log);
+    // A flood of refusals must not rotate away what was done.
+    this.#refused = path === "-" ? this.#done : linesTo(besideOf(path), log);
   }
 
-  note({ what, who, from, outcome, ...details }: AuditEvent): void {
-    const at = new Date().toISOString();
-    const shown = Object.entries(details).map(([name, value]) => [
-      name,
-      typeof value === "string" ? value.slice(0, CHARACTERS_MAX) : value,
-    ]);
-    this.#push(`${JSON.stringify({ at, what, who, from, outcome, ...Object.fromEntries(shown) })}\n`);
+  note(event: AuditEvent): void {
+    this.#done.push(lineOf(event, CHARACTERS_MAX));
   }
 
   /** A flood of them must not fill the disk. */
@@ -68,7 +55,8 @@ export class AuditLog {
       this.#second = second;
       this.#refusals = 0;
     }
-    if (++this.#refusals <= REFUSALS_PER_SECOND) this.note({ ...(event as AuditEvent), what: "refused" });
+    if (++this.#refusals > REFUSALS_PER_SECOND) return;
+    this.#refused.push(lineOf({ ...(event as AuditEvent), what: "refused" }, REFUSED_CHARACTERS_MAX));
   }
 
   /** Tells it once an hour for each key and address. */
@@ -84,14 +72,55 @@ export class AuditLog {
 
   async close(): Promise<void> {
     this.#tellLeftOut();
-    await this.#close();
+    await Promise.all([this.#done.close(), this.#refused.close()]);
   }
 
   #tellLeftOut(): void {
     const count = this.#refusals - REFUSALS_PER_SECOND;
-    if (count > 0) this.note({ what: "left_out", who: "-", from: "-", outcome: "ok", refusals: count });
+    const event = { what: "left_out", who: "-", from: "-", outcome: "ok", refusals: count } as const;
+    if (count > 0) this.#refused.push(lineOf(event, REFUSED_CHARACTERS_MAX));
     this.#refusals = 0;
   }
+}
+
+interface Lines {
+  push(line: string): void;
+  close(): Promise<void>;
+}
+
+function printed(log: Logger): Lines {
+  return { push: (line) => log.plain(line), close: async () => undefined };
+}
+
+/** @throws UsageError the file can't be opened. */
+function linesTo(path: string, log: Logger): Lines {
+  const queue = openQueue(path, log);
+  const flushSync = (): void => queue.flushSync();
+  process.on("exit", flushSync);
+  return {
+    push: (line) => queue.push(line, true),
+    close: async () => {
+      await queue.flush();
+      process.off("exit", flushSync);
+      await queue.close();
+    },
+  };
+}
+
+/** `audit_refused.jsonl` for `audit.jsonl`. */
+function besideOf(path: string): string {
+  const ending = extname(path);
+  return `${path.slice(0, path.length - ending.length)}_refused${ending}`;
+}
+
+function lineOf({ what, who, from, outcome, ...details }: AuditEvent, charactersMax: number): string {
+  const at = new Date().toISOString();
+  const shown = Object.entries(details).map(([name, value]) => [
+    name,
+    // Half a character would make a line that JSON readers refuse.
+    typeof value === "string" ? value.slice(0, charactersMax).toWellFormed() : value,
+  ]);
+  return `${JSON.stringify({ at, what, who, from, outcome, ...Object.fromEntries(shown) })}\n`;
 }
 
 function openQueue(path: string, log: Logger): LineQueue {

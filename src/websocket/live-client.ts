@@ -3,7 +3,7 @@
  * waits for it while it reads slowly.
  */
 
-import type { CheckTickers } from "../commands/seen-tickers.ts";
+import type { CheckTickers } from "../commands/context.ts";
 import type { BarFrame } from "../live-bars/bar-listener.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/codes.ts";

@@ -120,7 +120,8 @@ export class ReplaySockets {
 
   open(socket: ReplaySocket): void {
     this.#open.add(socket);
-    void new Replay(socket, this.#options, this.#turns).run();
+    const endSoon = (closed: ReplaySocket): void => this.#endSoon(closed);
+    void new Replay(socket, { ...this.#options, endSoon }, this.#turns).run();
   }
 
   /** A bot may send what it sends to a live socket; the answer says what a replay can't do. */
@@ -169,7 +170,11 @@ export class ReplaySockets {
     data.drained?.();
     socket.send(errorFrame("too_many_messages", reason));
     socket.close(CLOSE_POLICY, reason.slice(0, CLOSE_REASON_BYTES_MAX));
-    // Some clients don't even read the close frame.
+    this.#endSoon(socket);
+  }
+
+  /** Some clients don't even read the close frame. */
+  #endSoon(socket: ReplaySocket): void {
     setTimeout(() => {
       if (this.#open.has(socket)) socket.terminate();
     }, CLOSE_WAIT_MS);
@@ -180,19 +185,24 @@ export class ReplaySockets {
   }
 }
 
+interface OneReplayOptions extends ReplaySocketsOptions {
+  /** Ends the connection, if the client doesn't after the close frame. */
+  endSoon(socket: ReplaySocket): void;
+}
+
 /** One replay, from its first frame to its close. */
 class Replay {
   readonly #socket: ReplaySocket;
   readonly #query: ReplayQuery;
   readonly #signal: AbortSignal;
-  readonly #options: ReplaySocketsOptions;
+  readonly #options: OneReplayOptions;
   readonly #turns: Turns;
   readonly #pacer: Pacer;
   readonly #sent = new Map<string, number>();
   /** Time of the last frame sent. */
   #lastMicros = Number.NEGATIVE_INFINITY;
 
-  constructor(socket: ReplaySocket, options: ReplaySocketsOptions, turns: Turns) {
+  constructor(socket: ReplaySocket, options: OneReplayOptions, turns: Turns) {
     const { query, stop } = socket.data;
     this.#socket = socket;
     this.#query = query;
@@ -296,7 +306,10 @@ class Replay {
     const { owner, stop } = this.#socket.data;
     if (this.#signal.aborted || this.#options.stillAdmits(owner)) return;
     stop.abort();
+    this.#socket.data.drained?.();
+    this.#socket.send(errorFrame("key_not_valid", KEY_GONE));
     this.#socket.close(CLOSE_KEY, KEY_GONE);
+    this.#options.endSoon(this.#socket);
   }
 
   #watchClient(): void {

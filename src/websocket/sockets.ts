@@ -4,8 +4,11 @@
  */
 import type { Server, WebSocketHandler } from "bun";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
-import { type CheckTickers, tickerCheck } from "../commands/seen-tickers.ts";
+import { auditedCheck } from "../commands/audited.ts";
+import type { CheckTickers } from "../commands/context.ts";
+import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
+import type { AuditLog } from "../observe/audit-log.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
@@ -69,6 +72,8 @@ export interface SocketsOptions {
   queueBytesMax: number;
   addresses: Addresses;
   stillAdmits: StillAdmits;
+  /** Null: there is none. */
+  audit: AuditLog | null;
   quota: SubscriptionQuota;
   counters: Counters;
   log: LogLines;
@@ -112,7 +117,10 @@ export class Sockets {
     if (tickers.length > symbolsMax) throw badRequest(tooMany(symbolsMax, tickers.length).message);
     quota.check(address, tickers);
     await addresses.enter(address, "/ws");
-    const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, checkTickers);
+    // Its own parameters are checked above, of which the router tells.
+    const asked = { who: owner.name, from: address, path: "/ws" };
+    const told = auditedCheck(checkTickers, this.#options.audit, asked);
+    const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, told);
     return this.accept(request, server, { open, path: "/ws", address, owner, isCounted: true });
   }
 

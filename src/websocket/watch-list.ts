@@ -1,5 +1,5 @@
 /** The subscriptions of one client, by ticker. */
-import type { CheckTickers } from "../commands/seen-tickers.ts";
+import type { CheckTickers } from "../commands/context.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus, RequestError } from "../protocol/errors.ts";
 import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";

@@ -32,6 +32,7 @@ export function commandContext(parts: CommandParts): CommandContext {
   const nextSaveId = saveIds();
   const context: CommandContext = {
     reader: storage.reader,
+    checkTickers: null,
     marketTimezone: settings.marketTimezone,
     savesInOrder: storage.savesInOrder,
     rollups: storage.rollups === null ? null : settings.rollup,

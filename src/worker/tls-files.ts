@@ -38,7 +38,7 @@ export function readTls({ tlsCert, tlsKey, tlsClientCa }: TlsSettings): TlsOptio
   if (tlsKey === null) throw new TlsError("--tls-key: expected a file, beside that of --tls-cert");
   const cert = readPem("--tls-cert", tlsCert);
   const key = readPem("--tls-key", tlsKey);
-  const certificate = certificateOf("--tls-cert", tlsCert, cert);
+  const certificate = certificatesOf("--tls-cert", tlsCert, cert)[0]!;
   let isPair: boolean;
   try {
     isPair = certificate.checkPrivateKey(createPrivateKey(key));
@@ -50,7 +50,7 @@ export function readTls({ tlsCert, tlsKey, tlsClientCa }: TlsSettings): TlsOptio
   if (!isPair) throw new TlsError(`--tls-key ${tlsKey}: is not the key of the certificate in ${tlsCert}`);
   if (tlsClientCa === null) return { cert, key };
   const ca = readPem("--tls-client-ca", tlsClientCa);
-  certificateOf("--tls-client-ca", tlsClientCa, ca);
+  certificatesOf("--tls-client-ca", tlsClientCa, ca);
   return { cert, key, ca, requestCert: true, rejectUnauthorized: true };
 }
 
@@ -70,6 +70,8 @@ export class TlsWatch {
   readonly #log: LogLines;
   readonly #timer: Timer;
   #seen: string;
+  /** What was wrong with the files, so that it is told once. */
+  #told = "";
 
   constructor(
     settings: TlsSettings,
@@ -89,17 +91,25 @@ export class TlsWatch {
   #look(onChanged: (tls: TlsOptions) => void): void {
     const seen = stateOf(this.#settings);
     if (seen === this.#seen) return;
-    this.#seen = seen;
     try {
       const tls = readTls(this.#settings)!;
       onChanged(tls);
+      this.#seen = seen;
+      this.#told = "";
       const { subject, validTo } = new X509Certificate(tls.cert);
       this.#log.info(`TLS: a new certificate is served: ${subject.replaceAll("\n", ", ")}, until ${validTo}`);
+      const warning = tlsWarning(tls, Date.now());
+      if (warning !== null) this.#log.warning(warning);
     } catch (error) {
-      if (!(error instanceof TlsError)) throw error;
-      // Often one file has come and the other follows.
-      this.#log.warning(`TLS: the certificate from before is served: ${error.message}`);
+      // Often one file has come and the other follows. What Bun refuses must not end the worker.
+      this.#tell(messageOf(error));
     }
+  }
+
+  #tell(problem: string): void {
+    if (problem === this.#told) return;
+    this.#told = problem;
+    this.#log.warning(`TLS: the certificate from before is served: ${problem}`);
   }
 }
 
@@ -111,12 +121,19 @@ function readPem(flag: string, path: string): string {
   }
 }
 
-function certificateOf(flag: string, path: string, pem: string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch (error) {
-    throw new TlsError(`${flag} ${path}: expected certificates in PEM: ${messageOf(error)}`);
-  }
+/** All of the file, at least one: of a chain that is cut Bun would serve nothing. */
+function certificatesOf(flag: string, path: string, pem: string): X509Certificate[] {
+  const blocks = pem.split(/(?=-----BEGIN )/).filter((block) => block.startsWith("-----BEGIN "));
+  if (blocks.length === 0) throw new TlsError(`${flag} ${path}: expected certificates in PEM`);
+  return blocks.map((block, index) => {
+    try {
+      return new X509Certificate(block);
+    } catch (error) {
+      throw new TlsError(
+        `${flag} ${path}: expected certificates in PEM, got another thing as number ${index + 1}: ${messageOf(error)}`,
+      );
+    }
+  });
 }
 
 function stateOf({ tlsCert, tlsKey, tlsClientCa }: TlsSettings): string {

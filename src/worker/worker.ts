@@ -2,6 +2,7 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
+import { join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
 import { KeyRing } from "../access/key-ring.ts";
 import { RateBoard } from "../access/rate-board.ts";
@@ -65,6 +66,8 @@ import type { WorkerStorage } from "./worker-storage.ts";
  * keep-alive clients lose no request.
  */
 const DRAIN_NOTICE_MS = 300;
+/** In the runtime folder. */
+const KEYS_SEEN_FILE = "keys-seen";
 /** Limit for the wait for half-sent requests when nothing else is left. */
 const HALF_SENT_MAX_MS = 3_000;
 const DRAIN_POLL_MS = 50;
@@ -169,6 +172,7 @@ class RunningWorker implements Worker {
     this.#audit = settings.auditLog === null ? null : new AuditLog(settings.auditLog, log);
     this.#keys = new KeyRing({
       path: settings.keys,
+      mark: join(options.runtimeDir, KEYS_SEEN_FILE),
       log,
       onChanged: (added, gone) => {
         // Every worker sees it, and one tells it.
@@ -406,6 +410,7 @@ class RunningWorker implements Worker {
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       stillAdmits: this.#keys.stillAdmits,
+      audit: this.#audit,
       addresses: this.#addresses,
       quota: this.#quota,
       counters: this.#counters,

@@ -9,11 +9,20 @@ import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
 
+/** With those of refusals, which have a file of their own. */
 function linesOf(path: string): Json[] {
-  return readFileSync(path, "utf8")
+  return textOf(path)
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line));
+}
+
+function textOf(path: string): string {
+  return readFileSync(path, "utf8") + readFileSync(refusedOf(path), "utf8");
+}
+
+function refusedOf(path: string): string {
+  return path.replace(".jsonl", "_refused.jsonl");
 }
 
 async function keyOf(path: string, name: string, may: string): Promise<string> {
@@ -77,11 +86,49 @@ test("sign-ins, refusals, statements that write, deletions, renamings and change
     { what: "keys", added: [], gone: ["desk"] },
   ])
     await waitUntil(JSON.stringify(wanted), () => has(wanted));
-  const text = readFileSync(audit, "utf8");
+  const text = textOf(audit);
+  expect(readFileSync(audit, "utf8")).not.toContain('"refused"');
   for (const key of [admin, reader]) expect(text).not.toContain(key);
   expect(linesOf(audit).filter(({ what }) => what === "delete")).toHaveLength(1);
   expect(text).not.toContain("SELECT 1");
-  expect(statSync(audit).mode & 0o777).toBe(0o600);
+  for (const file of [audit, refusedOf(audit)]) expect(statSync(file).mode & 0o777).toBe(0o600);
+});
+
+test("refusals of messages and of Alpaca's REST are told, each as a line that can be read", async () => {
+  using dir = tempDir();
+  const [keys, audit] = [join(dir.path, "a.keys"), join(dir.path, "audit.jsonl")];
+  const added = ["keys", "add", "desk", "--may", "read,stream", "--tickers", "A", "--keys", keys, "--json"];
+  const { key } = JSON.parse((await runCli(added)).stdout) as { key: string };
+  await using server = await startServer({ flags: ["--keys", keys, "--audit-log", audit] });
+  const headers = { authorization: `Bearer ${key}` };
+  const rest = await get(`${server.url}/v2/stocks/B/trades`, headers);
+  expect([rest.status, rest.body.code]).toEqual([403, 40_310_000]);
+  expect((await get(`${server.url}/v2/stocks/A/trades`)).body.code).toBe(40_110_000);
+  const told: Json[] = [];
+  const socket = new WebSocket(`${server.wsUrl}/ws?symbols=A`, { headers });
+  socket.onmessage = ({ data }) => told.push(JSON.parse(String(data)));
+  await waitUntil("it is open", () => socket.readyState === WebSocket.OPEN);
+  socket.send(JSON.stringify({ action: "subscribe", symbols: ["B"] }));
+  const alpaca = new WebSocket(`${server.wsUrl}/v2/sip`, { headers });
+  const heard: Json[] = [];
+  alpaca.onmessage = ({ data }) => heard.push(...JSON.parse(String(data)));
+  await waitUntil("it is let in", () => heard.length >= 2);
+  alpaca.send(JSON.stringify({ action: "subscribe", trades: ["C"] }));
+  await get(`${server.url}/v1/trades?symbols=${encodeURIComponent("😀".repeat(50))}`, headers);
+  for (const wanted of [
+    { path: "/v2/stocks/B/trades", outcome: 403, who: "desk" },
+    { path: "/v2/stocks/A/trades", outcome: 401, who: "-" },
+    { path: "/ws", outcome: 403, who: "desk" },
+    { path: "/v2/sip", outcome: 403, who: "desk" },
+    { path: "/v1/trades", outcome: 403, who: "desk" },
+  ])
+    await waitUntil(JSON.stringify(wanted), () =>
+      linesOf(audit).some((line) =>
+        Object.entries(wanted).every(([name, value]) => Bun.deepEquals(line[name], value)),
+      ),
+    );
+  socket.close();
+  alpaca.close();
 });
 
 test("a flood of refusals is cut, and counted", async () => {

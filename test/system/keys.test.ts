@@ -1,6 +1,15 @@
 /** Keys: every door with no key, a wrong one and one of each scope; and what becomes of a key. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { SCOPES, type Scope, wholeScopes } from "../../src/access/scopes.ts";
 import { COMMANDS } from "../../src/commands/index.ts";
@@ -9,6 +18,7 @@ import { failingStart } from "../support/failing-start.ts";
 import { type Answer, get, type Json } from "../support/requests.ts";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { processesOf } from "../support/server-processes.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
@@ -479,6 +489,111 @@ describe("what becomes of a key", () => {
     writeFileSync(path, kept, { mode: 0o600 });
     await waitUntil("the keys are back", always(key, 200));
   });
+});
+
+test("a worker that starts after the file is gone lets nobody in either", async () => {
+  using own = tempDir();
+  const made = join(own.path, "own.keys");
+  await addKey(made, "desk", "read");
+  await using kept = await startServer({ flags: ["--keys", made], workers: 2 });
+  rmSync(made);
+  for (const worker of processesOf(kept).workers) process.kill(worker, "SIGKILL");
+  await waitUntil("both are back", () => kept.log().split("no key is valid any more").length >= 3);
+  const statuses = new Set<number>();
+  for (let i = 0; i < 20; i++) statuses.add((await get(`${kept.url}/v1/tickers`)).status);
+  expect([...statuses]).toEqual([401]);
+});
+
+test("a first file that is broken lets nobody in, and one that is mended does", async () => {
+  using own = tempDir();
+  await using open = await startServer({ dbFile: join(own.path, "a.db") });
+  const made = join(own.path, "a.db.keys");
+  const status = async (key: string | null): Promise<number> =>
+    (await get(`${open.url}/v1/tickers`, bearer(key))).status;
+  expect(await status(null)).toBe(200);
+  writeFileSync(made, "{");
+  await waitUntil("nobody is let in", async () => (await status(null)) === 401);
+  rmSync(made);
+  const key = await addKey(made, "desk", "read");
+  await waitUntil("the key is known", async () => (await status(key)) === 200);
+});
+
+test("a key that loses rights loses its WebSockets", async () => {
+  const key = await addKey(path, "less", "read,stream", ["--tickers", "A,B"]);
+  const headers = bearer(key);
+  const ask = (door: string): Promise<Answer> => get(server.url + door, headers);
+  const always = (door: string, status: number) => async (): Promise<boolean> => {
+    for (let i = 0; i < 10; i++) if ((await ask(door)).status !== status) return false;
+    return true;
+  };
+  await waitUntil("it is known", always("/v1/tickers", 200));
+  const closed: number[] = [];
+  for (const hour of [15, 16]) {
+    const data = [{ timestamp: `2024-01-02T${hour}:00:00Z`, price: 1, size: 1 }];
+    const params = { ticker: "A", data_type: "trade", index_col: "timestamp", data };
+    const save = { command: "save_realtime_data", params };
+    expect((await post(`${server.url}/db_command`, save, keys.get("admin")!)).status).toBe(200);
+  }
+  const replay = "/ws/replay?symbols=A&start=2024-01-02T15:00:00Z&end=2024-01-03&speed=1";
+  for (const door of ["/ws?symbols=A,B", "/v2/sip", replay]) {
+    const socket = new WebSocket(server.wsUrl + door, { headers });
+    socket.onclose = ({ code }) => closed.push(code);
+    await waitUntil("it is open", () => socket.readyState === WebSocket.OPEN);
+  }
+  const file = JSON.parse(readFileSync(path, "utf8")) as Json;
+  file.keys.find((each: Json) => each.name === "less").tickers = ["A"];
+  writeFileSync(`${path}.other`, JSON.stringify(file));
+  renameSync(`${path}.other`, path);
+  await waitUntil("it is in force", always("/v1/trades?symbols=B", 403));
+  await waitUntil("all are closed", () => closed.length === 3);
+  expect(closed).toEqual([CLOSE_KEY, CLOSE_KEY, CLOSE_KEY]);
+});
+
+test("an Alpaca stream that a key has opened becomes no other's", async () => {
+  const heard: Json[] = [];
+  const socket = new WebSocket(`${server.wsUrl}/v2/sip`, { headers: bearer(keys.get("stream")!) });
+  socket.onmessage = ({ data }) => heard.push(...JSON.parse(String(data)));
+  await waitUntil("it is let in", () => heard.length >= 2);
+  const auth = (secret: string): void => socket.send(JSON.stringify({ action: "auth", key: "x", secret }));
+  auth(keys.get("stream")!);
+  await waitUntil("the same may say it again", () => heard.length >= 3);
+  expect(heard[2]).toMatchObject({ msg: "authenticated" });
+  auth(keys.get("admin")!);
+  await waitUntil("another is refused", () => heard.length >= 4);
+  expect(heard[3]).toMatchObject({ T: "error", code: 402 });
+});
+
+test("rows of many tickers are refused before the first part is stored", async () => {
+  const key = await addKey(path, "parts", "write,read", ["--tickers", "P*"]);
+  const ask = (): Promise<Answer> => get(`${server.url}/v1/trades?symbols=P1`, bearer(key));
+  const isKnown = async (): Promise<boolean> => {
+    for (let i = 0; i < 10; i++) if ((await ask()).status !== 200) return false;
+    return true;
+  };
+  await waitUntil("it is known", isKnown);
+  const rows = Array.from(
+    { length: 120_000 },
+    (_, i) => `P1,${new Date(Date.UTC(2024, 0, 2) + i).toISOString()},${i},1`,
+  );
+  const response = await fetch(`${server.url}/v1/trades`, {
+    method: "POST",
+    headers: { "content-type": "text/csv", ...bearer(key) },
+    body: ["symbol,timestamp,price,size", ...rows, "Q,2024-01-02T15:00:00Z,1,1"].join("\n"),
+  });
+  expect([response.status, await response.text()]).toEqual([403, expect.stringContaining("Q")]);
+  expect((await ask()).body.trades).toEqual({});
+});
+
+test("a link to the file stays one, and what was left behind does no harm", async () => {
+  using own = tempDir();
+  const [file, link] = [join(own.path, "real.keys"), join(own.path, "link.keys")];
+  await addKey(file, "one", "read");
+  symlinkSync(file, link);
+  writeFileSync(`${file}.new`, "left behind", { mode: 0o666 });
+  await addKey(link, "two", "read");
+  expect(lstatSync(link).isSymbolicLink()).toBe(true);
+  expect((JSON.parse(readFileSync(file, "utf8")) as Json).keys).toHaveLength(2);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
 test("a key's rate is one for all workers, and tells what is left of it", async () => {

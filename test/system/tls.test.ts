@@ -124,6 +124,25 @@ test.each([1, 2])(
   },
 );
 
+test("a chain that is cut ends no worker, and its whole is served later", async () => {
+  const served = { cert: join(folder.path, "chain.crt"), key: join(folder.path, "chain.key") };
+  copyFileSync(first.cert, served.cert);
+  copyFileSync(first.key, served.key);
+  await using server = await startServer({ flags: flagsOf(served), workers: 2 });
+  const second = selfSigned(folder.path, "chained");
+  const whole = readFileSync(second.cert, "utf8");
+  copyFileSync(second.key, served.key);
+  writeFileSync(served.cert, whole + whole.slice(0, whole.length / 2));
+  await server.logged("got another thing as number 2");
+  expect(await servedName(server)).toBe("first");
+  writeFileSync(served.cert, `${whole}-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n`);
+  await Bun.sleep(2_500);
+  expect(await servedName(server)).toBe("first");
+  expect(server.log()).not.toContain("exited");
+  writeFileSync(served.cert, whole + readFileSync(first.cert, "utf8"));
+  await waitUntil("it is served", async () => (await servedName(server)) === "chained");
+});
+
 test("with --tls-client-ca only clients with a certificate of that authority get in", async () => {
   const authority = selfSigned(folder.path, "authority");
   const rogue = selfSigned(folder.path, "rogue");

@@ -55,6 +55,7 @@ export async function writeRows(
 ): Promise<object> {
   const read = await readRows(sent, request);
   if (request.isStrict && read.warnings.length > 0) throw badRequest(read.warnings.join("; "));
+  context.checkTickers?.(read.tickers.dictionary);
   const done = await storeParts(read, request, context);
   const sum = (name: keyof CountsOfRows): number => done.reduce((all, { answer }) => all + answer[name], 0);
   return {
