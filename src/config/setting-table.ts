@@ -98,8 +98,7 @@ export const DECLARATIONS = {
     default: null,
     dependentDefault: {
       text: "the file of the database with .keys behind its name",
-      // What has a colon is a connection, or no file of its own.
-      of: ({ dbFile }) => (dbFile.includes(":") ? null : `${dbFile}.keys`),
+      of: ({ dbFile }) => (isInFile(dbFile) ? `${dbFile}.keys` : null),
     },
     sentence: "File of the keys of clients, made by `stock-db-server keys`; where it is, each needs one.",
   }),
@@ -398,6 +397,11 @@ export function environmentName(name: SettingName): string {
 }
 
 export const ENVIRONMENT_PREFIX = "STOCK_DB_";
+
+/** Whether a database is a file of its own: what has a colon is a connection, or none. */
+export function isInFile(dbFile: string): boolean {
+  return !dbFile.includes(":");
+}
 
 /**
  * Whether only this machine can reach a listening address. A name other than `localhost` may

@@ -47,6 +47,7 @@ export const FAMILIES = {
   stock_db_resident_bytes: gauge("Resident memory of all processes of a role together.", "max"),
   stock_db_memory_limit_bytes: gauge("--memory-mb.", "max"),
   stock_db_database_bytes: gauge("Size of the database on disk, where it tells.", "max"),
+  stock_db_disk_free_bytes: gauge("Free space on the disk of the database's file.", "max"),
   stock_db_start_time_seconds: gauge("When the newest worker has started, since 1970.", "max"),
 } as const satisfies Record<string, MetricFamily>;
 

@@ -36,13 +36,18 @@ export class DiskSpace {
    * Infinity where the file system doesn't say. `opened-file.ts` notices a folder that has gone.
    */
   freeBytes(): number {
-    try {
-      const { bavail, bsize, blocks } = statfsSync(this.#folder);
-      return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error)) throw error;
-      return Number.POSITIVE_INFINITY;
-    }
+    return freeBytesOf(this.#folder) ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Of the disk of a folder. Null where the file system doesn't say, or the folder has gone. */
+export function freeBytesOf(folder: string): number | null {
+  try {
+    const { bavail, bsize, blocks } = statfsSync(folder);
+    return blocks === 0 ? null : bavail * bsize;
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+    return null;
   }
 }
 

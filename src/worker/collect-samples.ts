@@ -8,13 +8,14 @@ import { labelsText, type Samples } from "../metrics/samples.ts";
 import type { ConditionName, Conditions } from "../observe/conditions.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { StockReader } from "../storage/contract.ts";
+import { freeBytesOf } from "../storage/disk-space.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { EventStreams } from "../websocket/event-streams.ts";
 import type { ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 
-/** PostgreSQL takes some milliseconds for it. */
-const SIZE_EVERY_MS = 30_000;
+/** PostgreSQL takes some milliseconds for its size. */
+const DISK_EVERY_MS = 30_000;
 const CONDITIONS: readonly ConditionName[] = ["descriptors", "disk", "memory", "writer", "database"];
 
 export interface SampledParts {
@@ -34,23 +35,31 @@ export interface SampledParts {
   conditions: Conditions;
   memory: MemoryBoard;
   reader: Pick<StockReader, "sizeBytes">;
+  /** Of the database's file; null: it has none. */
+  folder: string | null;
+}
+
+interface OnDisk {
+  size: number | null;
+  free: number | null;
 }
 
 /** @returns what collects them, when it is called. */
 export function sampler(parts: SampledParts): () => Promise<Samples> {
-  let size: number | null = null;
-  let sizedMs = Number.NEGATIVE_INFINITY;
+  let disk: OnDisk = { size: null, free: null };
+  let lookedMs = Number.NEGATIVE_INFINITY;
   return async () => {
-    if (performance.now() - sizedMs > SIZE_EVERY_MS) {
-      sizedMs = performance.now();
+    if (performance.now() - lookedMs > DISK_EVERY_MS) {
+      lookedMs = performance.now();
       // A database that is away has no size now.
-      size = await Promise.resolve(parts.reader.sizeBytes()).catch(() => null);
+      const size = await Promise.resolve(parts.reader.sizeBytes()).catch(() => null);
+      disk = { size, free: parts.folder === null ? null : freeBytesOf(parts.folder) };
     }
-    return samplesOf(parts, size);
+    return samplesOf(parts, disk);
   };
 }
 
-function samplesOf(parts: SampledParts, sizeBytes: number | null): Samples {
+function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {
   const { counters, sockets, eventStreams, replays, subscriptions, liveBars, bodies, hub } = parts;
   const one = (value: number): Record<string, number> => ({ "": value });
   return {
@@ -77,7 +86,8 @@ function samplesOf(parts: SampledParts, sizeBytes: number | null): Samples {
     ),
     stock_db_resident_bytes: residentByRole(parts.memory),
     stock_db_memory_limit_bytes: one(parts.memoryBytesMax),
-    ...(sizeBytes === null ? {} : { stock_db_database_bytes: one(sizeBytes) }),
+    ...(size === null ? {} : { stock_db_database_bytes: one(size) }),
+    ...(free === null ? {} : { stock_db_disk_free_bytes: one(free) }),
     stock_db_start_time_seconds: one(parts.startedMs / 1_000),
   };
 }

@@ -2,7 +2,7 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
 import { KeyRing } from "../access/key-ring.ts";
 import { RateBoard } from "../access/rate-board.ts";
@@ -10,6 +10,7 @@ import { StreamDoor } from "../alpaca/stream-door.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
+import { isInFile } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
@@ -477,6 +478,7 @@ class RunningWorker implements Worker {
         conditions: this.#conditions,
         memory,
         reader: this.#database.reader,
+        folder: isInFile(settings.dbFile) ? dirname(settings.dbFile) : null,
       }),
       log,
     });

@@ -1,12 +1,13 @@
 /** `/metrics`: one scrape has the whole server, and no count goes back. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FAMILIES } from "../../src/metrics/families.ts";
-import { get, saveTrade } from "../support/requests.ts";
+import { get, type Json, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { processesOf } from "../support/server-processes.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
 
@@ -44,6 +45,7 @@ test("one scrape adds up all workers, and what a killed one has counted stays", 
   expect(before.get('stock_db_request_seconds_count{what="save_realtime_data"}')).toBe(30);
   expect(before.get('stock_db_request_seconds_bucket{what="save_realtime_data",le="+Inf"}')).toBe(30);
   expect(before.get('stock_db_resident_bytes{role="worker"}')).toBeGreaterThan(3e7);
+  expect(before.get("stock_db_disk_free_bytes")).toBeGreaterThan(0);
 
   const [killed] = processesOf(server).workers;
   process.kill(killed!, "SIGKILL");
@@ -70,24 +72,38 @@ test("what is open is told, and is gone when it has closed", async () => {
   await waitUntil("none is open", async () => (await subscribers()) === 0);
 });
 
-test("docs/metrics.md names every metric, and the rules use no other", () => {
+/** Of the panels, with what Grafana puts in for its variables. */
+function dashboardExpressions(): string[] {
+  const { panels } = JSON.parse(readFileSync(join(DOCS, "grafana-dashboard.json"), "utf8")) as Json;
+  const all = panels.flatMap(({ targets }: Json) => targets.map(({ expr }: Json) => expr as string));
+  return all.map((expr: string) => expr.replaceAll("$instance", ".*").replaceAll("$__rate_interval", "5m"));
+}
+
+test("docs/metrics.md names every metric, and the rules and the dashboard use no other", () => {
   const page = readFileSync(join(DOCS, "metrics.md"), "utf8");
   const named = new Set(page.match(/`stock_db_\w+`/g)!.map((name) => name.slice(1, -1)));
   expect([...named].sort()).toEqual(Object.keys(FAMILIES).sort());
   const rules = readFileSync(join(DOCS, "prometheus-rules.yml"), "utf8");
-  for (const [name] of rules.matchAll(/stock_db_\w+/g))
+  const used = [rules, ...dashboardExpressions()].join("\n");
+  expect(dashboardExpressions().length).toBeGreaterThan(10);
+  for (const [name] of used.matchAll(/stock_db_\w+/g))
     expect([name, Object.hasOwn(FAMILIES, name.replace(/_bucket$/, ""))]).toEqual([name, true]);
 });
 
 const promtool = Bun.which("promtool");
-test.skipIf(promtool === null)("promtool finds nothing wrong with the metrics and the rules", async () => {
+test.skipIf(promtool === null)("promtool finds nothing wrong with metrics, rules and dashboard", async () => {
+  using dir = tempDir();
   await using server = await startServer();
   await saveTrade(server.url, "A", 1);
   const text = await (await fetch(`${server.url}/metrics`)).text();
   const checked = spawnSync(promtool!, ["check", "metrics"], { input: text, encoding: "utf8" });
   expect([checked.status, checked.stderr]).toEqual([0, ""]);
-  const rules = spawnSync(promtool!, ["check", "rules", join(DOCS, "prometheus-rules.yml")], {
-    encoding: "utf8",
-  });
-  expect([rules.status, rules.stderr]).toEqual([0, ""]);
+  const panels = join(dir.path, "panels.yml");
+  const records = dashboardExpressions().map((expr, i) => ({ record: `panel_${i}`, expr }));
+  // JSON is YAML too.
+  writeFileSync(panels, JSON.stringify({ groups: [{ name: "panels", rules: records }] }));
+  for (const file of [join(DOCS, "prometheus-rules.yml"), panels]) {
+    const rules = spawnSync(promtool!, ["check", "rules", file], { encoding: "utf8" });
+    expect([rules.status, rules.stderr]).toEqual([0, ""]);
+  }
 });
