@@ -59,7 +59,7 @@ class HttpLoad {
 
   constructor(plan: HttpPlan) {
     this.#plan = plan;
-    this.#nextRequest = requestsFor(plan.requests, plan.port);
+    this.#nextRequest = requestsFor(plan.requests, plan.port, plan.key ?? null);
     const broken = Promise.withResolvers<void>();
     this.broken = broken.promise;
     this.#break = broken.resolve;
@@ -102,6 +102,7 @@ class HttpLoad {
   take(answer: Answer, latencyMs: number): void {
     this.windowAnswers++;
     this.latencies.add(latencyMs);
+    if (answer.status === 429 && this.#plan.mayBeRefused) return;
     if (answer.status !== 200) {
       const body = answer.body === null ? "" : `: ${Buffer.from(answer.body).toString().slice(0, 200)}`;
       this.reject(`an answer has status ${answer.status}${body}`);

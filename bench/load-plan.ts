@@ -34,6 +34,10 @@ export interface HttpPlan {
   measureMs: number;
   /** Between an answer and the connection's next request; 0 = at once. */
   pauseMs: number;
+  /** Sent with each request; without it none is. */
+  key?: string | null;
+  /** 429 is an answer too. */
+  mayBeRefused?: true;
 }
 
 export interface HttpResult {

@@ -22,6 +22,7 @@ import { engines } from "./scenarios/engines.ts";
 import { exportFormats } from "./scenarios/export.ts";
 import { fanout } from "./scenarios/fanout.ts";
 import { importFlatness } from "./scenarios/import.ts";
+import { keys } from "./scenarios/keys.ts";
 import { latency } from "./scenarios/latency.ts";
 import { longAnswers } from "./scenarios/long-answers.ts";
 import { memory } from "./scenarios/memory.ts";
@@ -39,6 +40,7 @@ const SCENARIOS: Scenario[] = [
   yearOfBars,
   saves,
   rollups,
+  keys,
   fanout,
   pythonFanout,
   bulkSave,

@@ -9,23 +9,28 @@ const TICK_PRICE = 150.25;
  */
 export type NextRequest = () => Uint8Array;
 
-export function requestsFor(requests: Requests, port: number): NextRequest {
+export function requestsFor(requests: Requests, port: number, key: string | null): NextRequest {
   if (requests.kind === "fixed") {
-    const bytes = encodeRequest(requests.body, port);
+    const bytes = encodeRequest(requests.body, port, key);
     return () => bytes;
   }
   if (requests.kind === "get") {
-    const bytes = Buffer.from(`GET ${requests.path} HTTP/1.1\r\nHost: ${LOOPBACK}:${port}\r\n\r\n`);
+    const bytes = Buffer.from(`GET ${requests.path} HTTP/1.1\r\n${headOf(port, key)}\r\n`);
     return () => bytes;
   }
-  return tickRequests(requests.tickers, requests.firstIndex, port);
+  return tickRequests(requests, port, key);
 }
 
-export function encodeRequest(body: string, port: number): Buffer {
+export function encodeRequest(body: string, port: number, key: string | null = null): Buffer {
   return Buffer.from(
-    `POST /db_command HTTP/1.1\r\nHost: ${LOOPBACK}:${port}\r\nContent-Type: application/json\r\n` +
+    `POST /db_command HTTP/1.1\r\n${headOf(port, key)}Content-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
+}
+
+function headOf(port: number, key: string | null): string {
+  const host = `Host: ${LOOPBACK}:${port}\r\n`;
+  return key === null ? host : `${host}Authorization: Bearer ${key}\r\n`;
 }
 
 /**
@@ -56,9 +61,13 @@ const FIRST_STAMP_MS = Date.UTC(2024, 0, 2, 9, 30);
  * Patches ticker and stamp into one buffer: building text for each request would cost the client
  * more than sending it.
  */
-function tickRequests(tickers: number, firstIndex: number, port: number): NextRequest {
+function tickRequests(
+  { tickers, firstIndex }: Requests & { kind: "ticks" },
+  port: number,
+  key: string | null,
+): NextRequest {
   const ticker = "T000";
-  const bytes = encodeRequest(tickSave({ ticker, timestamp: tickStamp(0), size: 100 }), port);
+  const bytes = encodeRequest(tickSave({ ticker, timestamp: tickStamp(0), size: 100 }), port, key);
   const tickerAt = bytes.indexOf(`"${ticker}"`) + 2;
   const stampAt = bytes.indexOf(tickStamp(0));
   let index = firstIndex;

@@ -111,7 +111,7 @@ export async function interleave<Key extends string>(
 /** Measures one HTTP load against one port. */
 export async function measureHttp(
   context: BenchContext,
-  plan: Pick<HttpPlan, "port" | "connections" | "requests" | "check">,
+  plan: Pick<HttpPlan, "port" | "connections" | "requests" | "check"> & Partial<HttpPlan>,
 ): Promise<Sample & { sent: number }> {
   const result = await startHttpLoad({
     kind: "http",

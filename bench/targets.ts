@@ -54,10 +54,18 @@ export async function startFloor(options: { file: string; folder: string; args: 
  *
  * @throws Error The status isn't 200.
  */
-export async function sendCommand(port: number, command: string, params: object): Promise<Uint8Array> {
+export async function sendCommand(
+  port: number,
+  command: string,
+  params: object,
+  key: string | null = null,
+): Promise<Uint8Array> {
   const response = await fetch(`http://${LOOPBACK}:${port}/db_command`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: {
+      "content-type": "application/json",
+      ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+    },
     body: JSON.stringify({ command, params }),
   });
   const body = await response.bytes();

@@ -1,5 +1,5 @@
 /** Keys as the file of keys has them, and how a client's text is turned into what it keeps. */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { BlockList, isIP } from "node:net";
 import { readRate } from "./rate-board.ts";
 import { isScope, SCOPES, type Scope } from "./scopes.ts";
@@ -42,7 +42,7 @@ export function newKey(): string {
 
 /** Null: no key of ours has this form. */
 export function hashOf(key: string): string | null {
-  return KEY.test(key) ? createHash("sha256").update(key).digest("hex") : null;
+  return KEY.test(key) ? Bun.CryptoHasher.hash("sha256", key, "hex") : null;
 }
 
 export function isKeyName(text: string): boolean {

@@ -80,9 +80,10 @@ export class KeyRing {
 
   /**
    * @param key null: none was sent.
+   * @param from asked for its address only where that matters, as Bun takes long to tell it.
    * @throws RequestError 401
    */
-  identify(key: string | null, address: string): Caller {
+  identify(key: string | null, from: { readonly address: string }): Caller {
     if (this.#keys === null) return EVERYBODY;
     if (key === null) throw unauthorized("expected a key, such as Authorization: Bearer sdb_…");
     const hash = hashOf(key);
@@ -90,8 +91,7 @@ export class KeyRing {
     const held = hash === null ? undefined : this.#keys.get(hash);
     if (held === undefined) throw unauthorized("the key is not known");
     if (Date.now() >= held.endsAt) throw unauthorized(`the key ${held.name} has expired`);
-    if (held.from !== null && !held.from.check(plainAddress(address), familyOf(address)))
-      throw unauthorized(`the key ${held.name} may not be used from ${address}`);
+    if (held.from !== null) checkFrom(held.name, held.from, from.address);
     return held;
   }
 
@@ -170,6 +170,12 @@ function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
       },
     ]),
   );
+}
+
+/** @throws RequestError 401 */
+function checkFrom(name: string, networks: BlockList, address: string): void {
+  if (!networks.check(plainAddress(address), familyOf(address)))
+    throw unauthorized(`the key ${name} may not be used from ${address}`);
 }
 
 function seesOneOf(patterns: readonly string[]): (ticker: string) => boolean {

@@ -219,7 +219,7 @@ export class StreamClient implements SocketClient, Listener {
     const { address, path } = this.#handshake;
     let who = "-";
     try {
-      const caller = this.#options.keys.identify(keyIn(credentials), address);
+      const caller = this.#options.keys.identify(keyIn(credentials), this.#handshake);
       who = caller.name;
       const before = this.#socket.data.owner;
       // What it is subscribed to was asked for with the rights of the first one.

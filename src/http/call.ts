@@ -3,9 +3,7 @@ import type { Server } from "bun";
 import { type Caller, EVERYBODY } from "../access/key-ring.ts";
 import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
-import { audited } from "../commands/audited.ts";
 import type { CommandContext } from "../commands/context.ts";
-import { contextOf } from "../commands/seen-tickers.ts";
 import { forbidden } from "../protocol/errors.ts";
 import type { ErrorForm } from "./responses.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
@@ -35,6 +33,7 @@ export class Call {
   /** Of its route; null: the form of all doors. */
   errorForm: ErrorForm | null = null;
   #length: string | null | undefined;
+  #address: string | null = null;
 
   constructor(request: Request, server: Server<AnySocketData>, options: RouterOptions) {
     this.request = request;
@@ -47,7 +46,8 @@ export class Call {
 
   /** Of the client, also behind proxies that are trusted. */
   get address(): string {
-    return this.options.proxies.addressOf(this.peer, this.request.headers);
+    this.#address ??= this.options.proxies.addressOf(this.peer, this.request.headers);
+    return this.#address;
   }
 
   /** The name by which the client has called this server; null: it has sent none. */
@@ -75,9 +75,7 @@ export class Call {
 
   /** What its caller's key lets it do. */
   get context(): CommandContext {
-    const { audit } = this.options;
-    const context = contextOf(this.options.context, this.caller);
-    return audit === null ? context : audited(context, audit, { who: this.caller.name, from: this.address });
+    return this.options.contexts.of(this.caller, this);
   }
 
   /** @throws RequestError 403 */

@@ -3,7 +3,6 @@ import type { Server } from "bun";
 import type { KeyRing } from "../access/key-ring.ts";
 import type { RateBoard } from "../access/rate-board.ts";
 import type { StreamDoor } from "../alpaca/stream-door.ts";
-import type { CommandContext } from "../commands/context.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
@@ -16,6 +15,7 @@ import type { SocketData } from "../websocket/socket-client.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
 import type { Bodies } from "./bodies.ts";
+import type { CallerContexts } from "./caller-contexts.ts";
 import type { AllowedOrigins } from "./cross-origin.ts";
 import type { HealthOptions } from "./health.ts";
 import type { HostGuard } from "./host-guard.ts";
@@ -24,7 +24,7 @@ import type { TrustedProxies } from "./trusted-proxies.ts";
 import type { WholeAnswers } from "./whole-answers.ts";
 
 export interface RouterOptions {
-  context: CommandContext;
+  contexts: CallerContexts;
   guard: HostGuard;
   origins: AllowedOrigins;
   proxies: TrustedProxies;

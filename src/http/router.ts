@@ -139,7 +139,7 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
 function admit(call: Call, scope: Scope | "own"): void {
   const { keys } = call.options;
   if (!keys.isEnforced) return;
-  call.caller = keys.identify(keyOf(call.request.headers), call.address);
+  call.caller = keys.identify(keyOf(call.request.headers), call);
   call.options.audit?.signedIn(call.caller.name, call.address);
   if (call.caller.rate !== null) checkRate(call, call.caller.rate);
   if (scope !== "own") call.demand(scope);

@@ -14,6 +14,7 @@ import { isInFile } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
+import { CallerContexts } from "../http/caller-contexts.ts";
 import { AllowedOrigins } from "../http/cross-origin.ts";
 import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
@@ -505,15 +506,18 @@ class RunningWorker implements Worker {
       });
     const origins = new AllowedOrigins(settings.allowOrigins);
     return createRouter({
-      context: commandContext({
-        settings,
-        storage: this.#database,
-        hub: this.#hub,
-        subscriptions: this.#subscriptions,
-        counters: this.#counters,
-        runSql,
-        log,
-      }),
+      contexts: new CallerContexts(
+        commandContext({
+          settings,
+          storage: this.#database,
+          hub: this.#hub,
+          subscriptions: this.#subscriptions,
+          counters: this.#counters,
+          runSql,
+          log,
+        }),
+        this.#audit,
+      ),
       guard: new HostGuard(settings.allowHosts, origins),
       origins,
       proxies: new TrustedProxies(settings.trustProxies),
