@@ -34,7 +34,8 @@ export interface SampledParts {
   listener: { pendingRequests(): number };
   conditions: Conditions;
   memory: MemoryBoard;
-  reader: Pick<StockReader, "sizeBytes">;
+  /** Null: the database is another server's, which tells its size itself. */
+  reader: Pick<StockReader, "sizeBytes"> | null;
   /** Of the database's file; null: it has none. */
   folder: string | null;
 }
@@ -51,12 +52,16 @@ export function sampler(parts: SampledParts): () => Promise<Samples> {
   return async () => {
     if (performance.now() - lookedMs > DISK_EVERY_MS) {
       lookedMs = performance.now();
-      // A database that is away has no size now.
-      const size = await Promise.resolve(parts.reader.sizeBytes()).catch(() => null);
+      const size = parts.reader === null ? null : await sizeOf(parts.reader);
       disk = { size, free: parts.folder === null ? null : freeBytesOf(parts.folder) };
     }
     return samplesOf(parts, disk);
   };
+}
+
+/** A database that is away has no size now. */
+async function sizeOf(reader: Pick<StockReader, "sizeBytes">): Promise<number | null> {
+  return Promise.resolve(reader.sizeBytes()).catch(() => null);
 }
 
 function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {

@@ -478,7 +478,7 @@ class RunningWorker implements Worker {
         },
         conditions: this.#conditions,
         memory,
-        reader: this.#database.reader,
+        reader: this.#database.rollups === null ? null : this.#database.reader,
         folder: isInFile(settings.dbFile) ? dirname(settings.dbFile) : null,
       }),
       log,

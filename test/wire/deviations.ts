@@ -266,6 +266,7 @@ const ENDPOINTS = [
   "/stats/database (GET)",
   "/stats/tables (GET)",
   "/stats/performance (GET)",
+  "/metrics (GET)",
   "/stats/pool (GET)",
   "/api/execute_sql (GET)",
   ...["bars", "trades", "quotes"].map((name) => `/v1/${name} (GET, POST)`),
