@@ -355,6 +355,8 @@ describe("large answers", () => {
     slow.pause();
     slow.write("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     await until(() => pool.figures().busy === 1);
+    // A process that was just made has its name a moment later.
+    await until(() => runnerPids().length === 1);
     const runner = runnerPids()[0]!;
     // The runner has all of it, and nearly nothing of it leaves: what it has written comes to rest.
     let written = 0;
