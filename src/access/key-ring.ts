@@ -123,15 +123,15 @@ export class KeyRing {
       }
       if (keys === null) this.#tell(`${path} is gone: no key is valid any more`);
       else if (mark !== null) writeFileSync(mark, "");
-      if (keys !== null && this.#seen !== null) log.info(`${path}: ${keys.size} keys are in force`);
+      if (keys !== null && this.#seen !== null) log.info(`${path}: keys in force: ${keys.size}`);
       if (this.#seen !== null) this.#tellChange(keys);
       // Who removes the file wants nobody in, rather than everybody.
       this.#keys = keys ?? new Map();
       this.#seen = seen;
       if (keys !== null) this.#told = "";
     } catch (error) {
-      const before = this.#seen === null ? "no key is valid" : "the keys from before stay in force";
       this.#keys ??= new Map();
+      const before = this.#keys.size === 0 ? "no key is valid" : "the keys from before stay in force";
       this.#tell(`${error instanceof KeyError ? error.message : messageOf(error)}; ${before}`);
     }
   }

@@ -1,13 +1,12 @@
 /**
  * Who did what: a line of JSON for each sign-in, refusal, change of keys, statement that may write,
- * deletion and renaming. All processes of a server share the file, which is rotated as a log is.
+ * deletion and renaming. All processes of a server share its files, which are rotated as a log is.
  */
-import { extname } from "node:path";
 import { quoted, UsageError } from "../config/usage-error.ts";
 import { errorCode } from "./file-errors.ts";
 import { LineQueue } from "./line-queue.ts";
 import type { Logger } from "./log.ts";
-import { openLogFile } from "./log-file.ts";
+import { besidePath, openLogFile } from "./log-file.ts";
 
 /** Refusals of a process in one second; of more there is a count. */
 const REFUSALS_PER_SECOND = 100;
@@ -40,7 +39,7 @@ export class AuditLog {
   constructor(path: string, log: Logger) {
     this.#done = path === "-" ? printed(log) : linesTo(path, log);
     // A flood of refusals must not rotate away what was done.
-    this.#refused = path === "-" ? this.#done : linesTo(besideOf(path), log);
+    this.#refused = path === "-" ? this.#done : linesTo(besidePath(path, "_refused"), log);
   }
 
   note(event: AuditEvent): void {
@@ -105,12 +104,6 @@ function linesTo(path: string, log: Logger): Lines {
       await queue.close();
     },
   };
-}
-
-/** `audit_refused.jsonl` for `audit.jsonl`. */
-function besideOf(path: string): string {
-  const ending = extname(path);
-  return `${path.slice(0, path.length - ending.length)}_refused${ending}`;
 }
 
 function lineOf({ what, who, from, outcome, ...details }: AuditEvent, charactersMax: number): string {

@@ -13,9 +13,13 @@ const CHUNK_BYTES_MAX = 64 * 1024;
 
 /** server.log for the supervisor, the hub or a single process; server_worker_0.log for worker 0. */
 export function logFilePath(base: string, worker: number | null): string {
-  if (worker === null) return base;
+  return worker === null ? base : besidePath(base, `_worker_${worker}`);
+}
+
+/** `audit_refused.jsonl` for `audit.jsonl` and `_refused`. */
+export function besidePath(base: string, suffix: string): string {
   const ending = extname(base);
-  return `${base.slice(0, base.length - ending.length)}_worker_${worker}${ending}`;
+  return `${base.slice(0, base.length - ending.length)}${suffix}${ending}`;
 }
 
 /**

@@ -91,7 +91,8 @@ test("docs/metrics.md names every metric, and the rules and the dashboard use no
 });
 
 const promtool = Bun.which("promtool");
-test.skipIf(promtool === null)("promtool finds nothing wrong with metrics, rules and dashboard", async () => {
+const missing = promtool === null ? " (promtool is not installed)" : "";
+test.skipIf(promtool === null)(`promtool finds no fault in metrics, rules, dashboard${missing}`, async () => {
   using dir = tempDir();
   await using server = await startServer();
   await saveTrade(server.url, "A", 1);
