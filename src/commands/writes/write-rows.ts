@@ -55,7 +55,7 @@ export async function writeRows(
 ): Promise<object> {
   const read = await readRows(sent, request);
   if (request.isStrict && read.warnings.length > 0) throw badRequest(read.warnings.join("; "));
-  context.checkTickers?.(read.tickers.dictionary);
+  context.checkTickers?.(tickersOf(read));
   const done = await storeParts(read, request, context);
   const sum = (name: keyof CountsOfRows): number => done.reduce((all, { answer }) => all + answer[name], 0);
   return {
@@ -70,6 +70,11 @@ export async function writeRows(
     parts: done.map(({ answer }) => answer),
     ...(read.warnings.length === 0 ? {} : { warnings: read.warnings }),
   };
+}
+
+/** Of the rows: the dictionary of a categorical column may have others. */
+function* tickersOf({ tickers: { codes, dictionary } }: ReadRows): Generator<string> {
+  for (const code of new Set(codes)) yield dictionary[code]!;
 }
 
 interface DonePart {
