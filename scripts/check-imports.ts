@@ -14,6 +14,7 @@ const ORDER = [
   "protocol",
   "access",
   "config",
+  "installation",
   "observe",
   "memory",
   "metrics",

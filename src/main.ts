@@ -5,13 +5,15 @@
 
 import { dropDotEnv } from "./config/own-environment.ts";
 import type { ParsedSettings } from "./config/settings.ts";
-import { ownCommand } from "./protocol/own-command.ts";
+import { MAIN } from "./installation/installed.ts";
+import { endChildrenWithThis, ownCommand } from "./installation/own-command.ts";
 import { USAGE_EXIT } from "./supervisor/control.ts";
 
 const [first = "serve", ...rest] = process.argv.slice(2);
 const [subcommand, argv] = first.startsWith("-") ? ["serve", [first, ...rest]] : [first, rest];
 
 dropDotEnv();
+endChildrenWithThis();
 // Not awaited: while a top-level await is pending, Bun carries on after an uncaught error.
 void run();
 
@@ -69,5 +71,5 @@ async function runCommand(name: string, args: string[]): Promise<number> {
   // Not of `serve`: the server's log has a way of its own with an output that is gone.
   endWithOutput();
   const { runSubcommand } = await import("./roles/subcommand.ts");
-  return await runSubcommand(name, args, ownCommand(import.meta.path, "database-doctor"));
+  return await runSubcommand(name, args, ownCommand(MAIN, "database-doctor"));
 }

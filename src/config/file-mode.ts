@@ -5,6 +5,8 @@ import { readValue } from "./settings.ts";
 
 const ALL_BITS = 0o777;
 const READ_BITS = 0o444;
+const WRITABLE_BY_ALL = 0o002;
+const STICKY = 0o1000;
 /** Shifts a right to read to the right to enter, of the same class of users. */
 const READ_TO_ENTER = 2;
 
@@ -45,6 +47,12 @@ export function findWideFiles(paths: readonly string[], mode: string): WideFiles
     found: wide.map(({ path, shown }) => `${path} (${shown})`).join(", "),
     remedy: `chmod ${mode} ${wide.map(({ path }) => inShell(path)).join(" ")}`,
   };
+}
+
+/** Whether anybody could put another file or folder in the place of one that is in this folder. */
+export function isOpenToAll(folder: string): boolean {
+  const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
+  return (mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0;
 }
 
 function inShell(path: string): string {

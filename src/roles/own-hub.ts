@@ -1,13 +1,13 @@
 /** The hub of `--workers 1`: see ARCHITECTURE.md "Processes". */
 import type { Settings } from "../config/settings.ts";
 import { describeHang, readAllowanceMs, readProgress } from "../hub/writer-note.ts";
+import { MAIN } from "../installation/installed.ts";
 import type { Logger } from "../observe/log.ts";
 import { BootError, Child } from "../supervisor/child.ts";
 import type { ChildBrief } from "../supervisor/control.ts";
 import { endChild, hubDrainMs } from "../supervisor/end-child.ts";
 import { watchLiveness } from "../supervisor/liveness.ts";
 import { Slot } from "../supervisor/slot.ts";
-import { MAIN } from "./main-path.ts";
 
 export interface OwnHub {
   /** Resolves when the hub accepts connections. @throws Error The database can't be served. */

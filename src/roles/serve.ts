@@ -9,6 +9,7 @@ import { redact } from "../config/redact.ts";
 import { DECLARATIONS, isLoopback } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
 import { MIB } from "../config/units.ts";
+import { MAIN } from "../installation/installed.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../observe/descriptors.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { logFilePath } from "../observe/log-file.ts";
@@ -16,7 +17,6 @@ import { messageOf } from "../protocol/message-of.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { runSupervisor } from "../supervisor/supervisor.ts";
 import { readTls, tlsWarning } from "../worker/tls-files.ts";
-import { MAIN } from "./main-path.ts";
 import { serveInOneProcess } from "./single-process.ts";
 import { startTestFeed } from "./test-feed.ts";
 

@@ -2,16 +2,16 @@
 import { hostname } from "node:os";
 import { BOARD_FILE } from "../hub/messages.ts";
 import { VersionBoard } from "../hub/version-board.ts";
+import { MAIN } from "../installation/installed.ts";
+import { ownCommand } from "../installation/own-command.ts";
 import { MemoryBoard } from "../memory/memory-board.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
-import { ownCommand } from "../protocol/own-command.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../supervisor/control.ts";
 import { shownUrl } from "../worker/invitation.ts";
 import { startWorker, type Worker } from "../worker/worker.ts";
 import { readBrief, runChild } from "./child-control.ts";
 import { failOnSurprise } from "./fail-on-surprise.ts";
-import { MAIN } from "./main-path.ts";
 import { openWorkerStorage } from "./worker-storage.ts";
 
 const EXIT_FAILED = 1;

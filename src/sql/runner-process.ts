@@ -3,9 +3,9 @@
  * process is killed.
  */
 
+import { checkInstalled } from "../installation/own-command.ts";
 import type { MemoryBoard, RunnerEntry } from "../memory/memory-board.ts";
 import { type RequestError, refusalOf } from "../protocol/errors.ts";
-import { checkInstalled } from "../protocol/own-command.ts";
 import { stoppedAsClientLeft } from "../storage/stopped-sql.ts";
 import type { SqlAnswer, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { streamAnswer } from "./answer-stream.ts";

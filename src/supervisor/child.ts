@@ -1,7 +1,7 @@
 /** A child process: its start, its messages and its end. */
 import { constants } from "node:os";
+import { checkInstalled, ownCommand } from "../installation/own-command.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import { checkInstalled, ownCommand } from "../protocol/own-command.ts";
 import {
   BOOT_FAILURE_EXIT,
   CHILD_BRIEF_ENV,

@@ -5,18 +5,10 @@
  * proves less: containers may share /tmp but not pids, while a socket works across them.
  */
 import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-} from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isOpenToAll } from "../config/file-mode.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Env } from "./systemd.ts";
 
@@ -30,9 +22,6 @@ const UNFINISHED = ".new";
 const UNOWNED_STALE_AFTER_MS = 60_000;
 /** Cleaners of /tmp remove old files, and writes through a mapping change no file time. */
 const TOUCH_INTERVAL_MS = 3_600_000;
-
-const WRITABLE_BY_ALL = 0o002;
-const STICKY = 0o1000;
 
 /** There is no place for the folder. The message is for the user. */
 export class RuntimeDirError extends Error {
@@ -74,11 +63,6 @@ export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeD
     }
   }
   throw new RuntimeDirError(`No folder for the server's own sockets; tried ${problems.join("; ")}`);
-}
-
-function isOpenToAll(folder: string): boolean {
-  const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
-  return (mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0;
 }
 
 function baseFolders(env: Env): string[] {

@@ -1,4 +1,5 @@
 /** The first lines that a user reads: what the database holds, and lines to paste. */
+import { IS_ONE_FILE } from "../installation/installed.ts";
 import type { StockReader } from "../storage/contract.ts";
 import { KIND_NAMES, KINDS } from "../storage/model/kinds.ts";
 
@@ -35,7 +36,7 @@ export async function invite(
   return [
     holds === "" ? "Holds nothing yet; start with --sample for some real market data" : `Holds ${holds}`,
     `Ask:   curl -s${ca}${key} ${http}/db_command -H 'Content-Type: application/json' -d '${body}'`,
-    `Watch: ${trust}${quoted(process.execPath)} -e 'new WebSocket(${url}${headers}).onmessage = (frame) => console.log(frame.data)'`,
+    `Watch: ${trust}${IS_ONE_FILE ? "BUN_BE_BUN=1 " : ""}${quoted(process.execPath)} -e 'new WebSocket(${url}${headers}).onmessage = (frame) => console.log(frame.data)'`,
   ];
 }
 

@@ -1,7 +1,8 @@
 /** What lies in the folder in which somebody starts the server has no say in what it does. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { foreignFolder } from "../support/foreign-folder.ts";
 import { readProc } from "../support/processes.ts";
 import { runSql, saveTrade } from "../support/requests.ts";
 import { startServer } from "../support/server.ts";
@@ -13,19 +14,6 @@ setDefaultTimeout(180_000);
 const PROJECT = join(import.meta.dir, "../..");
 const LAUNCHER = ["node", join(PROJECT, "bin/stock-db-server.js")];
 const MAIN = [process.execPath, join(PROJECT, "src/main.ts")];
-
-/** A folder whose `.env` sets a flag, and whose `bunfig.toml` runs code that leaves a trace. */
-function foreignFolder(path: string): { trace: string } {
-  const trace = join(path, "trace");
-  writeFileSync(join(path, ".env"), "STOCK_DB_SQL_MAX_ROWS=3\nFOREIGN=1\n");
-  writeFileSync(join(path, ".env.local"), "STOCK_DB_DURABILITY=normal\n");
-  writeFileSync(join(path, "bunfig.toml"), 'preload = ["./foreign.ts"]\n');
-  writeFileSync(
-    join(path, "foreign.ts"),
-    `require("node:fs").appendFileSync(${JSON.stringify(trace)}, process.argv.join(" ") + "\\n");`,
-  );
-  return { trace };
-}
 
 async function printedConfig(command: string[], cwd: string, env = {}): Promise<string> {
   const child = Bun.spawn([...command, "serve", "--print-config"], {

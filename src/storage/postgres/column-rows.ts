@@ -19,8 +19,6 @@ import { NotNewError } from "./tick-store.ts";
 /** Some 5 ms of work for this process. */
 const ROWS_PER_STATEMENT = 5_000;
 
-const STATEMENTS = byKind((kind) => new Statements(kind));
-
 /** By the columns that have a value in some row: nulls are what the others have anyway. */
 class Statements {
   readonly #kind: RowKind;
@@ -37,6 +35,8 @@ class Statements {
     return made;
   }
 }
+
+const STATEMENTS = byKind((kind) => new Statements(kind));
 
 /**
  * `taken` finds a row of the series between two stamps. `insert` stores rows; it compares nothing,

@@ -12,6 +12,12 @@ declare module "libpg-query/wasm/libpg-query.js" {
     _wasm_scan(text: number): number;
     _wasm_free_string(text: number): void;
   }
-  const createParser: () => Promise<ParserModule>;
+  const createParser: (options: { locateFile(): string }) => Promise<ParserModule>;
   export default createParser;
+}
+
+declare module "libpg-query/wasm/libpg-query.wasm" {
+  /** With the type `file`. */
+  const path: string;
+  export default path;
 }

@@ -37,7 +37,9 @@ export function isParserLoaded(): boolean {
 
 export async function loadParser(): Promise<void> {
   const { default: create } = await import("libpg-query/wasm/libpg-query.js");
-  parser = await create();
+  // By itself it looks for its code in the folder that it was installed in.
+  const { default: path } = await import("libpg-query/wasm/libpg-query.wasm", { with: { type: "file" } });
+  parser = await create({ locateFile: () => path });
 }
 
 /**

@@ -2,6 +2,7 @@
  * Reads users' statements on its own thread, one at a time. The thread is replaced when it has read
  * a large statement or was damaged by one, which frees its memory.
  */
+import { installedFile } from "../../installation/installed.ts";
 import { badRequest, unavailable } from "../../protocol/errors.ts";
 import type { StatementQuestion, StatementReply } from "./statement-thread.ts";
 import type { Statement } from "./user-sql-statement.ts";
@@ -12,6 +13,8 @@ const READ_MAX_MS = 10_000;
 const IDLE_MAX_MS = 5 * 60_000;
 const WAITING_MAX = 256;
 const SMALL_CHARS = 8_192;
+
+const STATEMENT_THREAD = installedFile("src/storage/postgres/statement-thread.ts");
 
 interface Waiting {
   question: StatementQuestion;
@@ -69,7 +72,7 @@ export class StatementReader {
   }
 
   #begin(): Worker {
-    const thread = new Worker(new URL("./statement-thread.ts", import.meta.url).href, { ref: false });
+    const thread = new Worker(STATEMENT_THREAD, { ref: false });
     thread.onmessage = ({ data }: MessageEvent<StatementReply>) => {
       if (this.#thread === thread) this.#settle(data);
     };

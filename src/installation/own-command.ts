@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { devNull } from "node:os";
 import { isAbsolute } from "node:path";
+import { IS_ONE_FILE } from "./installed.ts";
 
 /**
  * - no-orphans: the kernel ends the child when this process dies, however that happens.
@@ -11,9 +12,23 @@ import { isAbsolute } from "node:path";
  */
 const BUN_FLAGS = ["--no-orphans", "--no-env-file", `--config=${devNull}`];
 
-/** @param args the role or the subcommand, and what belongs to it. */
+/** Does for the children of one file, which takes no flags of Bun, what no-orphans does. */
+const NO_ORPHANS_ENV = "BUN_FEATURE_FLAG_NO_ORPHANS";
+
+/**
+ * @param mainPath the module to run; one file runs its own.
+ * @param args the role or the subcommand, and what belongs to it.
+ */
 export function ownCommand(mainPath: string, ...args: string[]): string[] {
-  return [process.execPath, ...BUN_FLAGS, mainPath, ...args];
+  return IS_ONE_FILE ? [process.execPath, ...args] : [process.execPath, ...BUN_FLAGS, mainPath, ...args];
+}
+
+/**
+ * Called once, before any child is started. This process itself goes on when its parent ends, as
+ * Bun has read the variable by then.
+ */
+export function endChildrenWithThis(): void {
+  if (IS_ONE_FILE) process.env[NO_ORPHANS_ENV] = "1";
 }
 
 /**
