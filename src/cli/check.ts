@@ -5,7 +5,13 @@ import { type CheckConsole, openConsole, silentConsole } from "./check/console.t
 import { type LiveUpdatesReport, measureLiveUpdates, ThrowAwayTicker } from "./check/live-updates.ts";
 import { type LoadReport, measureLoad } from "./check/load.ts";
 import { CHECK_HELP, type CheckOptions, parseCheckOptions } from "./check/options.ts";
-import { askHealth, CheckFailure, type HealthAnswer, RefusedFailure } from "./check/server-under-check.ts";
+import {
+  askHealth,
+  askReady,
+  CheckFailure,
+  type HealthAnswer,
+  RefusedFailure,
+} from "./check/server-under-check.ts";
 import { readOptions } from "./flags.ts";
 
 /** What `--json` prints. A part that was not reached is null. */
@@ -51,7 +57,8 @@ async function checkServer(options: CheckOptions, show: CheckConsole): Promise<C
   const parts = new PartRunner(report, show);
   show.say(`Checking ${redact(options.url)}`);
 
-  await parts.run("connectivity", () => checkConnectivity(options.url, report, parts));
+  if (options.readyOnly) await parts.run("ready", () => checkReady(options.url, parts));
+  else await parts.run("connectivity", () => checkConnectivity(options.url, report, parts));
   if (report.health !== null) {
     await parts.run("load", () => checkLoad(options, report, parts));
     await checkSaves(options, report, parts);
@@ -91,6 +98,11 @@ class PartRunner {
     this.#report.warnings.push(`${part}: ${text}`);
     this.show.warning(part, text);
   }
+}
+
+async function checkReady(url: string, parts: PartRunner): Promise<void> {
+  await askReady(url);
+  parts.show.ok("ready", "/ready answered 200");
 }
 
 async function checkConnectivity(url: string, report: CheckReport, parts: PartRunner): Promise<void> {

@@ -5,6 +5,7 @@ import type { CheckReport } from "../../src/cli/check.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { processesOf } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -269,4 +270,26 @@ test("wrong usage is one line and exit code 2", async () => {
     expect([code, stdout, stderr.trim().split("\n").length]).toEqual([2, "", 1]);
   }
   expect((await runCli(["check", "--help"])).stdout).toContain("--requests");
+});
+
+test("--ready asks whether it is ready, without a key and without a save", async () => {
+  using dir = tempDir();
+  const keys = join(dir.path, "keys.json");
+  await runCli(["keys", "add", "desk", "--may", "read", "--keys", keys]);
+  await using server = await startServer({ flags: ["--keys", keys] });
+  const ready = await runCli(["check", server.url, "--ready"]);
+  expect(ready.stdout).toContain("/ready answered 200");
+  expect(ready.code).toBe(0);
+  const hub = processesOf(server).hub;
+  process.kill(hub, "SIGSTOP");
+  try {
+    const away = await waitUntil("it isn't ready", async () => {
+      const outcome = await runCli(["check", server.url, "--ready", "--json"]);
+      return outcome.code === 1 && outcome;
+    });
+    expect(JSON.parse(away.stdout)).toMatchObject({ ok: false, failed: ["ready"], health: null });
+  } finally {
+    process.kill(hub, "SIGCONT");
+  }
+  expect((await runCli(["check", "http://127.0.0.1:9", "--ready"])).code).toBe(1);
 });

@@ -7,6 +7,8 @@ export interface CheckOptions {
   requests: number;
   concurrency: number;
   json: boolean;
+  /** Asks whether it is ready, and nothing else. */
+  readyOnly: boolean;
 }
 
 const DEFAULT_REQUESTS = 50;
@@ -23,6 +25,7 @@ ticker of its own, and has all of it removed afterwards.
   URL               default ${DEFAULT_SERVER}
   --requests N      requests in the load test, each on its own connection (default ${DEFAULT_REQUESTS})
   --concurrency N   how many of them at once, 1 to ${CONCURRENCY_MAX} (default: all, up to ${CONCURRENCY_MAX})
+  --ready           only ask /ready, as the health check of a container does; takes no key, saves nothing
   --json            print one JSON object instead of lines
   --help
 
@@ -32,6 +35,7 @@ Exit codes: 0 all is well, 1 something is not, 2 wrong usage.
 const FLAGS = {
   requests: { type: "string" },
   concurrency: { type: "string" },
+  ready: { type: "boolean" },
   json: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 } as const;
@@ -50,5 +54,6 @@ export function parseCheckOptions(argv: string[]): CheckOptions | null {
       readCount("check: --concurrency", values.concurrency, CONCURRENCY_MAX) ??
       Math.min(requests, CONCURRENCY_MAX),
     json: values.json ?? false,
+    readyOnly: values.ready ?? false,
   };
 }

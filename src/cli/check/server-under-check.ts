@@ -52,6 +52,14 @@ export async function askHealth(url: string): Promise<HealthAnswer> {
   };
 }
 
+/** @throws CheckFailure It isn't ready, for the reason that it gives, or doesn't answer. */
+export async function askReady(url: string): Promise<void> {
+  const { status, body } = await request(`${url}/ready`);
+  if (status === 200) return;
+  const reason = typeof body.message === "string" ? body.message : "no reason given";
+  throw new RefusedFailure(`/ready was answered ${status}: ${reason}`, status);
+}
+
 /** @returns the body of a 200 answer. @throws RefusedFailure for others, CheckFailure for none. */
 export async function sendCommand(url: string, command: string, params: JsonRecord): Promise<JsonRecord> {
   const { status, body } = await request(`${url}/db_command`, { command, params });
