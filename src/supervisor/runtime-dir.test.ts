@@ -1,5 +1,14 @@
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRuntimeDir, SOCKET_PATH_BYTES_MAX } from "./runtime-dir.ts";
@@ -54,6 +63,19 @@ test("a base that is missing or too long is passed over", async () => {
     dir.remove();
   }
   rmSync(long, { recursive: true });
+});
+
+test("the folder that RUNTIME_DIRECTORY names is made, for its user alone", async () => {
+  const open = join(base, "volume");
+  mkdirSync(open);
+  chmodSync(open, 0o777);
+  const named = join(open, "own");
+  const dir = await createRuntimeDir({ RUNTIME_DIRECTORY: `${named}:/elsewhere` });
+  expect(dir.path.startsWith(named)).toBe(true);
+  expect(dir.passedOver).toEqual([]);
+  expect(statSync(named).mode & 0o777).toBe(0o700);
+  dir.remove();
+  rmSync(open, { recursive: true });
 });
 
 test("servers that start at the same time leave each other's folders alone", async () => {

@@ -56,6 +56,8 @@ export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeD
       continue;
     }
     try {
+      // A container has a volume, which no systemd prepares.
+      if (base === givenFolder(env)) mkdirSync(base, { recursive: true, mode: 0o700 });
       await removeStale(base);
       return { ...makeDir(path), passedOver };
     } catch (error) {
@@ -65,9 +67,13 @@ export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeD
   throw new RuntimeDirError(`No folder for the server's own sockets; tried ${problems.join("; ")}`);
 }
 
+/** RUNTIME_DIRECTORY is systemd's, and may have several, separated by colons. */
+function givenFolder(env: Env): string | undefined {
+  return env.RUNTIME_DIRECTORY?.split(":")[0];
+}
+
 function baseFolders(env: Env): string[] {
-  // RUNTIME_DIRECTORY is systemd's. It may have several, separated by colons.
-  const given = [env.RUNTIME_DIRECTORY?.split(":")[0], env.XDG_RUNTIME_DIR, tmpdir(), "/tmp"];
+  const given = [givenFolder(env), env.XDG_RUNTIME_DIR, tmpdir(), "/tmp"];
   return [...new Set(given.filter((folder): folder is string => folder !== undefined && folder !== ""))];
 }
 

@@ -29,6 +29,11 @@ set -e
 mount -t overlay overlay -o lowerdir=/,upperdir="$LAYER/files",workdir="$LAYER/work" "$LAYER/root"
 mount -t proc proc "$LAYER/root/proc"
 mount --rbind /dev "$LAYER/root/dev"
+for mounted in $MOUNTS; do
+  mkdir -p "$LAYER/root\${mounted#*:}"
+  mount --bind "\${mounted%%:*}" "$LAYER/root\${mounted#*:}"
+done
+[ -z "$IS_READ_ONLY" ] || mount -o remount,ro "$LAYER/root"
 [ -z "$OWN_NETWORK" ] || ip link set lo up
 exec chroot --userspec="$CONTAINER_USER" "$LAYER/root" "$@"`;
 
@@ -48,6 +53,17 @@ export interface Image {
   health: HealthCheck | null;
   volumes: string[];
   stopSignal: NodeJS.Signals;
+}
+
+export interface ContainerOptions {
+  /** On top of the image's. */
+  env?: Record<string, string>;
+  /** In the place of the image's. */
+  command?: string[];
+  /** Folders of this machine, by where they are in the container. */
+  mounts?: Record<string, string>;
+  /** All but what is mounted. */
+  isReadOnly?: boolean;
 }
 
 export interface Container {
@@ -90,10 +106,16 @@ export async function buildImage(dockerfile: string, context: string, folder: st
   return [...images.values()].at(-1)!;
 }
 
-/** @param env on top of the image's. @param command in the place of the image's. */
-export async function runContainer(image: Image, env = {}, command = image.command): Promise<Container> {
+export async function runContainer(image: Image, options: ContainerOptions = {}): Promise<Container> {
+  const { env = {}, command = image.command, mounts = {}, isReadOnly = false } = options;
   const child = Bun.spawn(inNamespaces(["--net"], ...insideOf(image, env), ...image.entrypoint, ...command), {
-    env: layerEnv(dirname(image.files), image.user, true),
+    env: {
+      ...layerEnv(dirname(image.files), image.user, true),
+      MOUNTS: Object.entries(mounts)
+        .map(([target, folder]) => `${folder}:${target}`)
+        .join(" "),
+      IS_READ_ONLY: isReadOnly ? "1" : "",
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";
@@ -101,16 +123,19 @@ export async function runContainer(image: Image, env = {}, command = image.comma
     for await (const chunk of stream) log += new TextDecoder().decode(chunk);
   };
   const collected = Promise.all([collect(child.stdout), collect(child.stderr)]);
-  const pid = await waitUntil(
+  const first = await waitUntil(
     "the container runs",
-    () => childrenOf(child.pid)[0] ?? child.exitCode !== null,
+    () => childrenOf(child.pid)[0] ?? (child.exitCode !== null && "ended"),
   );
-  return {
-    pid: Number(pid),
+  const container = {
+    get pid() {
+      if (first === "ended") throw new Error(`the container has ended; its log:\n${log}`);
+      return first;
+    },
     exited: collected.then(() => child.exited),
     log: () => log,
-    async exec(words) {
-      const enter = ["nsenter", `--target=${pid}`, "--mount", "--pid", "--net", "--root", "--wd"];
+    async exec(words: string[]) {
+      const enter = ["nsenter", `--target=${container.pid}`, "--mount", "--pid", "--net", "--root", "--wd"];
       const asUser = ["chroot", `--userspec=${image.user}`, "/"];
       const inside = Bun.spawn([...enter, ...asUser, ...insideOf(image, env), ...words], {
         stdio: ["ignore", "pipe", "pipe"],
@@ -118,6 +143,7 @@ export async function runContainer(image: Image, env = {}, command = image.comma
       return await inside.exited;
     },
   };
+  return container;
 }
 
 function newImage(layer: string): Image {

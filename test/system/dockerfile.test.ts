@@ -1,14 +1,25 @@
 /** The image of deploy/Dockerfile: its steps, and what it runs as. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildImage, canRunContainers, type Image, runContainer } from "../support/container.ts";
 import { parseDockerfile } from "../support/dockerfile.ts";
 import { readProc } from "../support/processes.ts";
+import { runCli } from "../support/run-cli.ts";
 import { waitUntil } from "../support/server.ts";
 
 setDefaultTimeout(180_000);
+
+interface PodSpec {
+  containers: [
+    {
+      args: string[];
+      env: { name: string; value: string }[];
+      volumeMounts: { name: string; mountPath: string }[];
+    },
+  ];
+}
 
 const PROJECT = join(import.meta.dir, "../..");
 const DOCKERFILE = join(PROJECT, "deploy/Dockerfile");
@@ -51,9 +62,11 @@ describe.skipIf(!canRunContainers)("built and run", () => {
 
   for (const file of ["/data/stock_data.db", "/data/stocks.duckdb"]) {
     test(`${file}: it serves as the first process; its health check tells; a stop ends it in order`, async () => {
-      const keys = await runContainer(image, {}, ["keys", "add", "desk", "--may", "read", "--db-file", file]);
+      const keys = await runContainer(image, {
+        command: ["keys", "add", "desk", "--may", "read", "--db-file", file],
+      });
       expect(await keys.exited).toBe(0);
-      const container = await runContainer(image, { STOCK_DB_DB_FILE: file });
+      const container = await runContainer(image, { env: { STOCK_DB_DB_FILE: file } });
       const { command } = image.health!;
       await waitUntil("it is healthy", async () => (await container.exec(command)) === 0);
       // All four: real, effective, saved and of the file system.
@@ -66,8 +79,32 @@ describe.skipIf(!canRunContainers)("built and run", () => {
     });
   }
 
+  test("a pod of sqlite.yaml becomes ready on its read-only file system, and ends as it is told", async () => {
+    const manifests = Bun.YAML.parse(readFileSync(join(PROJECT, "deploy/kubernetes/sqlite.yaml"), "utf8"));
+    const [, { spec }] = manifests as [unknown, { spec: { template: { spec: PodSpec } } }];
+    const [server] = spec.template.spec.containers;
+    const mounts: Record<string, string> = {};
+    for (const { name, mountPath } of server.volumeMounts) {
+      mounts[mountPath] = join(folder, `volume-${name}`);
+      mkdirSync(mounts[mountPath]);
+      // As the kubelet makes them: open to all and without a sticky bit, but with the group's.
+      chmodSync(mounts[mountPath], 0o2777);
+    }
+    const keys = join(mounts["/etc/stocks/keys"]!, "keys.json");
+    expect((await runCli(["keys", "add", "desk", "--may", "read", "--keys", keys])).code).toBe(0);
+    chmodSync(keys, 0o644);
+    const env = Object.fromEntries(server.env.map(({ name, value }) => [name, value]));
+    const pod = await runContainer(image, { env, command: server.args, mounts, isReadOnly: true });
+    await waitUntil("it is ready", async () => (await pod.exec(image.health!.command)) === 0);
+    expect(pod.log()).toContain("Serving on");
+    expect(pod.log()).not.toContain("WARNING");
+    expect(readdirSync(mounts["/data"]!)).toContain("stock_data.db");
+    process.kill(pod.pid, "SIGTERM");
+    expect(await pod.exited).toBe(0);
+  });
+
   test("its health check fails when nothing answers", async () => {
-    const container = await runContainer(image, { STOCK_DB_PORT: "8081" });
+    const container = await runContainer(image, { env: { STOCK_DB_PORT: "8081" } });
     await waitUntil("it serves", () => container.log().includes("Server starting on"));
     expect(await container.exec(image.health!.command)).toBe(1);
     process.kill(container.pid, "SIGTERM");
