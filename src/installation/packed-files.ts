@@ -3,6 +3,7 @@
  * packed; they are unpacked into a folder that belongs to this user alone, and looked at before
  * each use, so that neither half a file nor somebody else's is ever loaded.
  */
+import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   closeSync,
@@ -35,7 +36,7 @@ export const PACKED_FOLDER = "packed";
 
 /** Not that of the runtime folders, which are removed when no server has them any more. */
 const PREFIX = "stock-db-files";
-/** Ends the name of a file that is being written, behind the pid of its writer. */
+/** Ends the name of a file that is being written, behind a random part, as pids repeat. */
 const UNFINISHED = ".new";
 /** What another version has unpacked, or a killed process left, goes when something new comes. */
 const STALE_AFTER_MS = 24 * 3_600_000;
@@ -117,7 +118,7 @@ function isWhole(path: string, { bytes, sha256 }: PackedFile): boolean {
 
 function unpack(packed: string, folder: string, { name }: PackedFile): void {
   removeStale(folder, "");
-  const unfinished = join(folder, `${name}.${process.pid}${UNFINISHED}`);
+  const unfinished = join(folder, `${name}.${randomBytes(4).toString("hex")}${UNFINISHED}`);
   try {
     writeFileSync(unfinished, Bun.zstdDecompressSync(readFileSync(installedFile(packed))), { flag: "wx" });
     chmodSync(unfinished, 0o700);

@@ -6,7 +6,9 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -145,11 +147,22 @@ test("its processes end with it however it ends, but it doesn't end with who sta
 
 test("DuckDB's library is unpacked for its user alone, and what isn't it is replaced", async () => {
   using dir = tempDir();
-  const load = async () => {
-    expect((await importTrades(dir.path, "test.duckdb", { HOME: "", TMPDIR: dir.path })).code).toBe(0);
+  const load = async (dbFile = "test.duckdb") => {
+    expect((await importTrades(dir.path, dbFile, { TMPDIR: dir.path })).code).toBe(0);
   };
-  await load();
-  const folder = join(dir.path, readdirSync(dir.path).find((name) => name.startsWith("stock-db-files-"))!);
+  const name = `stock-db-files-${process.getuid!()}-duckdb-`;
+  for (const [other, hours] of [
+    ["former", 25],
+    ["recent", 1],
+  ] as const) {
+    mkdirSync(join(dir.path, name + other));
+    utimesSync(join(dir.path, name + other), new Date(), new Date(Date.now() - hours * 3_600_000));
+  }
+  // Two at once.
+  await Promise.all([load("a.duckdb"), load("b.duckdb")]);
+  expect(existsSync(join(dir.path, `${name}former`))).toBe(false);
+  rmdirSync(join(dir.path, `${name}recent`));
+  const folder = join(dir.path, readdirSync(dir.path).find((entry) => entry.startsWith(name))!);
   expect(statSync(folder).mode & 0o777).toBe(0o700);
   expect(readdirSync(folder).sort()).toEqual(["duckdb.node", "libduckdb.so"]);
   const library = join(folder, "libduckdb.so");
