@@ -40,6 +40,12 @@ test("a draft has all that is released, with sums that fit; the same source give
   expect(sums.match(/: OK$/gm)).toHaveLength(expected.length - 1);
   expect((await $`${join(out, file)} --version`.env({}).text()).trim()).toBe(version);
 
+  const page = readFileSync(join(PROJECT, "docs/install.md"), "utf8");
+  const lines = /## One file[\s\S]*?```sh\n([\s\S]*?)stock-db-server --sample\n```/.exec(page)![1]!;
+  const pasted = lines.replaceAll("/usr/local/bin/", `${dir.path}/`);
+  const env = { PATH: `${dir.path}:${process.env.PATH}` };
+  expect(await $`sh -e -c ${pasted}`.cwd(out).env(env).text()).toEndWith(`OK\n${version}\n`);
+
   // Of another folder, and with the packages that are installed here.
   const again = join(dir.path, "again");
   await $`${process.execPath} ${join(PROJECT, "scripts/build-one-file.ts")} ${again}`.cwd(dir.path).quiet();
