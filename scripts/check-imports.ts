@@ -18,6 +18,7 @@ const ORDER = [
   "memory",
   "metrics",
   "storage",
+  "feeds",
   "analysis",
   "formats",
   "market-data",

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { isNetwork } from "../access/key-record.ts";
+import { parseCalendarRule } from "../calendar/calendar-rule.ts";
 import { CalendarError } from "../calendar/contract.ts";
 import { parseRollupLength } from "../calendar/rollup-length.ts";
 import { marketClock } from "../market/market-day.ts";
@@ -178,6 +179,20 @@ export function rollupLengths(): ValueType<string[]> {
       }
     },
     merge: (before, now) => inOrder([...before, ...now]),
+  };
+}
+
+/** As they are written, the first that is for a ticker counts; can be given several times. */
+export function calendarRules(): ValueType<string[]> {
+  return {
+    placeholder: "[TICKERS=]CALENDAR[:SESSION]",
+    expected:
+      "calendars such as XNYS or XNYS:extended, with the tickers before them as in BTC*=24/7, separated by commas",
+    read: (text) => {
+      const all = text.split(",").map((rule) => rule.trim());
+      return all.every((rule) => parseCalendarRule(rule) !== null) ? all : undefined;
+    },
+    merge: (before, now) => [...before, ...now],
   };
 }
 

@@ -47,6 +47,8 @@ describe("defaults", () => {
       wsTickersMax: 200_000,
       wsConnectionsPerAddress: 5000,
       wsQueueBytes: 1024 * UNITS.KB,
+      staleAfterMs: 0,
+      feedCalendars: [],
       bus: null,
       testFeed: false,
       dbPoolSize: 10,

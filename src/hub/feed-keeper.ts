@@ -1,0 +1,155 @@
+/**
+ * Puts together what workers count of feeds, watches which become mute, and tells all workers once
+ * a second what has changed. A new hub learns from the workers what was known.
+ */
+import type { CalendarRule } from "../calendar/calendar-rule.ts";
+import {
+  type FeedFigures,
+  type FeedName,
+  type FeedsCounted,
+  type FeedsTold,
+  labelOf,
+  type WriterFigures,
+  writerKeyOf,
+} from "../feeds/feed.ts";
+import { FeedBook, type HeldFeed } from "../feeds/feed-book.ts";
+import { endOf, type FeedChange, MuteWatch, type MuteWatchOptions } from "../feeds/mute-watch.ts";
+import type { LogLines } from "../observe/log.ts";
+import type { ToWorker } from "./messages.ts";
+
+/** How often workers are told, and mute feeds are looked for. */
+const TELL_MS = 1_000;
+/** Feeds that are logged one by one, of those that change at once. */
+const LOGGED_MAX = 20;
+
+export interface FeedKeeperOptions extends MuteWatchOptions {
+  rules: readonly CalendarRule[];
+}
+
+interface FeedKeeperParts extends FeedKeeperOptions {
+  tellAll(message: ToWorker): void;
+  log: LogLines;
+}
+
+export class FeedKeeper {
+  readonly #parts: FeedKeeperParts;
+  readonly #book: FeedBook;
+  readonly #watch: MuteWatch;
+  readonly #timer: Timer;
+  readonly #staleTimes: Record<string, number> = {};
+  #sinceMs = Date.now();
+  /** What workers haven't been told. */
+  #changed = new Set<FeedFigures>();
+  #changedWriters = new Map<string, WriterFigures>();
+  #gone: FeedName[] = [];
+  #toldOpen = "[]";
+
+  constructor(parts: FeedKeeperParts) {
+    this.#parts = parts;
+    this.#book = new FeedBook(parts.rules, (feed) => this.#dropped(feed));
+    this.#watch = new MuteWatch(parts, Date.now(), performance.now());
+    this.#timer = setInterval(() => this.#look(), TELL_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** @param known what an earlier hub has told a worker. @returns all there is, for this worker. */
+  meet(known: FeedsTold): FeedsTold {
+    this.#sinceMs = Math.min(this.#sinceMs, known.sinceMs);
+    for (const [type, times] of Object.entries(known.staleTimes))
+      this.#staleTimes[type] = Math.max(times, this.#staleTimes[type] ?? 0);
+    for (const feed of this.#book.adopt(known, Date.now())) {
+      // It gets its full time: nobody has watched it meanwhile.
+      this.#watch.heard(feed);
+      this.#changed.add(feed.figures);
+    }
+    const feeds = [...this.#book.feeds()].map(({ figures }) => figures);
+    return { ...this.#told(), isWhole: true, feeds, writers: this.#book.writers() };
+  }
+
+  count({ feeds, writers, leftOut, renamed }: FeedsCounted): void {
+    const nowMs = Date.now();
+    const ends: FeedChange[] = [];
+    for (const ticker of renamed) this.#forgetTicker(ticker);
+    for (const counted of feeds) {
+      const feed = this.#book.count(counted, nowMs);
+      this.#changed.add(feed.figures);
+      if (counted.heardMs === 0) this.#watch.looked(feed);
+      else if (this.#watch.heard(feed)) ends.push(endOf(feed, "update"));
+    }
+    for (const counted of writers)
+      this.#changedWriters.set(writerKeyOf(counted), this.#book.countWriter(counted, nowMs));
+    this.#book.leftOut += leftOut;
+    this.#log(ends);
+    if (ends.length > 0) this.#tell();
+  }
+
+  #look(): void {
+    const { changes, ended } = this.#watch.look(this.#book, Date.now(), performance.now());
+    for (const feed of ended) this.#forget(feed);
+    for (const { feed, end } of changes) {
+      this.#changed.add(feed.figures);
+      const { type } = feed.figures;
+      if (end === null) this.#staleTimes[type] = (this.#staleTimes[type] ?? 0) + 1;
+    }
+    this.#log(changes);
+    this.#tell();
+  }
+
+  #forgetTicker(ticker: string): void {
+    const renamed = [...this.#book.feeds()].filter(({ figures }) => figures.ticker === ticker);
+    for (const feed of renamed) this.#forget(feed);
+  }
+
+  #forget(feed: HeldFeed): void {
+    this.#book.delete(feed);
+    this.#dropped(feed);
+  }
+
+  #dropped({ figures }: HeldFeed): void {
+    const { ticker, type, interval } = figures;
+    this.#changed.delete(figures);
+    this.#gone.push({ ticker, type, interval });
+  }
+
+  #told(): FeedsTold {
+    return {
+      ...{ isWhole: false, sinceMs: this.#sinceMs, leftOut: this.#book.leftOut },
+      ...{ staleTimes: this.#staleTimes, isOpen: this.#watch.isOpen, gone: [], feeds: [], writers: [] },
+    };
+  }
+
+  #tell(): void {
+    const open = JSON.stringify(this.#watch.isOpen);
+    const isNothing = this.#changed.size + this.#gone.length + this.#changedWriters.size === 0;
+    if (isNothing && open === this.#toldOpen) return;
+    const told = {
+      ...this.#told(),
+      feeds: [...this.#changed],
+      gone: this.#gone,
+      writers: [...this.#changedWriters.values()],
+    };
+    this.#changed = new Set();
+    this.#changedWriters = new Map();
+    this.#gone = [];
+    this.#toldOpen = open;
+    this.#parts.tellAll({ type: "feeds", told });
+  }
+
+  #log(changes: readonly FeedChange[]): void {
+    const { log } = this.#parts;
+    for (const { feed, end } of changes.slice(0, LOGGED_MAX)) {
+      const { figures } = feed;
+      const last = new Date(figures.heardMs).toISOString();
+      if (end === null) log.warning(`Feed ${labelOf(figures)} is stale: the last rows came at ${last}`);
+      else if (end === "update") log.info(`Feed ${labelOf(figures)} is alive again`);
+      else log.info(`Feed ${labelOf(figures)} isn't stale any more: its session has closed`);
+    }
+    const more = changes.slice(LOGGED_MAX);
+    const stale = more.filter(({ end }) => end === null).length;
+    if (stale > 0) log.warning(`${stale} more feeds are stale: GET /v1/feeds?stale=true names them`);
+    if (more.length > stale) log.info(`${more.length - stale} more feeds are stale no more`);
+  }
+}
