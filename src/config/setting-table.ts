@@ -23,6 +23,7 @@ import {
   type ValueType,
   wholeNumber,
   zeroOr,
+  zeroOrSeconds,
 } from "./setting-types.ts";
 import { MIB } from "./units.ts";
 
@@ -225,7 +226,7 @@ export const DECLARATIONS = {
   }),
   staleAfterMs: setting({
     flag: "--stale-after",
-    type: seconds({ min: 0, max: 86_400 }),
+    type: zeroOrSeconds({ min: 2, max: 86_400 }),
     default: 0,
     unit: "s",
     sentence:

@@ -52,6 +52,19 @@ export function seconds(bounds: Bounds): ValueType<number> {
   };
 }
 
+/** 0 stands for never. */
+export function zeroOrSeconds(bounds: Bounds): ValueType<number> {
+  const { placeholder, read } = seconds({ min: 0, max: bounds.max });
+  return {
+    placeholder,
+    expected: `0 or seconds from ${bounds.min} to ${bounds.max}`,
+    read(text) {
+      const value = read(text);
+      return value === undefined || value === 0 ? value : within(bounds, value);
+    },
+  };
+}
+
 /** Exactly one of the words, in this case of letters. */
 export function oneOf<const T extends string>(choices: readonly T[]): ValueType<T> {
   return {

@@ -19,6 +19,11 @@ export class FeedCounts {
   #renamed = new Set<string>();
   #leftOut = 0;
 
+  /** Of feeds. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** Nothing has to be told. */
   get isEmpty(): boolean {
     return this.#size === 0 && this.#leftOut === 0 && this.#renamed.size === 0;
@@ -26,10 +31,12 @@ export class FeedCounts {
 
   /** A save that was accepted. */
   note(save: Save, sender: SaveSender, nowMs = Date.now()): void {
+    const rows = save.rows.length;
+    // Some saves only bring a note.
+    if (rows === 0) return;
     const type = updateTypeOf(save);
     const feed = this.#of(save.ticker, type, type === "bar" ? (save.part ?? save.kind) : null);
     if (feed === null) return;
-    const rows = save.rows.length;
     const stamp = newestStampOf(save);
     feed.rows += rows;
     feed.saves++;

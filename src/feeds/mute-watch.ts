@@ -6,8 +6,8 @@
 import { muteAfterMs, type StaleEnd } from "./feed.ts";
 import type { FeedBook, HeldFeed } from "./feed-book.ts";
 
-/** What is longer between two looks was no watching. */
-const STEP_MAX_MS = 3_000;
+/** A look that comes later than this was no watching: what has come meanwhile is read first. */
+const STEP_MAX_MS = 2_000;
 /** A feed that is silent for so long has ended. */
 const FORGOTTEN_MS = 7 * 86_400_000;
 
@@ -61,10 +61,12 @@ export class MuteWatch {
   }
 
   look(book: FeedBook, nowMs: number, monotonicMs: number): Looked {
-    this.#clock += Math.min(STEP_MAX_MS, Math.max(0, monotonicMs - this.#lookedMs));
+    const stepMs = monotonicMs - this.#lookedMs;
     this.#lookedMs = monotonicMs;
-    this.#lookAtSessions(nowMs);
     const looked: Looked = { changes: [], ended: [] };
+    if (stepMs > STEP_MAX_MS) return looked;
+    this.#clock += stepMs;
+    this.#lookAtSessions(nowMs);
     for (const feed of book.feeds()) {
       const { figures } = feed;
       const isStale = figures.staleSinceMs !== null;

@@ -2,8 +2,10 @@
  * Puts together what workers count of feeds, watches which become mute, and tells all workers once
  * a second what has changed. A new hub learns from the workers what was known.
  */
+import type { BusFeed } from "../bus/bus.ts";
 import type { CalendarRule } from "../calendar/calendar-rule.ts";
 import {
+  type FeedCount,
   type FeedFigures,
   type FeedName,
   type FeedsCounted,
@@ -19,6 +21,9 @@ import type { ToWorker } from "./messages.ts";
 
 /** How often workers are told, and mute feeds are looked for. */
 const TELL_MS = 1_000;
+/** Feeds of one message, and the pause before the next: commits go on between them. */
+const TOLD_MAX = 1_000;
+const REST_MS = 20;
 /** Feeds that are logged one by one, of those that change at once. */
 const LOGGED_MAX = 20;
 
@@ -28,6 +33,8 @@ export interface FeedKeeperOptions extends MuteWatchOptions {
 
 interface FeedKeeperParts extends FeedKeeperOptions {
   tellAll(message: ToWorker): void;
+  /** To servers that share the database; null without a bus. */
+  publish: ((feeds: readonly BusFeed[]) => void) | null;
   log: LogLines;
 }
 
@@ -39,10 +46,12 @@ export class FeedKeeper {
   readonly #staleTimes: Record<string, number> = {};
   #sinceMs = Date.now();
   /** What workers haven't been told. */
-  #changed = new Set<FeedFigures>();
+  readonly #changed = new Set<FeedFigures>();
   #changedWriters = new Map<string, WriterFigures>();
   #gone: FeedName[] = [];
   #toldOpen = "[]";
+  /** Set while some are still to be told. */
+  #rest: Timer | null = null;
 
   constructor(parts: FeedKeeperParts) {
     this.#parts = parts;
@@ -53,6 +62,7 @@ export class FeedKeeper {
 
   stop(): void {
     clearInterval(this.#timer);
+    if (this.#rest !== null) clearTimeout(this.#rest);
   }
 
   /** @param known what an earlier hub has told a worker. @returns all there is, for this worker. */
@@ -69,19 +79,35 @@ export class FeedKeeper {
     return { ...this.#told(), isWhole: true, feeds, writers: this.#book.writers() };
   }
 
+  /** Of a worker. */
   count({ feeds, writers, leftOut, renamed }: FeedsCounted): void {
     const nowMs = Date.now();
-    const ends: FeedChange[] = [];
     for (const ticker of renamed) this.#forgetTicker(ticker);
+    for (const counted of writers)
+      this.#changedWriters.set(writerKeyOf(counted), this.#book.countWriter(counted, nowMs));
+    this.#book.leftOut += leftOut;
+    this.#add(feeds, nowMs);
+    // What was only found in the database, the server that has stored it tells.
+    this.#parts.publish?.(feeds.filter(({ saves }) => saves > 0));
+  }
+
+  /** Of another server. */
+  hear(feeds: readonly BusFeed[]): void {
+    const heardMs = Date.now();
+    this.#add(
+      feeds.map((feed) => ({ ...feed, heardMs })),
+      heardMs,
+    );
+  }
+
+  #add(feeds: readonly FeedCount[], nowMs: number): void {
+    const ends: FeedChange[] = [];
     for (const counted of feeds) {
       const feed = this.#book.count(counted, nowMs);
       this.#changed.add(feed.figures);
       if (counted.heardMs === 0) this.#watch.looked(feed);
       else if (this.#watch.heard(feed)) ends.push(endOf(feed, "update"));
     }
-    for (const counted of writers)
-      this.#changedWriters.set(writerKeyOf(counted), this.#book.countWriter(counted, nowMs));
-    this.#book.leftOut += leftOut;
     this.#log(ends);
     if (ends.length > 0) this.#tell();
   }
@@ -125,17 +151,28 @@ export class FeedKeeper {
     const open = JSON.stringify(this.#watch.isOpen);
     const isNothing = this.#changed.size + this.#gone.length + this.#changedWriters.size === 0;
     if (isNothing && open === this.#toldOpen) return;
+    const feeds = this.#takeChanged();
     const told = {
       ...this.#told(),
-      feeds: [...this.#changed],
+      feeds,
       gone: this.#gone,
       writers: [...this.#changedWriters.values()],
     };
-    this.#changed = new Set();
     this.#changedWriters = new Map();
     this.#gone = [];
     this.#toldOpen = open;
     this.#parts.tellAll({ type: "feeds", told });
+  }
+
+  #takeChanged(): FeedFigures[] {
+    const taken = [...this.#changed.values().take(TOLD_MAX)];
+    for (const figures of taken) this.#changed.delete(figures);
+    if (this.#changed.size > 0)
+      this.#rest ??= setTimeout(() => {
+        this.#rest = null;
+        this.#tell();
+      }, REST_MS);
+    return taken;
   }
 
   #log(changes: readonly FeedChange[]): void {

@@ -102,6 +102,7 @@ class RunningHub implements Hub {
     this.#feeds = new FeedKeeper({
       ...options.feeds,
       tellAll: (message) => this.#links.sendToAll(message),
+      publish: options.openBus === null ? null : (feeds) => this.#bus.publishFeeds(feeds),
       log,
     });
     this.#receive = workerRequests({
@@ -166,6 +167,7 @@ class RunningHub implements Hub {
           links.passOn(ticker, update === null ? [2, ticker, position] : [1, ticker, update], null);
         links.sendEvents();
       },
+      receiveFeeds: (feeds) => this.#feeds.hear(feeds),
       missed: () => links.sendToAll({ type: "missed" }),
       log: this.#options.log,
     });

@@ -11,6 +11,8 @@ import type { Save } from "../storage/contract.ts";
 import { turn } from "../time/pauses.ts";
 
 const TELL_MS = 1_000;
+/** So many feeds are told at once: a message of more would hold up the hub. */
+const TOLD_MAX = 1_000;
 /** Time for notices at a stretch: thousands of feeds may become stale at once. */
 const TURN_MS = 5;
 
@@ -46,7 +48,8 @@ export class WorkerFeeds {
   /** A save that was accepted. */
   note(save: Save, sender: SaveSender): void {
     this.#counts.note(save, sender);
-    if (this.view.staleCount > 0 && this.view.hasStale(save.ticker)) this.#tellSoon();
+    const isWaitedFor = this.view.staleCount > 0 && this.view.hasStale(save.ticker);
+    if (isWaitedFor || this.#counts.size >= TOLD_MAX) this.#tellSoon();
   }
 
   noteRenamed(ticker: string): void {

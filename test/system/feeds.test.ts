@@ -361,6 +361,25 @@ test("a feed that another server of the database takes over isn't stale before i
   socket.leave();
 });
 
+test("servers on a bus tell each other of their feeds", async () => {
+  const dbFile = await postgres.freshSchema();
+  const flags = [...STALE_AFTER, "--bus", "postgres"];
+  await using first = await startServer({ dbFile, flags });
+  await using second = await startServer({ dbFile, flags, workers: 2 });
+  const sockets = await subscribers(second, "A");
+  await waitUntil("the other server hears of it", async () => {
+    await trade(first, "A");
+    return (await feedsOf(second)).known === 1;
+  });
+  expect((await feedsOf(second)).writers).toEqual([]);
+  await Promise.all(sockets.map((socket) => socket.until("stale", () => noticesOf(socket).length === 1)));
+  const before = (await feed(second, "A")).rows;
+  await trade(first, "A");
+  await Promise.all(sockets.map((socket) => socket.until("alive", () => noticesOf(socket).length === 2)));
+  await untilAll("rows are counted once", second, ({ feeds }) => feeds[0].rows === before + 1);
+  for (const socket of sockets) socket.leave();
+});
+
 test("a server in front keeps its own figures, and isn't disturbed by what its upstream tells", async () => {
   await using tiers = await startTiers({ workers: 1, flags: STALE_AFTER });
   const { upstream, front } = tiers;
