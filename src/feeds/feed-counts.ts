@@ -10,7 +10,7 @@ import { newestStampOf } from "./newest-stamp.ts";
 import { type SaveSender, WriterCounts } from "./writer-counts.ts";
 
 /** Types of one ticker within one message, which are looked through one by one. */
-const TYPES_MAX = 64;
+const TYPES_OF_TICKER_MAX = 64;
 
 export class FeedCounts {
   readonly #writers = new WriterCounts();
@@ -80,7 +80,7 @@ export class FeedCounts {
     if (ofTicker !== undefined)
       for (const feed of ofTicker) if (feed.type === type && feed.interval === interval) return feed;
     if (isCheckTicker(ticker)) return null;
-    if (this.#size >= FEEDS_MAX || (ofTicker?.length ?? 0) >= TYPES_MAX) {
+    if (this.#size >= FEEDS_MAX || (ofTicker?.length ?? 0) >= TYPES_OF_TICKER_MAX) {
       this.#leftOut++;
       return null;
     }

@@ -1,6 +1,6 @@
 /** What the metrics tell of feeds. */
 import { labelsText, type Samples } from "../metrics/samples.ts";
-import type { FeedFigures } from "./feed.ts";
+import { type FeedFigures, OTHER_TYPES, TYPES_MAX } from "./feed.ts";
 import type { FeedView } from "./feed-view.ts";
 
 /** Feeds that have series of their own: those that are stale first, then those known longest. */
@@ -9,30 +9,55 @@ const OWN_SERIES_MAX = 1_000;
 /** @param sees the tickers that may be named; null: all. */
 export function feedSamples(view: FeedView, sees: ((ticker: string) => boolean) | null): Samples {
   const nowMs = Date.now();
-  const ages: Record<string, number> = {};
-  const stale: Record<string, number> = {};
+  const byType = new Map<string, OfType>();
   for (const figures of view.figures) {
-    const labels = labelsText(typeLabels(figures));
-    ages[labels] = Math.min(ages[labels] ?? Number.POSITIVE_INFINITY, ageS(figures, nowMs));
-    stale[labels] = (stale[labels] ?? 0) + Number(figures.staleSinceMs !== null);
+    const of = typeOf(figures, byType);
+    of.heardMs = Math.max(of.heardMs, figures.heardMs);
+    of.stale += Number(figures.staleSinceMs !== null);
   }
-  const named = [...view.figures].filter(({ ticker }) => sees === null || sees(ticker));
-  named.sort(
-    (a, b) => Number(a.staleSinceMs === null) - Number(b.staleSinceMs === null) || a.sinceMs - b.sinceMs,
-  );
+  const own = [...ownSeries(view, sees)].map((figures): [string, number] => [
+    labelsText({ ticker: figures.ticker, ...typeLabels(figures) }),
+    ageS(figures, nowMs),
+  ]);
+  const types = [...byType.values()];
   return {
     stock_db_feeds: { "": view.size },
-    stock_db_feed_age_seconds: ages,
-    stock_db_feeds_stale: stale,
-    stock_db_feed_ticker_age_seconds: Object.fromEntries(
-      named
-        .slice(0, OWN_SERIES_MAX)
-        .map((figures) => [
-          labelsText({ ticker: figures.ticker, ...typeLabels(figures) }),
-          ageS(figures, nowMs),
-        ]),
-    ),
+    stock_db_feed_age_seconds: Object.fromEntries(types.map((of) => [of.labels, ageS(of, nowMs)])),
+    stock_db_feeds_stale: Object.fromEntries(types.map(({ labels, stale }) => [labels, stale])),
+    stock_db_feed_ticker_age_seconds: Object.fromEntries(own),
   };
+}
+
+type TypeOfFeed = Pick<FeedFigures, "type" | "interval">;
+const OTHERS: TypeOfFeed = { type: OTHER_TYPES, interval: null };
+
+interface OfType {
+  labels: string;
+  heardMs: number;
+  stale: number;
+}
+
+function typeOf(figures: TypeOfFeed, byType: Map<string, OfType>): OfType {
+  const known = byType.get(keyOf(figures));
+  if (known !== undefined) return known;
+  const shown = byType.size < TYPES_MAX ? figures : OTHERS;
+  const of = byType.get(keyOf(shown)) ?? { labels: labelsText(typeLabels(shown)), heardMs: 0, stale: 0 };
+  byType.set(keyOf(shown), of);
+  return of;
+}
+
+function keyOf({ type, interval }: TypeOfFeed): string {
+  return `${type}\0${interval}`;
+}
+
+function* ownSeries(view: FeedView, sees: ((ticker: string) => boolean) | null): Generator<FeedFigures> {
+  let count = 0;
+  for (const isStale of [true, false])
+    for (const figures of view.figures) {
+      if ((figures.staleSinceMs !== null) !== isStale || sees?.(figures.ticker) === false) continue;
+      if (++count > OWN_SERIES_MAX) return;
+      yield figures;
+    }
 }
 
 /** Each worker tells what it has heard of: none of them tells less than before. */
@@ -41,10 +66,10 @@ export function staleTimesSamples({ staleTimes }: FeedView): Samples {
   return { stock_db_feed_stale_total: Object.fromEntries(times) };
 }
 
-function typeLabels({ type, interval }: FeedFigures): Record<string, string> {
+function typeLabels({ type, interval }: TypeOfFeed): Record<string, string> {
   return { type, ...(interval === null ? {} : { interval }) };
 }
 
-function ageS({ heardMs }: FeedFigures, nowMs: number): number {
+function ageS({ heardMs }: { heardMs: number }, nowMs: number): number {
   return Math.max(0, nowMs - heardMs) / 1_000;
 }

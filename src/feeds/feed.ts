@@ -10,6 +10,10 @@ import type { MinuteCount } from "./minute-rate.ts";
 export const FEEDS_MAX = 20_000;
 export const WRITERS_MAX = 1_000;
 
+/** Types with figures of their own; the others are one. Writers may name any. */
+export const TYPES_MAX = 200;
+export const OTHER_TYPES = "others";
+
 const DAY_SECONDS = 86_400;
 /** A feed is live once the newest stamp of a save was so near to the clock. */
 const LIVE_STAMP_MS = 3_600_000;

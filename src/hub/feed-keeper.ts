@@ -11,6 +11,8 @@ import {
   type FeedsCounted,
   type FeedsTold,
   labelOf,
+  OTHER_TYPES,
+  TYPES_MAX,
   type WriterFigures,
   writerKeyOf,
 } from "../feeds/feed.ts";
@@ -43,7 +45,7 @@ export class FeedKeeper {
   readonly #book: FeedBook;
   readonly #watch: MuteWatch;
   readonly #timer: Timer;
-  readonly #staleTimes: Record<string, number> = {};
+  readonly #staleTimes: Record<string, number> = Object.create(null);
   #sinceMs = Date.now();
   /** What workers haven't been told. */
   readonly #changed = new Set<FeedFigures>();
@@ -117,11 +119,16 @@ export class FeedKeeper {
     for (const feed of ended) this.#forget(feed);
     for (const { feed, end } of changes) {
       this.#changed.add(feed.figures);
-      const { type } = feed.figures;
-      if (end === null) this.#staleTimes[type] = (this.#staleTimes[type] ?? 0) + 1;
+      if (end === null) this.#countStale(feed.figures.type);
     }
     this.#log(changes);
     this.#tell();
+  }
+
+  #countStale(type: string): void {
+    const isKnown = Object.hasOwn(this.#staleTimes, type);
+    const name = isKnown || Object.keys(this.#staleTimes).length < TYPES_MAX ? type : OTHER_TYPES;
+    this.#staleTimes[name] = (this.#staleTimes[name] ?? 0) + 1;
   }
 
   #forgetTicker(ticker: string): void {

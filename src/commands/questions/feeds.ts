@@ -2,15 +2,16 @@
 import { z } from "zod";
 import type { Caller } from "../../access/key-ring.ts";
 import type { CalendarRule } from "../../calendar/calendar-rule.ts";
-import { FEEDS_MAX, type FeedFigures, muteAfterMs, type WriterFigures } from "../../feeds/feed.ts";
+import { type FeedFigures, muteAfterMs, type WriterFigures } from "../../feeds/feed.ts";
 import type { FeedView } from "../../feeds/feed-view.ts";
 import { rowsPerSecond } from "../../feeds/minute-rate.ts";
 import { toWire } from "../../market/timestamp.ts";
-import { compareTexts } from "../../storage/series-order.ts";
 import * as p from "./parameters.ts";
 import { readSymbols } from "./stored.ts";
 
 const LIMIT_DEFAULT = 1_000;
+/** They are made in one go. */
+const LIMIT_MAX = 5_000;
 
 export const FEEDS_PARAMETERS = z.object({
   symbols: p.symbols.optional(),
@@ -23,7 +24,7 @@ export const FEEDS_PARAMETERS = z.object({
     })
     .optional(),
   stale: p.flag("Only feeds that are stale.").optional(),
-  limit: p.limitOf(FEEDS_MAX, `So many feeds at most. Default: ${LIMIT_DEFAULT}.`).optional(),
+  limit: p.limitOf(LIMIT_MAX, `So many feeds at most. Default: ${LIMIT_DEFAULT}.`).optional(),
 });
 
 type FeedsAsked = z.output<typeof FEEDS_PARAMETERS>;
@@ -78,12 +79,15 @@ function wantedBy(
     (named.has(figures.ticker) || prefixes.some((prefix) => figures.ticker.startsWith(prefix)));
 }
 
+/** By code units: in the order of bytes it would take thirty times as long. */
 function inOrder(a: FeedFigures, b: FeedFigures): number {
   return (
-    compareTexts(a.ticker, b.ticker) ||
-    compareTexts(a.type, b.type) ||
-    compareTexts(a.interval ?? "", b.interval ?? "")
+    compare(a.ticker, b.ticker) || compare(a.type, b.type) || compare(a.interval ?? "", b.interval ?? "")
   );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
 }
 
 function shownFeed(figures: FeedFigures, known: KnownFeeds, nowMs: number): object {
