@@ -29,19 +29,20 @@ export class FeedCounts {
     return this.#size === 0 && this.#leftOut === 0 && this.#renamed.size === 0;
   }
 
-  /** A save that was accepted. */
-  note(save: Save, sender: SaveSender, nowMs = Date.now()): void {
+  /** A save that was accepted. @returns its feed; null: it has none, or there is no room. */
+  note(save: Save, sender: SaveSender, nowMs = Date.now()): FeedName | null {
     const rows = save.rows.length;
     // Some saves only bring a note.
-    if (rows === 0) return;
+    if (rows === 0) return null;
     const type = updateTypeOf(save);
     const feed = this.#of(save.ticker, type, type === "bar" ? (save.part ?? save.kind) : null);
-    if (feed === null) return;
+    if (feed === null) return null;
     const stamp = newestStampOf(save);
     feed.rows += rows;
     feed.saves++;
     takeNewer(feed, stamp, nowMs);
     this.#writers.note(sender, { rows, stamp, feed, nowMs });
+    return feed;
   }
 
   /**

@@ -28,7 +28,7 @@ test("each change is told once, whoever tells it again", () => {
   const alive = { ...figures("A"), staleEnd: "session_closed" as const };
   expect(notices(view, told([alive]))).toEqual(["A session_closed"]);
   expect(notices(view, told([alive]))).toEqual([]);
-  expect([view.hasStale("A"), view.staleCount]).toEqual([false, 0]);
+  expect([view.isStale({ ticker: "A", ...NAME }), view.staleCount]).toEqual([false, 0]);
 });
 
 test("a stale feed that is gone, or that another hub doesn't know, is told as forgotten", () => {

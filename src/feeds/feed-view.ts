@@ -56,8 +56,8 @@ export class FeedView {
     return this.#last.isOpen[rule] ?? true;
   }
 
-  hasStale(ticker: string): boolean {
-    return this.#stale.has(ticker);
+  isStale(feed: FeedName): boolean {
+    return this.#stale.get(feed.ticker)?.has(keyOf(feed)) === true;
   }
 
   /** Of one ticker. */

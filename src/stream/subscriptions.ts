@@ -187,8 +187,9 @@ export class Subscriptions {
   widen(subscription: Subscription, filter: TypeFilter): void {
     const before = subscription.filter;
     this.refilter(subscription, union(before, filter));
+    const { state } = subscription;
     // One that joins is told when it has.
-    if (subscription.state !== "joining") this.#notices.tellStale(subscription, before);
+    if (state === "direct" || state === "listening") this.#notices.tellStale(subscription, before);
   }
 
   /** A feed has become stale, or isn't any more. */

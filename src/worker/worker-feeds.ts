@@ -47,8 +47,8 @@ export class WorkerFeeds {
 
   /** A save that was accepted. */
   note(save: Save, sender: SaveSender): void {
-    this.#counts.note(save, sender);
-    const isWaitedFor = this.view.staleCount > 0 && this.view.hasStale(save.ticker);
+    const feed = this.#counts.note(save, sender);
+    const isWaitedFor = feed !== null && this.view.staleCount > 0 && this.view.isStale(feed);
     if (isWaitedFor || this.#counts.size >= TOLD_MAX) this.#tellSoon();
   }
 

@@ -380,6 +380,21 @@ test("servers on a bus tell each other of their feeds", async () => {
   for (const socket of sockets) socket.leave();
 });
 
+test("a server in front looks at its upstream before a feed of it is stale", async () => {
+  await using tiers = await startTiers({ workers: 1, frontFlags: STALE_AFTER });
+  const { upstream, front } = tiers;
+  const socket = await Subscriber.open(front.wsUrl, "A");
+  await trade(front, "A");
+  await waitUntil("it is known", async () => (await feedsOf(front)).known === 1);
+  for (let i = 0; i < 15; i++) {
+    await trade(upstream, "A");
+    await Bun.sleep(400);
+  }
+  expect(noticesOf(socket)).toEqual([]);
+  await socket.until("it is stale", () => noticesOf(socket).length === 1);
+  socket.leave();
+});
+
 test("a server in front keeps its own figures, and isn't disturbed by what its upstream tells", async () => {
   await using tiers = await startTiers({ workers: 1, flags: STALE_AFTER });
   const { upstream, front } = tiers;
