@@ -1,13 +1,16 @@
 /** Feeds: their figures, what is told when one becomes mute, and what a restart does to them. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
 import { AlpacaStream } from "../support/alpaca-stream.ts";
 import { failingStart } from "../support/failing-start.ts";
 import { NormalizedSubscriber } from "../support/normalized-subscriber.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { get, type Json, saveTrade } from "../support/requests.ts";
+import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { processesOf } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
+import { tempDir } from "../support/temp-dir.ts";
 import { startTiers } from "../support/tiers.ts";
 
 setDefaultTimeout(120_000);
@@ -378,6 +381,46 @@ test("servers on a bus tell each other of their feeds", async () => {
   await Promise.all(sockets.map((socket) => socket.until("alive", () => noticesOf(socket).length === 2)));
   await untilAll("rows are counted once", second, ({ feeds }) => feeds[0].rows === before + 1);
   for (const socket of sockets) socket.leave();
+});
+
+test("a key of some tickers is told of their feeds alone", async () => {
+  using folder = tempDir();
+  const path = join(folder.path, "some.keys");
+  const addKey = async (name: string, ...more: string[]): Promise<Record<string, string>> => {
+    const { stdout } = await runCli(["keys", "add", name, "--keys", path, "--json", ...more]);
+    return { authorization: `Bearer ${JSON.parse(stdout).key}` };
+  };
+  const desk = await addKey("desk", "--may", "read,write,metrics");
+  const some = await addKey("some", "--may", "read,stream,metrics", "--tickers", "A*");
+  await using server = await startServer({ flags: [...STALE_AFTER, "--keys", path] });
+  const timestamp = new Date().toISOString();
+  const saved = await fetch(`${server.url}/v1/trades`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...desk },
+    body: JSON.stringify(["A1", "B1"].map((ticker) => ({ ticker, timestamp, price: 1, size: 1 }))),
+  });
+  expect([saved.status, await saved.text()]).toEqual([200, expect.any(String)]);
+  const asked = async (query: string, key: Record<string, string>): Promise<Json> =>
+    get(`${server.url}${query}`, key);
+  await waitUntil("both are stale", async () => (await asked("/v1/feeds", desk)).body.stale === 2);
+  expect((await asked("/v1/feeds", desk)).body.writers).toMatchObject([{ key: "desk", rows: 2 }]);
+  const { body } = await asked("/v1/feeds", some);
+  expect(body).toMatchObject({ known: 1, stale: 1, feeds: [{ symbol: "A1", stale: true }] });
+  expect(body.writers).toBeUndefined();
+  for (const path of ["/v1/feeds?symbols=A1,B1", "/v1/stream?symbols=B1"])
+    expect([path, (await asked(path, some)).status]).toEqual([path, 403]);
+
+  const abort = new AbortController();
+  const stream = await fetch(`${server.url}/v1/stream?symbols=A1`, { headers: some, signal: abort.signal });
+  let told = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream.body!) {
+    told += decoder.decode(chunk);
+    if (told.includes("feed_stale")) break;
+  }
+  abort.abort();
+  expect(told).toContain('"type":"feed_stale","ticker":"A1"');
+  expect(told).not.toContain("B1");
 });
 
 test("a server in front looks at its upstream before a feed of it is stale", async () => {
