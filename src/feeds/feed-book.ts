@@ -58,7 +58,7 @@ export class FeedBook {
     figures.rows += count.rows;
     figures.saves += count.saves;
     addRows(figures, count.rows, nowMs);
-    if (count.heardMs > figures.heardMs) figures.heardMs = count.heardMs;
+    if (count.heardMs > 0 && isLater(count, figures, nowMs)) figures.heardMs = count.heardMs;
     if (count.stamp !== null && (figures.stamp === null || count.stamp > figures.stamp))
       figures.stamp = count.stamp;
     figures.isLive ||= isAboutNow(figures, nowMs);
@@ -71,8 +71,7 @@ export class FeedBook {
     writer.saves += count.saves;
     addRows(writer, count.rows, nowMs);
     const { heardMs, last, stamp } = count;
-    // Another worker may have told a later one.
-    if (heardMs >= writer.heardMs) Object.assign(writer, { heardMs, last, stamp });
+    if (isLater(count, writer, nowMs)) Object.assign(writer, { heardMs, last, stamp });
     return writer;
   }
 
@@ -129,4 +128,9 @@ export class FeedBook {
     this.#writers.set(key, writer);
     return writer;
   }
+}
+
+/** Another worker may have told a later one. What is later than now, a clock that was set back. */
+function isLater(count: { heardMs: number }, known: { heardMs: number }, nowMs: number): boolean {
+  return count.heardMs >= known.heardMs || known.heardMs > nowMs;
 }
