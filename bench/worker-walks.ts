@@ -11,6 +11,7 @@ import { withBoundedColumns } from "../src/storage/column-walks.ts";
 import type { StockReader } from "../src/storage/contract.ts";
 import { describeDatabase } from "../src/storage/engines.ts";
 import type { ColumnQuery } from "../src/storage/model/columns.ts";
+import { FEEDS_OF_CLIENT } from "../test/support/feeds.ts";
 import type { EngineDatabases } from "./engine-databases.ts";
 import { type BareWalks, bareWalks } from "./floors/bare-walks.ts";
 import { spawnOwn, stopChild } from "./processes.ts";
@@ -116,6 +117,7 @@ async function openBehindHub(location: string, folder: string): Promise<OpenWork
     hub.exited.then((code) => Promise.reject(new Error(`the hub ended with ${code}`))),
   ]);
   const client = new HubClient({
+    ...FEEDS_OF_CLIENT,
     ...{ runtimeDir, workerId: 0, log: LOG, publish: none, note: none, removed: none, condition: none },
     ...{ missed: none, livenessMs: 10_000, conditions: { begin: none, end: none }, addresses: () => [] },
   });

@@ -19,6 +19,7 @@ const ORDER = [
   "memory",
   "metrics",
   "storage",
+  "feeds",
   "analysis",
   "formats",
   "market-data",

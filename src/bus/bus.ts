@@ -3,6 +3,7 @@
  * arrive at once. Updates have positions, so a lost message is noticed and read from the database:
  * the bus stores nothing, repeats nothing and never blocks its caller.
  */
+import type { FeedCount } from "../feeds/feed.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { Update } from "../storage/update-contract.ts";
 
@@ -12,6 +13,8 @@ export interface Bus {
    * dropped and counted, and the other servers hear that some are missing.
    */
   publish(updates: readonly BusUpdate[]): void;
+  /** The same of what was counted of feeds. What can't be sent is dropped, without a word. */
+  publishFeeds(feeds: readonly BusFeed[]): void;
   figures(): BusFigures;
   /** Sends what waits, for up to `DRAIN_TIMEOUT_MS` of server-bus.ts. Then calls nothing more. */
   close(): Promise<void>;
@@ -21,6 +24,9 @@ export interface BusUpdate {
   ticker: string;
   update: Update;
 }
+
+/** Rows of another server that came just now. */
+export type BusFeed = Omit<FeedCount, "heardMs">;
 
 export interface ReceivedUpdate {
   ticker: string;
@@ -46,6 +52,7 @@ export interface BusOptions {
   channel: string;
   /** Gets updates of other servers only, in the order in which each published them. */
   receive(updates: ReceivedUpdate[]): void;
+  receiveFeeds(feeds: BusFeed[]): void;
   /** Updates may be missing, of any ticker. The subscription works when this is called. */
   missed(): void;
   log: LogLines;

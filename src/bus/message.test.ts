@@ -1,6 +1,13 @@
 import { expect, test } from "bun:test";
 import type { BusUpdate } from "./bus.ts";
-import { countThatFit, decodeMessage, encodeEntry, encodeMessage } from "./message.ts";
+import {
+  countThatFit,
+  decodeMessage,
+  encodeEntry,
+  encodeFeed,
+  encodeFeedsMessage,
+  encodeMessage,
+} from "./message.ts";
 
 const LIMITS = { messageBytesMax: 1_000, carriesFrames: true };
 const update = (ticker: string, position: number, frame: string): BusUpdate => ({
@@ -15,7 +22,19 @@ test("what was encoded comes back, with any text", () => {
     from: "server-1",
     missed: true,
     updates: sent.map(({ ticker, update }) => ({ ticker, position: update.position, update })),
+    feeds: [],
   });
+});
+
+test("figures of feeds come back too, and one that is too large is left out", () => {
+  const feeds = [
+    { ticker: "é😀", type: "trade", interval: null, rows: 7, saves: 2, stamp: "2026-01-02 10:00:00.000000" },
+    { ticker: "A", type: "bar", interval: "5min", rows: 1, saves: 1, stamp: null },
+  ];
+  const entries = feeds.map((feed) => encodeFeed(feed, LIMITS)!);
+  const message = { from: "s", missed: false, updates: [], feeds };
+  expect(decodeMessage(encodeFeedsMessage("s", entries))).toEqual(message);
+  expect(encodeFeed({ ...feeds[0]!, ticker: "A".repeat(1_000) }, LIMITS)).toBeNull();
 });
 
 test("a frame that is too large in bytes goes as a position", () => {
@@ -57,6 +76,9 @@ test.each([
   '{"from":1,"updates":[]}',
   '{"from":"a"}',
   '{"from":"a","missed":1,"updates":[]}',
+  '{"from":"a","updates":[],"feeds":1}',
+  '{"from":"a","updates":[],"feeds":[["A","trade",null,-1,1,null]]}',
+  '{"from":"a","updates":[],"feeds":[["A","trade",5,1,1,null]]}',
   '{"from":"a","updates":[["A"]]}',
   '{"from":"a","updates":[["A",0]]}',
   '{"from":"a","updates":[["A",1.5]]}',

@@ -2,14 +2,16 @@
  * The messages of the bus:
  * `{"from":S,"missed":true,"updates":[[ticker,position,type,frame],[ticker,position]]}`. Server
  * `from` dropped updates before this one if `missed`. An update without a frame was too large for
- * the broker; the receiver reads it from the database.
+ * the broker; the receiver reads it from the database. A message may have
+ * `"feeds":[[ticker,type,interval,rows,saves,stamp]]`; servers of earlier versions pass over it.
  */
-import type { BusUpdate, ReceivedUpdate } from "./bus.ts";
+import type { BusFeed, BusUpdate, ReceivedUpdate } from "./bus.ts";
 
 export interface BusMessage {
   from: string;
   missed: boolean;
   updates: ReceivedUpdate[];
+  feeds: BusFeed[];
 }
 
 /** Bytes of a message besides its updates: the server's id alone has 36. */
@@ -41,6 +43,15 @@ export function encodeEntry(
   return bare.bytes <= bytesMax ? bare : null;
 }
 
+/** @returns null where it is larger than a message. */
+export function encodeFeed(
+  { ticker, type, interval, rows, saves, stamp }: BusFeed,
+  { messageBytesMax }: Pick<EntryLimits, "messageBytesMax">,
+): Entry | null {
+  const entry = entryOf(asciiJson([ticker, type, interval, rows, saves, stamp]));
+  return entry.bytes <= messageBytesMax - ENVELOPE_BYTES ? entry : null;
+}
+
 /** @returns how many entries from `first` on fit into one message: at least one, if any is left. */
 export function countThatFit(entries: readonly Entry[], first: number, messageBytesMax: number): number {
   let bytes = ENVELOPE_BYTES;
@@ -55,19 +66,35 @@ export function encodeMessage(from: string, missed: boolean, entries: readonly E
   return `{"from":${JSON.stringify(from)},${missed ? '"missed":true,' : ""}"updates":[${texts}]}`;
 }
 
+export function encodeFeedsMessage(from: string, entries: readonly Entry[]): string {
+  const texts = entries.map((entry) => entry.text).join(",");
+  return `{"from":${JSON.stringify(from)},"updates":[],"feeds":[${texts}]}`;
+}
+
 /** @returns null for a text that no server has written. */
 export function decodeMessage(text: string): BusMessage | null {
   const parsed = parse(text);
   if (typeof parsed !== "object" || parsed === null) return null;
-  const { from, missed = false, updates } = parsed as Record<string, unknown>;
-  if (typeof from !== "string" || typeof missed !== "boolean" || !Array.isArray(updates)) return null;
+  const { from, missed = false, updates, feeds = [] } = parsed as Record<string, unknown>;
+  if (typeof from !== "string" || typeof missed !== "boolean") return null;
+  if (!Array.isArray(updates) || !Array.isArray(feeds)) return null;
   const received: ReceivedUpdate[] = [];
   for (const entry of updates as unknown[]) {
     const update = Array.isArray(entry) ? decodeEntry(entry) : null;
     if (update === null) return null;
     received.push(update);
   }
-  return { from, missed, updates: received };
+  const heard = (feeds as unknown[]).map((entry) => (Array.isArray(entry) ? decodeFeed(entry) : null));
+  if (heard.includes(null)) return null;
+  return { from, missed, updates: received, feeds: heard as BusFeed[] };
+}
+
+function decodeFeed([ticker, type, interval, rows, saves, stamp]: unknown[]): BusFeed | null {
+  const isText = (value: unknown): value is string => typeof value === "string";
+  const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+  if (!isText(ticker) || !isText(type) || !isCount(rows) || !isCount(saves)) return null;
+  if ((interval !== null && !isText(interval)) || (stamp !== null && !isText(stamp))) return null;
+  return { ticker, type, interval, rows, saves, stamp };
 }
 
 function decodeEntry(entry: unknown[]): ReceivedUpdate | null {

@@ -1,12 +1,22 @@
 /**
  * Updates that wait for one connection. They gather and share messages while the broker is busy.
  */
-import type { BusUpdate } from "./bus.ts";
+import type { BusFeed, BusUpdate } from "./bus.ts";
 import type { Link } from "./carrier.ts";
-import { countThatFit, type Entry, encodeEntry, encodeMessage } from "./message.ts";
+import {
+  countThatFit,
+  type Entry,
+  encodeEntry,
+  encodeFeed,
+  encodeFeedsMessage,
+  encodeMessage,
+} from "./message.ts";
 
 /** Limit for unsent updates. Beyond it, the oldest are dropped. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Limit for unsent feeds. Those beyond it are dropped: newer figures follow. */
+const FEEDS_WAITING_MAX = 20_000;
 
 /** Kept from one connection to the next. */
 export interface Accounts {
@@ -32,6 +42,8 @@ export class Outbox {
   /** Index of the oldest unsent entry. */
   #first = 0;
   #bytes = 0;
+  /** Sent when no update waits. */
+  #feeds: Entry[] = [];
   #sending = 0;
   #updatesSending = 0;
   #closed = false;
@@ -61,6 +73,15 @@ export class Outbox {
     this.#sendWaiting();
   }
 
+  pushFeeds(feeds: readonly BusFeed[]): void {
+    const { link } = this.#options;
+    for (const feed of feeds) {
+      const entry = this.#feeds.length < FEEDS_WAITING_MAX ? encodeFeed(feed, link) : null;
+      if (entry !== null) this.#feeds.push(entry);
+    }
+    this.#sendWaiting();
+  }
+
   drain(): Promise<void> {
     if (this.#sending === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -75,6 +96,7 @@ export class Outbox {
     countDropped(this.#options.accounts, this.#entries.length - this.#first + this.#updatesSending);
     this.#options.accounts.owesNotice ||= this.#sending > 0;
     this.#entries = [];
+    this.#feeds = [];
     this.#first = 0;
   }
 
@@ -86,6 +108,7 @@ export class Outbox {
       (this.#first < this.#entries.length || accounts.owesNotice)
     )
       void this.#sendOne();
+    while (!this.#closed && this.#sending < sendsAtOnce && this.#feeds.length > 0) void this.#sendFeeds();
     if (this.#sending === 0) this.#drained?.();
   }
 
@@ -109,6 +132,20 @@ export class Outbox {
     this.#sending--;
     this.#updatesSending -= count;
     this.#bytes -= bytes;
+    this.#sendWaiting();
+  }
+
+  async #sendFeeds(): Promise<void> {
+    const { link, from, failed } = this.#options;
+    const batch = this.#feeds.splice(0, countThatFit(this.#feeds, 0, link.messageBytesMax));
+    this.#sending++;
+    try {
+      await link.send(encodeFeedsMessage(from, batch));
+    } catch (error) {
+      this.close();
+      failed(error);
+    }
+    this.#sending--;
     this.#sendWaiting();
   }
 

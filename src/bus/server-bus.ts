@@ -1,7 +1,7 @@
 /** A server's side of the bus: keeps a connection to the broker, and notices when there is none. */
 import { type Backoff, backoffMs, jittered } from "../time/pauses.ts";
 import { within } from "../time/within.ts";
-import type { Bus, BusFigures, BusOptions, BusUpdate } from "./bus.ts";
+import type { Bus, BusFeed, BusFigures, BusOptions, BusUpdate } from "./bus.ts";
 import type { Carrier, Link } from "./carrier.ts";
 import { inTime } from "./in-time.ts";
 import { decodeMessage } from "./message.ts";
@@ -12,7 +12,7 @@ const PROBE_INTERVAL_MS = 1_000;
 const RETRY: Backoff = { firstMs: 100, maxMs: 5_000 };
 const DRAIN_TIMEOUT_MS = 1_000;
 
-type Served = Pick<BusOptions, "channel" | "receive" | "missed" | "log">;
+type Served = Pick<BusOptions, "channel" | "receive" | "receiveFeeds" | "missed" | "log">;
 
 export class ServerBus implements Bus {
   readonly #carrier: Carrier;
@@ -42,6 +42,10 @@ export class ServerBus implements Bus {
   publish(updates: readonly BusUpdate[]): void {
     if (this.#outbox === null) countDropped(this.#accounts, updates.length);
     else this.#outbox.push(updates);
+  }
+
+  publishFeeds(feeds: readonly BusFeed[]): void {
+    this.#outbox?.pushFeeds(feeds);
   }
 
   figures(): BusFigures {
@@ -151,6 +155,7 @@ export class ServerBus implements Bus {
     if (message.from === this.#id || this.#closed) return;
     this.#received += message.updates.length;
     if (message.updates.length > 0) this.#options.receive(message.updates);
+    if (message.feeds.length > 0) this.#options.receiveFeeds(message.feeds);
     if (message.missed) this.#options.missed();
   }
 

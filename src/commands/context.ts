@@ -1,4 +1,5 @@
 import type { Scope } from "../access/scopes.ts";
+import type { SaveSender } from "../feeds/writer-counts.ts";
 import type { ArrowRows } from "../formats/arrow-rows.ts";
 import type { SaveIdentity } from "../protocol/save-id.ts";
 import type { SqlRequest } from "../sql/execute.ts";
@@ -29,13 +30,15 @@ export interface CommandContext {
   save(
     save: Save,
     update: NewUpdate,
-    call: Pick<CommandCall, "arrow" | "saveId"> & { text: string | null },
+    call: Pick<CommandCall, "arrow" | "saveId" | "sender"> & { text: string | null },
   ): Promise<SaveOutcome>;
   /**
    * Resolves as `save`, of saves that are stored together or not at all. Null: the database takes
    * each by itself.
    */
-  saveTogether: ((saves: readonly Save[], updates: readonly NewUpdate[]) => Promise<SaveOutcome[]>) | null;
+  saveTogether:
+    | ((saves: readonly Save[], updates: readonly NewUpdate[], sender: SaveSender) => Promise<SaveOutcome[]>)
+    | null;
   /** Resolves as `save`. Gives the edit its saveId. */
   edit(edit: Edit, call: CommandCall): Promise<EditOutcome>;
   /** Logs at WARNING. */
@@ -62,6 +65,7 @@ export interface CommandCall {
   /** Aborted when the client leaves. */
   signal: AbortSignal;
   client: string;
+  sender: SaveSender;
   /** @throws RequestError 403 the client's key doesn't allow it. */
   demand(scope: Scope): void;
 }

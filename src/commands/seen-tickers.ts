@@ -41,9 +41,9 @@ export function contextOf(context: CommandContext, caller: Caller): CommandConte
     saveTogether:
       context.saveTogether === null
         ? null
-        : (saves, updates) => {
+        : (saves, ...rest) => {
             check(saves.map(({ ticker }) => ticker));
-            return context.saveTogether!(saves, updates);
+            return context.saveTogether!(saves, ...rest);
           },
     edit(edit, call) {
       check(edit.what === "renaming" ? [edit.ticker, edit.newTicker] : [edit.ticker]);

@@ -8,6 +8,7 @@ import { defaultMemoryMb, MEMORY_MB_MAX, MEMORY_MB_MIN } from "./memory-shares.t
 import { redact } from "./redact.ts";
 import {
   busUrl,
+  calendarRules,
   fileMode,
   filePath,
   hostNames,
@@ -22,6 +23,7 @@ import {
   type ValueType,
   wholeNumber,
   zeroOr,
+  zeroOrSeconds,
 } from "./setting-types.ts";
 import { MIB } from "./units.ts";
 
@@ -221,6 +223,21 @@ export const DECLARATIONS = {
     default: 1024,
     unit: "KB",
     sentence: "Updates that wait for a client that reads slowly; beyond it the policy that it chose applies.",
+  }),
+  staleAfterMs: setting({
+    flag: "--stale-after",
+    type: zeroOrSeconds({ min: 2, max: 86_400 }),
+    default: 0,
+    unit: "s",
+    sentence:
+      "A feed that is silent for so long in its session is stale: it is logged, counted, and told to subscribers of its ticker. 0 for never.",
+  }),
+  feedCalendars: setting({
+    flag: "--feed-calendar",
+    type: calendarRules(),
+    default: [],
+    sentence:
+      "When feeds of tickers are in session, such as BTC*=24/7,XNYS:extended; the first that fits a ticker counts, one that fits none is always in session. Can be given several times.",
   }),
   bus: setting<string | null>({
     flag: "--bus",

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { isNetwork } from "../access/key-record.ts";
+import { parseCalendarRule } from "../calendar/calendar-rule.ts";
 import { CalendarError } from "../calendar/contract.ts";
 import { parseRollupLength } from "../calendar/rollup-length.ts";
 import { marketClock } from "../market/market-day.ts";
@@ -48,6 +49,19 @@ export function seconds(bounds: Bounds): ValueType<number> {
     expected: `seconds from ${bounds.min} to ${bounds.max}`,
     read: (text) =>
       /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? within(bounds, Number(text)) : undefined,
+  };
+}
+
+/** 0 stands for never. */
+export function zeroOrSeconds(bounds: Bounds): ValueType<number> {
+  const { placeholder, read } = seconds({ min: 0, max: bounds.max });
+  return {
+    placeholder,
+    expected: `0 or seconds from ${bounds.min} to ${bounds.max}`,
+    read(text) {
+      const value = read(text);
+      return value === undefined || value === 0 ? value : within(bounds, value);
+    },
   };
 }
 
@@ -178,6 +192,20 @@ export function rollupLengths(): ValueType<string[]> {
       }
     },
     merge: (before, now) => inOrder([...before, ...now]),
+  };
+}
+
+/** As they are written, the first that is for a ticker counts; can be given several times. */
+export function calendarRules(): ValueType<string[]> {
+  return {
+    placeholder: "[TICKERS=]CALENDAR[:SESSION]",
+    expected:
+      "calendars such as XNYS or XNYS:extended, with the tickers before them as in BTC*=24/7, separated by commas",
+    read: (text) => {
+      const all = text.split(",").map((rule) => rule.trim());
+      return all.every((rule) => parseCalendarRule(rule) !== null) ? all : undefined;
+    },
+    merge: (before, now) => [...before, ...now],
   };
 }
 

@@ -47,6 +47,8 @@ describe("defaults", () => {
       wsTickersMax: 200_000,
       wsConnectionsPerAddress: 5000,
       wsQueueBytes: 1024 * UNITS.KB,
+      staleAfterMs: 0,
+      feedCalendars: [],
       bus: null,
       testFeed: false,
       dbPoolSize: 10,
@@ -331,6 +333,25 @@ describe("a file of settings", () => {
     const both = { STOCK_DB_DB_FILE_FILE: secret, STOCK_DB_DB_FILE: "x.db" };
     expect(refusal([], both)).toContain("expected one of them");
     expect(refusal([], { STOCK_DB_PORT_FILE: join(folder, "none") })).toContain("STOCK_DB_PORT_FILE: ENOENT");
+  });
+});
+
+describe("feeds", () => {
+  test("a time that is too short to be told apart from a steady feed is refused", () => {
+    const staleAfter = (text: string): number =>
+      parseSettings(["--stale-after", text], {}).settings.staleAfterMs;
+    expect([staleAfter("0"), staleAfter("2"), staleAfter("120.0")]).toEqual([0, 2_000, 120_000]);
+    expect(refusal(["--stale-after", "1.9"])).toContain("expected 0 or seconds from 2 to 86400");
+  });
+
+  test("rules of calendars come in their order, from several flags", () => {
+    const argv = ["--feed-calendar", "BTC*=24/7, ES=F=CME", "--feed-calendar", "XNYS:extended"];
+    expect(parseSettings(argv, {}).settings.feedCalendars).toEqual([
+      "BTC*=24/7",
+      "ES=F=CME",
+      "XNYS:extended",
+    ]);
+    expect(refusal(["--feed-calendar", "BTC*="])).toContain("expected calendars such as XNYS");
   });
 });
 

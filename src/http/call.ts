@@ -4,6 +4,7 @@ import { type Caller, EVERYBODY } from "../access/key-ring.ts";
 import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import type { CommandContext } from "../commands/context.ts";
+import type { SaveSender } from "../feeds/writer-counts.ts";
 import { forbidden } from "../protocol/errors.ts";
 import type { ErrorForm } from "./responses.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
@@ -15,7 +16,7 @@ const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 /** Of W3C's trace context: the trace. */
 const TRACE = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
 
-export class Call {
+export class Call implements SaveSender {
   readonly request: Request;
   readonly server: Server<AnySocketData>;
   readonly options: RouterOptions;
@@ -48,6 +49,11 @@ export class Call {
   get address(): string {
     this.#address ??= this.options.proxies.addressOf(this.peer, this.request.headers);
     return this.#address;
+  }
+
+  /** The name of its key; "-" where none is needed. */
+  get who(): string {
+    return this.caller.name;
   }
 
   /** The name by which the client has called this server; null: it has sent none. */

@@ -127,6 +127,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
     get client() {
       return call.address;
     },
+    sender: call,
     demand: (scope: Scope) => call.demand(scope),
   };
   let body: Answer;

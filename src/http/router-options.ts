@@ -3,6 +3,7 @@ import type { Server } from "bun";
 import type { KeyRing } from "../access/key-ring.ts";
 import type { RateBoard } from "../access/rate-board.ts";
 import type { StreamDoor } from "../alpaca/stream-door.ts";
+import type { KnownFeeds } from "../commands/questions/feeds.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
@@ -36,6 +37,7 @@ export interface RouterOptions {
   alpacaStreams: StreamDoor;
   health: HealthOptions;
   stats: StatsOptions;
+  feeds: KnownFeeds;
   counters: Counters;
   metrics: Pick<WorkerMetrics, "requests" | "text">;
   /** Null: there is none. */

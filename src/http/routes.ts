@@ -60,8 +60,8 @@ export const ROUTES: readonly Route[] = [
     scope: "metrics",
     shown: "GET",
     isReachableByPages: true,
-    answer: async ({ options }) =>
-      new Response(await options.metrics.text(), {
+    answer: async ({ options, caller }) =>
+      new Response(await options.metrics.text(caller.sees), {
         headers: { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" },
       }),
   },

@@ -1,13 +1,16 @@
 /** The hub's connection to the servers that share its database. Workers name the database. */
-import type { Bus, BusFigures, BusOptions, ReceivedUpdate } from "../bus/bus.ts";
+import type { Bus, BusFeed, BusFigures, BusOptions, ReceivedUpdate } from "../bus/bus.ts";
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { CommittedEntry } from "./messages.ts";
 
 export interface BusLinkOptions {
   /** Meets the database's other servers under this name; null without `--bus`. */
-  open: ((channel: string, heard: Pick<BusOptions, "receive" | "missed">) => Promise<Bus>) | null;
+  open:
+    | ((channel: string, heard: Pick<BusOptions, "receive" | "receiveFeeds" | "missed">) => Promise<Bus>)
+    | null;
   receive(updates: ReceivedUpdate[]): void;
+  receiveFeeds(feeds: BusFeed[]): void;
   /** Updates of other servers may have been missed. */
   missed(): void;
   log: LogLines;
@@ -25,13 +28,13 @@ export class BusLink {
 
   /** The first worker that knows the database names the channel, which another database changes. */
   join(channel: string): void {
-    const { open, receive, missed, log } = this.#options;
+    const { open, receive, receiveFeeds, missed, log } = this.#options;
     if (open === null || channel === this.#channel || this.#closed) return;
     this.#channel = channel;
     const before = this.#bus;
     this.#bus = null;
     void before?.close();
-    open(channel, { receive, missed }).then(
+    open(channel, { receive, receiveFeeds, missed }).then(
       (opened) => {
         if (this.#channel !== channel || this.#closed) {
           void opened.close();
@@ -48,6 +51,10 @@ export class BusLink {
 
   publish(updates: CommittedEntry[]): void {
     this.#bus?.publish(updates.map(([ticker, update]) => ({ ticker, update })));
+  }
+
+  publishFeeds(feeds: readonly BusFeed[]): void {
+    this.#bus?.publishFeeds(feeds);
   }
 
   figures(): BusFigures | null {

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import { rowOf } from "../../test/support/figures.ts";
+import { FeedCounts } from "../feeds/feed-counts.ts";
+import { FeedView } from "../feeds/feed-view.ts";
 import { BadMessageError, checkToHub } from "./check-message.ts";
 import type { ToHub } from "./messages.ts";
 
@@ -43,7 +45,8 @@ test("what the workers send is let through", () => {
     },
     { type: "saves", frameBytes: 0, saves: [[1, chain, 0]] },
     { type: "committed", updates: [["A", { position: 1, type: "bar", frame: "{}" }]] },
-    { type: "hello", workerId: 0, addresses: [["127.0.0.1", 2]] },
+    { type: "hello", workerId: 0, addresses: [["127.0.0.1", 2]], feeds: new FeedView().known() },
+    { type: "feeds", counted: new FeedCounts().take() },
     { type: "lease", id: 1 },
     { type: "sql", id: 1, request: {}, timeoutMs: 1 },
   ])
@@ -75,7 +78,10 @@ test("anything else is refused", () => {
     { type: "saves", frameBytes: 0, saves: [[1, { ...chain, parts: [1] }, 0]] },
     { type: "saves", frameBytes: 0, saves: [[1, { ...chain, parts: "C1" }, 0]] },
     { type: "saves", frameBytes: 0, saves: [[1, { ...chain, onDuplicate: "error" }, 0]] },
-    { type: "hello", workerId: 0, addresses: [[1, 2]] },
+    { type: "hello", workerId: 0, addresses: [[1, 2]], feeds: new FeedView().known() },
+    { type: "hello", workerId: 0, addresses: [] },
+    { type: "feeds", counted: { feeds: [{ ticker: 1 }], writers: [], leftOut: 0, renamed: [] } },
+    { type: "feeds", counted: { feeds: [], writers: [null], leftOut: 0, renamed: [] } },
     { type: "committed", updates: [["A", { position: "1", type: "bar", frame: "{}" }]] },
     { type: "next", id: "1" },
   ])

@@ -2,6 +2,7 @@
  * Checks the shape of messages on the hub's socket. Only the server's own processes send there, but
  * one that is faulty, or of another version after an upgrade, must not end the hub for all.
  */
+import type { FeedsCounted } from "../feeds/feed.ts";
 import type { Edit, NoteChange } from "../storage/contract.ts";
 import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
@@ -25,7 +26,8 @@ const ID_AND_TICKER = { id: "number", ticker: "text" } as const;
 const MEMBERS: Record<ToHub["type"], Record<string, MemberType>> = {
   saves: { saves: "list", frameBytes: "number" },
   committed: { updates: "list" },
-  hello: { workerId: "number", addresses: "list" },
+  hello: { workerId: "number", addresses: "list", feeds: "object" },
+  feeds: { counted: "object" },
   subscribe: ID_AND_TICKER,
   removeCheck: ID_AND_TICKER,
   edit: { id: "number", edit: "object" },
@@ -54,9 +56,33 @@ export function checkToHub(message: ToHub): void {
   if (message.type === "saves") message.saves.forEach(checkSave);
   else if (message.type === "committed") message.updates.forEach(checkCommitted);
   else if (message.type === "edit") checkEdit(message.edit);
-  else if (message.type === "hello") message.addresses.forEach(checkAddress);
+  else if (message.type === "hello") checkHello(message);
+  else if (message.type === "feeds") checkFeeds(message.counted);
   else if (message.type === "read" && !isReadName(message.name))
     throw new BadMessageError("a read of an unknown name");
+}
+
+function checkHello({ addresses, feeds }: Extract<ToHub, { type: "hello" }>): void {
+  addresses.forEach(checkAddress);
+  checkFeeds(feeds);
+  expect(feeds.sinceMs, "number", "the beginning of feeds");
+  expect(feeds.staleTimes, "object", "numbers of stale feeds");
+}
+
+function checkFeeds({ feeds, writers, leftOut }: Omit<FeedsCounted, "renamed">): void {
+  expect(leftOut, "number", "feeds that were left out");
+  expect(feeds, "list", "feeds");
+  expect(writers, "list", "writers");
+  for (const feed of feeds) {
+    expect(feed, "object", "a feed");
+    expect(feed.ticker, "text", "a feed's ticker");
+    expect(feed.type, "text", "a feed's type");
+    expect(feed.rows, "number", "a feed's rows");
+  }
+  for (const writer of writers) {
+    expect(writer, "object", "a writer");
+    expect(writer.who, "text", "a writer's key");
+  }
 }
 
 function checkAddress(entry: [address: string, sockets: number]): void {

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { Socket } from "bun";
 import type { BusFigures } from "../bus/bus.ts";
+import type { FeedsCounted, FeedsTold } from "../feeds/feed.ts";
 import type { ConditionName, Conditions } from "../observe/conditions.ts";
 import type { LogLines } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
@@ -49,6 +50,9 @@ export interface HubClientOptions {
   note(ticker: string, position: number): void;
   /** The hub's state is the worker's too: see observe/conditions.ts. */
   condition(name: ConditionName, reason: string | null): void;
+  /** What is known of feeds, as the hub has told it, for the next one. */
+  knownFeeds(): FeedsTold;
+  feeds(told: FeedsTold): void;
   /** The ticker of a check was removed from the database. */
   removed(ticker: string): void;
   /** Updates of any ticker may have been missed, as the hub or the bus was lost and is back. */
@@ -162,6 +166,11 @@ export class HubClient {
     // A hub that hangs counts it when it is back, or the next one hears of it with all others.
     const reply = await within(asked, ADMISSION_WAIT_MS, () => null);
     return reply?.type !== "admitted" || reply.admitted;
+  }
+
+  /** Nothing is heard of it while the hub is away: see `connected`. */
+  tellFeeds(counted: FeedsCounted): void {
+    this.#channel?.send({ type: "feeds", counted });
   }
 
   left(address: string): void {
@@ -294,7 +303,8 @@ export class HubClient {
       this.#receive(message, attachment),
     );
     const addresses = [...this.#options.addresses()];
-    this.#channel.send({ type: "hello", workerId: this.#options.workerId, addresses });
+    const feeds = this.#options.knownFeeds();
+    this.#channel.send({ type: "hello", workerId: this.#options.workerId, addresses, feeds });
     if (this.#busChannel !== null) this.joinBus(this.#busChannel);
     for (const ticker of this.#tickers) this.#channel.send({ type: "subscribe", id: 0, ticker });
     this.#saves.sendAgain();
@@ -349,6 +359,9 @@ export class HubClient {
         break;
       case "missed":
         this.#options.missed();
+        break;
+      case "feeds":
+        this.#options.feeds(message.told);
         break;
       default:
         this.reads.receive(message, attachment);

@@ -13,6 +13,7 @@ import { updateOf } from "../storage/update-contract.ts";
 import { BusLink, type BusLinkOptions } from "./bus-link.ts";
 import { checkToHub } from "./check-message.ts";
 import { DatabaseState } from "./database-state.ts";
+import { FeedKeeper, type FeedKeeperOptions } from "./feed-keeper.ts";
 import { MessageChannel } from "./message-channel.ts";
 import { BOARD_FILE, HUB_SOCKET, type ToHub, type ToWorker } from "./messages.ts";
 import { type DatabaseInHub, ReadServer } from "./read-server.ts";
@@ -42,6 +43,7 @@ export interface HubOptions {
   openBus: BusLinkOptions["open"];
   /** Limit for one client address, in all workers. */
   socketsPerAddressMax: number;
+  feeds: FeedKeeperOptions;
   /** Limit for a write lease: by then the runner is dead or killed. */
   leaseTimeoutMs: number;
 }
@@ -65,6 +67,7 @@ class RunningHub implements Hub {
   readonly #saves: SaveQueue;
   readonly #lease: WriteLease;
   readonly #bus: BusLink;
+  readonly #feeds: FeedKeeper;
   readonly #receive: ReturnType<typeof workerRequests>;
   #listener: UnixSocketListener<WorkerLink> | null = null;
   #looks: Timer[] = [];
@@ -96,12 +99,19 @@ class RunningHub implements Hub {
       log,
     });
     this.#bus = this.#openBus();
+    this.#feeds = new FeedKeeper({
+      ...options.feeds,
+      tellAll: (message) => this.#links.sendToAll(message),
+      publish: options.openBus === null ? null : (feeds) => this.#bus.publishFeeds(feeds),
+      log,
+    });
     this.#receive = workerRequests({
       writer,
       links: this.#links,
       saves: this.#saves,
       lease: this.#lease,
       bus: this.#bus,
+      feeds: this.#feeds,
       board: this.#board,
       state: this.#state,
       socketsPerAddressMax: options.socketsPerAddressMax,
@@ -141,6 +151,7 @@ class RunningHub implements Hub {
     this.#stopping = true;
     for (const timer of this.#looks) clearInterval(timer);
     this.#lease.stop();
+    this.#feeds.stop();
     this.#bus.stop();
     await this.#saves.drain();
     this.#listener?.stop(true);
@@ -156,6 +167,7 @@ class RunningHub implements Hub {
           links.passOn(ticker, update === null ? [2, ticker, position] : [1, ticker, update], null);
         links.sendEvents();
       },
+      receiveFeeds: (feeds) => this.#feeds.hear(feeds),
       missed: () => links.sendToAll({ type: "missed" }),
       log: this.#options.log,
     });

@@ -4,6 +4,7 @@
  */
 
 import type { BusFigures } from "../bus/bus.ts";
+import type { FeedsCounted, FeedsTold } from "../feeds/feed.ts";
 import type { ConditionName } from "../observe/conditions.ts";
 import type { Edit, EditOutcome, Save, SaveOutcome } from "../storage/contract.ts";
 import type { ColumnQuery } from "../storage/model/columns.ts";
@@ -24,8 +25,13 @@ export type ToHub =
   | ReadToHub
   /** Updates that the worker has committed itself: the hub passes them on. */
   | { type: "committed"; updates: CommittedEntry[] }
-  /** @property addresses the worker's WebSockets, by client address. */
-  | { type: "hello"; workerId: number; addresses: [address: string, sockets: number][] }
+  /**
+   * @property addresses the worker's WebSockets, by client address.
+   * @property feeds what an earlier hub has told it.
+   */
+  | { type: "hello"; workerId: number; addresses: [address: string, sockets: number][]; feeds: FeedsTold }
+  /** What it has counted since the last one. */
+  | { type: "feeds"; counted: FeedsCounted }
   /** Asks for one more WebSocket of the address. */
   | { type: "admit"; id: number; address: string }
   | { type: "left"; address: string }
@@ -76,6 +82,8 @@ export type ToWorker =
   | ReadToWorker
   | ReplyToWorker
   | { type: "events"; events: HubEvent[] }
+  /** After each hello, and when something has changed. */
+  | { type: "feeds"; told: FeedsTold }
   /** Updates of other servers may have been missed. */
   | { type: "missed" }
   /** The hub, and so each worker, can't do all of its work; null: this condition is over. */

@@ -55,19 +55,22 @@ export class WorkerLinks {
   sendEvents(): void {
     for (const [link, events] of this.#unsent) {
       if (!this.#links.has(link)) continue; // a worker that lives on repeats its saves
-      link.channel.send({ type: "events", events });
-      if (link.channel.backlogBytes > WORKER_BACKLOG_BYTES_MAX) {
-        this.#log.error(
-          `Hub: worker ${link.workerId} reads nothing (${link.channel.backlogBytes} bytes wait); cutting it off`,
-        );
-        link.socket.terminate();
-      }
+      this.#send(link, { type: "events", events });
     }
     this.#unsent.clear();
   }
 
   sendToAll(message: ToWorker): void {
-    for (const { channel } of this.#links) channel.send(message);
+    for (const link of this.#links) this.#send(link, message);
+  }
+
+  #send(link: WorkerLink, message: ToWorker): void {
+    link.channel.send(message);
+    if (link.channel.backlogBytes <= WORKER_BACKLOG_BYTES_MAX) return;
+    this.#log.error(
+      `Hub: worker ${link.workerId} reads nothing (${link.channel.backlogBytes} bytes wait); cutting it off`,
+    );
+    link.socket.terminate();
   }
 
   /** Sockets of a client address, in all workers. */

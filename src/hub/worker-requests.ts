@@ -5,6 +5,7 @@ import { editedTickers } from "../storage/edits.ts";
 import { KIND_NAMES } from "../storage/model/kinds.ts";
 import type { BusLink } from "./bus-link.ts";
 import type { DatabaseState } from "./database-state.ts";
+import type { FeedKeeper } from "./feed-keeper.ts";
 import type { SaveEntry, ToHub } from "./messages.ts";
 import type { SaveQueue } from "./save-queue.ts";
 import { bytesOfColumns, receivedColumns } from "./sent-columns.ts";
@@ -18,6 +19,7 @@ export interface WorkerRequestsOptions {
   saves: SaveQueue;
   lease: WriteLease;
   bus: BusLink;
+  feeds: Pick<FeedKeeper, "meet" | "count">;
   board: VersionBoard;
   state: DatabaseState;
   /** Limit for one client address, in all workers. */
@@ -130,13 +132,18 @@ function updateHandlers({
 function addressHandlers({
   links,
   state,
+  feeds,
   socketsPerAddressMax,
-}: WorkerRequestsOptions): Pick<RequestHandlers, "hello" | "admit" | "left"> {
+}: WorkerRequestsOptions): Pick<RequestHandlers, "hello" | "feeds" | "admit" | "left"> {
   return {
-    hello(link, { workerId, addresses }) {
+    hello(link, { workerId, addresses, feeds: known }) {
       link.workerId = workerId;
       link.addresses = new Map(addresses);
       state.tell(link);
+      link.channel.send({ type: "feeds", told: feeds.meet(known) });
+    },
+    feeds(_, { counted }) {
+      feeds.count(counted);
     },
     admit({ addresses, channel }, { id, address }) {
       const admitted = links.socketsOf(address) < socketsPerAddressMax;

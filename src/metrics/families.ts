@@ -9,6 +9,8 @@ interface MetricFamily {
   together: "sum" | "max";
 }
 
+/** Of which every worker tells the whole. */
+const wholeCounter = (help: string): MetricFamily => ({ help, type: "counter", together: "max" });
 const counter = (help: string): MetricFamily => ({ help, type: "counter", together: "sum" });
 const histogram = (help: string): MetricFamily => ({ help, type: "histogram", together: "sum" });
 const gauge = (help: string, together: "sum" | "max" = "sum"): MetricFamily => ({
@@ -36,6 +38,11 @@ export const FAMILIES = {
   stock_db_replays: gauge("Replays that are open."),
   stock_db_subscriptions: gauge("Subscriptions of all clients, each ticker of each being one."),
   stock_db_watched_tickers: gauge("Tickers that somebody watches, by worker, added up."),
+  stock_db_feeds: gauge("Feeds that are known: tickers and types of which rows were saved.", "max"),
+  stock_db_feeds_stale: gauge("Feeds that are stale now, by type.", "max"),
+  stock_db_feed_stale_total: wholeCounter("How often feeds of a type have become stale."),
+  stock_db_feed_age_seconds: gauge("Since rows of a type came last, of any ticker.", "max"),
+  stock_db_feed_ticker_age_seconds: gauge("Since rows of a ticker and type came last.", "max"),
   stock_db_live_bars: gauge("Series of live bars that somebody watches."),
   stock_db_waiting_bytes: gauge("Bytes that wait for clients that read slowly."),
   stock_db_requests_under_way: gauge("Requests that are not answered yet."),

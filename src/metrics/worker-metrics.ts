@@ -17,6 +17,8 @@ interface WorkerMetricsOptions {
   isFirst: boolean;
   /** What only this moment tells. */
   collect(): Promise<Samples>;
+  /** What each worker knows of the whole server; tickers are named that `sees` lets pass. */
+  whole(sees: ((ticker: string) => boolean) | null): Samples;
   log: LogLines;
 }
 
@@ -40,10 +42,13 @@ export class WorkerMetrics {
     for (const timer of this.#timers) timer.unref();
   }
 
-  /** The text that Prometheus reads, of all workers. */
-  async text(): Promise<string> {
+  /**
+   * The text that Prometheus reads, of all workers.
+   * @param sees the tickers that may be named; null: all.
+   */
+  async text(sees: ((ticker: string) => boolean) | null): Promise<string> {
     await this.#write();
-    return exposition(this.#files.read());
+    return exposition({ ...this.#files.read(), ...this.#options.whole(sees) });
   }
 
   async stop(): Promise<void> {

@@ -9,7 +9,10 @@ import { foldNames, type JsonRecord, stringifyExact } from "./json.ts";
 export const SYMBOL_REQUIRED = "Symbol parameter is required";
 
 /** The `data.type` of frames that are no updates. No tick may have one of these. */
-const CONTROL_TYPES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
+const CONTROL_TYPES = new Set([
+  ...["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"],
+  ...["feed_stale", "feed_alive", "feeds_left_out"],
+]);
 
 /** The `data.type` of updates that are corporate actions. */
 export const CORPORATE_ACTION = "corporate_action";
@@ -108,6 +111,16 @@ export function allHeartbeatFrame(
 
 function heartbeat(now: Date): string {
   return `{"type":"heartbeat","timestamp":"${now.toISOString()}"}`;
+}
+
+/** The epoch stands at its end, so that a server in front takes it for no update. */
+export function feedFrame(symbol: string, data: object, epoch: string): string {
+  return `{"symbol":${JSON.stringify(symbol)},"data":${JSON.stringify(data)},"epoch":"${epoch}"}`;
+}
+
+/** To subscribers to all tickers: of so many feeds nothing was told. */
+export function feedsLeftOutFrame(leftOut: { stale: number; alive: number }, epoch: string): string {
+  return feedFrame("*", { type: "feeds_left_out", ...leftOut }, epoch);
 }
 
 export function initialPriceFrame(symbol: string, price: number, now: Date, position: Position): string {

@@ -7,7 +7,7 @@ import { describeDatabase } from "../storage/engines.ts";
 import { checkStart } from "./serve.ts";
 
 /** @returns the exit code: 0 it would, 1 it would not. @throws UsageError */
-export function runConfig([action, ...argv]: string[]): number {
+export async function runConfig([action, ...argv]: string[]): Promise<number> {
   if (action !== "check")
     throw new UsageError(`config ${JSON.stringify(action ?? "")}: expected check, and the flags of serve`);
   const parsed = parseSettings(argv, process.env);
@@ -16,7 +16,7 @@ export function runConfig([action, ...argv]: string[]): number {
   for (const flag of ignored) console.warn(`config: ${flag} has no effect in this server`);
   for (const warning of exposedSecrets(parsed)) console.warn(`config: ${warning}`);
   try {
-    checkStart(settings, (warning) => console.warn(`config: ${warning}`));
+    await checkStart(settings, (warning) => console.warn(`config: ${warning}`));
   } catch (error) {
     console.error(`config: ${messageOf(error)}`);
     return 1;

@@ -4,6 +4,7 @@
  */
 
 import { openBus } from "../bus/open-bus.ts";
+import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import type { Settings } from "../config/settings.ts";
 import { type Hub, type HubOptions, startHub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
@@ -11,6 +12,7 @@ import { unavailable } from "../protocol/errors.ts";
 import { type Engine, type HeldDatabase, isOpenInHub } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import type { ChildBrief } from "../supervisor/control.ts";
+import { openHoursOf } from "./open-hours-of.ts";
 
 /** After --sql-timeout and this, the worker has killed the runner that writes. */
 const LEASE_SLACK_MS = 10_000;
@@ -47,6 +49,7 @@ export async function runHub(
         ? null
         : (channel, heard) =>
             openBus({ url: settings.bus!, dbFile: settings.dbFile, channel, log, ...heard }),
+    feeds: await feedsOf(settings, engine),
     socketsPerAddressMax: settings.wsConnectionsPerAddress,
     leaseTimeoutMs: settings.sqlTimeoutMs + LEASE_SLACK_MS,
   });
@@ -55,6 +58,19 @@ export async function runHub(
       await hub.stop();
       await database?.close();
     },
+  };
+}
+
+async function feedsOf(
+  { staleAfterMs, feedCalendars }: Settings,
+  { isShared = false, placement }: Engine,
+): Promise<HubOptions["feeds"]> {
+  const rules = readCalendarRules(feedCalendars);
+  return {
+    staleAfterMs,
+    rules,
+    openHours: await openHoursOf(rules),
+    isShared: isShared || placement.saves === "upstream",
   };
 }
 

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { version } from "../../package.json" with { type: "json" };
 import { readKeyFile } from "../access/key-file.ts";
+import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import { findWideFiles, useFileMode } from "../config/file-mode.ts";
 import { leastMemoryBytes } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
@@ -17,6 +18,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { runSupervisor } from "../supervisor/supervisor.ts";
 import { readTls, tlsWarning } from "../worker/tls-files.ts";
+import { openHoursOf } from "./open-hours-of.ts";
 import { serveInOneProcess } from "./single-process.ts";
 import { startTestFeed } from "./test-feed.ts";
 
@@ -36,7 +38,7 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   warnOfWideFiles(settings, log);
   const whileServing = (port: number) => startFeed({ ...settings, port }, log);
   try {
-    checkStart(settings, (warning) => log.warning(warning));
+    await checkStart(settings, (warning) => log.warning(warning));
     return settings.workers > 1
       ? await runSupervisor({ settings, mainPath: MAIN, log, whileServing })
       : await serveInOneProcess({ settings, log, whileServing });
@@ -53,10 +55,11 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
  *
  * @throws Error
  */
-export function checkStart(settings: Settings, warn: (warning: string) => void): void {
+export async function checkStart(settings: Settings, warn: (warning: string) => void): Promise<void> {
   checkBus(settings);
   checkKeys(settings);
   checkTls(settings, warn);
+  await openHoursOf(readCalendarRules(settings.feedCalendars));
 }
 
 /** @returns A function that ends it. */

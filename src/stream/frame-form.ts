@@ -1,6 +1,10 @@
 /** How frames are written. Each client has one form; most have `SENT`. */
+import type { FeedNotice, LeftOutFeeds } from "../feeds/feed.ts";
+import { toWire } from "../market/timestamp.ts";
 import {
   allHeartbeatFrame,
+  feedFrame,
+  feedsLeftOutFrame,
   type GapReason,
   gapFrame,
   heartbeatFrame,
@@ -37,6 +41,8 @@ export interface FrameForm {
   recovered(ticker: string, from: number, to: number, epoch: string): string;
   notRecovered(ticker: string, why: NotRecovered, snapshot: TickerSnapshot, epoch: string): string;
   gap(ticker: string, range: { from: number; to: number }, reason: GapReason, epoch: string): string;
+  feed(notice: FeedNotice, now: Date, epoch: string): string;
+  feedsLeftOut(leftOut: LeftOutFeeds, epoch: string): string;
   heartbeat(ticker: string, position: number, beat: Omit<Heartbeat, "positions">): string;
   heartbeats(beat: Heartbeat): string;
 }
@@ -53,6 +59,8 @@ export const SENT: FrameForm = {
   notRecovered: (ticker, why, snapshot, epoch) =>
     notRecoveredFrame(ticker, why, snapshotJson(snapshot), { seq: snapshot.position, epoch }),
   gap: (ticker, { from, to }, reason) => gapFrame(ticker, from, to, reason),
+  feed: (notice, now, epoch) => feedFrame(notice.ticker, feedMembers(notice, now), epoch),
+  feedsLeftOut: feedsLeftOutFrame,
   heartbeat: (ticker, seq, { now, epoch, isVerified }) =>
     heartbeatFrame(ticker, now, { seq, epoch }, isVerified),
   heartbeats: ({ now, positions, epoch, isVerified }) => allHeartbeatFrame(now, positions, epoch, isVerified),
@@ -60,6 +68,21 @@ export const SENT: FrameForm = {
 
 /** The same, with one heartbeat for all tickers of a socket. */
 export const SENT_BEATING_ONCE: FrameForm = { ...SENT, key: "h", beatsOnce: true };
+
+/** What every form tells of a feed. */
+export function feedMembers(notice: FeedNotice, now: Date): { type: string } & Record<string, unknown> {
+  const { isStale, type, interval, heardMs, stamp, reason } = notice;
+  return {
+    type: isStale ? "feed_stale" : "feed_alive",
+    timestamp: now.toISOString(),
+    data_type: type,
+    ...(interval === null ? {} : { interval }),
+    received: new Date(heardMs).toISOString(),
+    age: Math.max(0, now.getTime() - heardMs) / 1_000,
+    newest: stamp === null ? null : toWire(stamp),
+    ...(reason === null ? {} : { reason }),
+  };
+}
 
 /** The texts of one frame, each made when a client of its form is there. */
 export class Texts {

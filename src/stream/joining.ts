@@ -3,6 +3,7 @@ import type { UpdateReader } from "../storage/update-contract.ts";
 import { turn } from "../time/pauses.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
+import type { FeedNotices } from "./feed-notices.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { type BeginsAt, concerns, type Start, type StartingPoint } from "./starting-point.ts";
 import { ALL_TICKERS } from "./subscriber.ts";
@@ -14,6 +15,7 @@ export interface JoiningOptions {
   startingPoint: StartingPoint;
   delivery: Delivery;
   heartbeats: Heartbeats;
+  notices: FeedNotices;
   updates: UpdateReader;
 }
 
@@ -43,7 +45,7 @@ export class Joining {
 
   /** Live updates begin at once, except for tickers whose missed updates are still being read. */
   async #joinAll(subscription: Subscription, start: Start, epoch: string): Promise<void> {
-    const { feeds, startingPoint, delivery, heartbeats } = this.#options;
+    const { feeds, startingPoint, delivery, heartbeats, notices } = this.#options;
     const { channel, subscriber } = subscription;
     const told = { epoch, form: subscriber.form };
     await this.#tellStrangers(subscription, start, epoch);
@@ -53,6 +55,7 @@ export class Joining {
       if (concerns(start, ticker, position, epoch)) subscription.setReadTo(ticker, null);
     channel.deliverDirectly(subscription);
     heartbeats.tellAll(subscription);
+    notices.tellStale(subscription);
     delivery.listenIfUpToDate(subscription);
     heartbeats.start(channel);
     for (const ticker of subscription.tickersBeingRead()) {
@@ -100,7 +103,7 @@ export class Joining {
   }
 
   #hasCaughtUp(subscription: Subscription, ticker: string, position: number): void {
-    const { feeds, delivery, heartbeats } = this.#options;
+    const { feeds, delivery, heartbeats, notices } = this.#options;
     const delivered = feeds.delivered(ticker);
     subscription.hasCaughtUp(ticker, position, delivered);
     if (position > delivered) feeds.get(ticker)?.note(position);
@@ -110,6 +113,7 @@ export class Joining {
     } else {
       const { channel } = subscription;
       channel.deliverDirectly(subscription);
+      notices.tellStale(subscription);
       delivery.listenIfUpToDate(subscription);
       // Sent at once, so that a client without a price also knows that it is subscribed.
       heartbeats.tell(subscription, position);

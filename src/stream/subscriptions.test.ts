@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomNumbers } from "../../test/support/random.ts";
+import { FeedView } from "../feeds/feed-view.ts";
 import type {
   NewestUpdate,
   StoredUpdate,
@@ -99,6 +100,7 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
     unwatch: (ticker) => void watched.push(`-${ticker}`),
     latestPrice: () => 7,
     updates: log,
+    staleFeeds: new FeedView(),
     warn: () => undefined,
   });
   const subscriber = () => {

@@ -5,10 +5,12 @@
  * Knows neither sockets nor storage: a `Subscriber` takes text, and `publish` reaches all listeners
  * of a topic at once.
  */
+import type { FeedNotice } from "../feeds/feed.ts";
 import type { Update, UpdateReader } from "../storage/update-contract.ts";
 import { READ_LIMIT } from "./catch-up.ts";
 import { Channel } from "./channel.ts";
 import { Delivery } from "./delivery.ts";
+import { FeedNotices, type StaleFeeds } from "./feed-notices.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { Joining } from "./joining.ts";
 import { Openings } from "./openings.ts";
@@ -33,6 +35,7 @@ export interface SubscriptionsOptions {
   /** See StartingPointOptions. */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   updates: UpdateReader;
+  staleFeeds: StaleFeeds;
   warn(message: string): void;
 }
 
@@ -46,6 +49,7 @@ export class Subscriptions {
   readonly #openings: Openings;
   readonly #heartbeats: Heartbeats;
   readonly #socketHeartbeats: SocketHeartbeats;
+  readonly #notices: FeedNotices;
   readonly #delivery: Delivery;
   readonly #joining: Joining;
   readonly #checks: Timer;
@@ -92,11 +96,17 @@ export class Subscriptions {
       epoch: () => this.#check.epoch,
       warn,
     });
+    this.#notices = new FeedNotices({
+      channels,
+      stale: options.staleFeeds,
+      epoch: () => this.#check.epoch,
+    });
     this.#joining = new Joining({
       feeds,
       startingPoint: new StartingPoint(options),
       delivery: this.#delivery,
       heartbeats: this.#heartbeats,
+      notices: this.#notices,
       updates,
     });
     this.#checks = setInterval(() => this.#checkPositions(), POSITION_CHECK_MS);
@@ -175,7 +185,16 @@ export class Subscriptions {
   }
 
   widen(subscription: Subscription, filter: TypeFilter): void {
-    this.refilter(subscription, union(subscription.filter, filter));
+    const before = subscription.filter;
+    this.refilter(subscription, union(before, filter));
+    const { state } = subscription;
+    // One that joins is told when it has.
+    if (state === "direct" || state === "listening") this.#notices.tellStale(subscription, before);
+  }
+
+  /** A feed has become stale, or isn't any more. */
+  tellFeed(notice: FeedNotice): void {
+    this.#notices.tell(notice);
   }
 
   /** Delivers a slow reader its updates one by one, until `listenIfUpToDate`. */
@@ -250,6 +269,7 @@ export class Subscriptions {
     clearInterval(this.#checks);
     this.#heartbeats.stopAll();
     this.#socketHeartbeats.stop();
+    this.#notices.stop();
     this.#feeds.close();
   }
 

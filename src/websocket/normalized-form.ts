@@ -1,6 +1,6 @@
 /** Frames of one shape, whoever saved: see docs/live-updates.md, "Normalized frames". */
 import { normalizedUpdate } from "../commands/normalized-update.ts";
-import type { FrameForm, Heartbeat } from "../stream/frame-form.ts";
+import { type FrameForm, feedMembers, type Heartbeat } from "../stream/frame-form.ts";
 import { normalizedSnapshot } from "../stream/snapshot-json.ts";
 
 /** Null where a replay tells it: rows of history have none. */
@@ -34,6 +34,11 @@ export const NORMALIZED: FrameForm = {
     ),
   gap: (ticker, { from, to }, reason, epoch) =>
     told("gap", ticker, { position: to, epoch }, `,"from":${from},"to":${to},"reason":"${reason}"`),
+  feed: (notice, now) => {
+    const { type, ...members } = feedMembers(notice, now);
+    return JSON.stringify({ type, ticker: notice.ticker, ...members });
+  },
+  feedsLeftOut: (leftOut) => JSON.stringify({ type: "feeds_left_out", ...leftOut }),
   heartbeat: (ticker, position, beat) => beatText({ ...beat, positions: [[ticker, position]] }),
   heartbeats: beatText,
 };

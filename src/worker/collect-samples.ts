@@ -1,4 +1,6 @@
 /** What the metrics tell of a worker beside its requests. */
+import { staleTimesSamples } from "../feeds/feed-samples.ts";
+import type { FeedView } from "../feeds/feed-view.ts";
 import type { Bodies } from "../http/bodies.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
@@ -28,6 +30,7 @@ export interface SampledParts {
   replays: ReplaySockets;
   subscriptions: Subscriptions;
   liveBars: LiveBars;
+  feeds: FeedView;
   bodies: Bodies;
   hub: HubClient;
   /** Not answered yet. */
@@ -81,6 +84,7 @@ function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {
     stock_db_subscriptions: one(subscriptions.size),
     stock_db_watched_tickers: one(subscriptions.channels),
     stock_db_live_bars: one(liveBars.size),
+    ...staleTimesSamples(parts.feeds),
     stock_db_waiting_bytes: one(sockets.waitingBytes + eventStreams.waitingBytes),
     stock_db_requests_under_way: one(parts.listener.pendingRequests()),
     stock_db_body_bytes: one(bodies.bytes),

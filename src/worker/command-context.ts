@@ -3,14 +3,17 @@ import { randomBytes } from "node:crypto";
 import type { CommandContext } from "../commands/context.ts";
 import { withPermissions } from "../commands/permissions.ts";
 import type { Settings } from "../config/settings.ts";
+import type { SaveSender } from "../feeds/writer-counts.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
 import type { SqlRequest } from "../sql/execute.ts";
+import type { Save } from "../storage/contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
+import type { WorkerFeeds } from "./worker-feeds.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 const NOTICE_MS = 60_000;
@@ -21,6 +24,7 @@ export interface CommandParts {
   hub: HubClient;
   subscriptions: Subscriptions;
   counters: Counters;
+  feeds: Pick<WorkerFeeds, "note" | "noteRenamed">;
   /** Waits for the client's turn, and refuses when memory is short. */
   runSql(request: SqlRequest): Promise<SqlAnswer>;
   log: Logger;
@@ -28,8 +32,13 @@ export interface CommandParts {
 
 /** Applies what `--sql` and `--read-only` allow. */
 export function commandContext(parts: CommandParts): CommandContext {
-  const { settings, storage, hub, subscriptions, counters, runSql, log } = parts;
+  const { settings, storage, hub, subscriptions, counters, feeds, runSql, log } = parts;
   const nextSaveId = saveIds();
+  const accepted = (save: Save, sender: SaveSender): void => {
+    counters.saves++;
+    counters.rowsSaved += save.rows.length;
+    feeds.note(save, sender);
+  };
   const context: CommandContext = {
     reader: storage.reader,
     checkTickers: null,
@@ -38,35 +47,30 @@ export function commandContext(parts: CommandParts): CommandContext {
     rollups: storage.rollups === null ? null : settings.rollup,
     warn: (message) => log.warning(message),
     noteRepetitions: repetitionNotice(log),
-    async save(save, update, { text, arrow, saveId }) {
+    async save(save, update, { text, arrow, saveId, sender }) {
       save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), ...update };
       const outcome = await storage.save(save, { text, arrow });
-      if (outcome.ok) {
-        counters.saves++;
-        counters.rowsSaved += save.rows.length;
-      }
+      if (outcome.ok) accepted(save, sender);
       return outcome;
     },
     saveTogether:
       storage.saveTogether === null
         ? null
-        : async (saves, updates) => {
+        : async (saves, updates, sender) => {
             const together = nextSaveId();
             for (const [index, save] of saves.entries()) {
               save.update = { saveId: nextSaveId(), repeated: false, ...updates[index]! };
               if (saves.length > 1) save.together = together;
             }
             const outcomes = await Promise.all(storage.saveTogether!(saves));
-            for (const [index, { ok }] of outcomes.entries()) {
-              if (!ok) continue;
-              counters.saves++;
-              counters.rowsSaved += saves[index]!.rows.length;
-            }
+            for (const [index, { ok }] of outcomes.entries()) if (ok) accepted(saves[index]!, sender);
             return outcomes;
           },
     async edit(edit, { saveId }) {
       Object.assign(edit.identity, saveId ?? { saveId: nextSaveId(), repeated: false });
-      return storage.edit(edit);
+      const outcome = await storage.edit(edit);
+      if (outcome.ok && edit.what === "renaming" && !edit.dryRun) feeds.noteRenamed(edit.ticker);
+      return outcome;
     },
     async removeCheck(ticker) {
       await storage.removeCheck(ticker);

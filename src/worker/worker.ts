@@ -7,11 +7,13 @@ import { version } from "../../package.json" with { type: "json" };
 import { KeyRing } from "../access/key-ring.ts";
 import { RateBoard } from "../access/rate-board.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
+import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
 import { isInFile } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
+import { feedSamples } from "../feeds/feed-samples.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
 import { CallerContexts } from "../http/caller-contexts.ts";
@@ -56,11 +58,13 @@ import { AllTickers } from "./all-tickers.ts";
 import { sampler } from "./collect-samples.ts";
 import { commandContext } from "./command-context.ts";
 import { DescriptorGuard } from "./descriptor-guard.ts";
+import { FeedLooks } from "./feed-looks.ts";
 import { invite } from "./invitation.ts";
 import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
 import { startRollups } from "./start-rollups.ts";
 import { readTls, type TlsOptions, TlsWatch } from "./tls-files.ts";
+import { WorkerFeeds } from "./worker-feeds.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 /**
@@ -155,6 +159,7 @@ class RunningWorker implements Worker {
   readonly #allTickers = new AllTickers(() => this.#ownUpdates ?? this.#hub);
   readonly #subscriptions: Subscriptions;
   readonly #addresses: Addresses;
+  readonly #feeds: WorkerFeeds;
   readonly #liveBars: LiveBars;
   readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
@@ -164,6 +169,7 @@ class RunningWorker implements Worker {
   /** Set by `serve`. */
   #serving: Serving | null = null;
   #rollups: Roller | null = null;
+  #feedLooks: FeedLooks | null = null;
   #tlsWatch: TlsWatch | null = null;
   #draining = false;
 
@@ -184,6 +190,12 @@ class RunningWorker implements Worker {
     });
     this.#bodies = new Bodies(bodyShares(options.settings));
     this.#hub = this.#createHubClient();
+    this.#feeds = new WorkerFeeds({
+      staleAfterMs: settings.staleAfterMs,
+      rules: readCalendarRules(settings.feedCalendars),
+      hub: this.#hub,
+      tellSubscribers: (notice) => this.#subscriptions.tellFeed(notice),
+    });
     this.#subscriptions = this.#createSubscriptions();
     this.#addresses = new Addresses({
       admit: (address) => this.#hub.admit(address),
@@ -248,6 +260,7 @@ class RunningWorker implements Worker {
       });
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
     this.#serving = { listener, descriptors, replays, memory, metrics };
+    this.#feedLooks = this.#lookForFeeds();
     if (settings.bus !== null) void this.#joinBus();
     this.#rollups = startRollups({
       settings,
@@ -340,6 +353,8 @@ class RunningWorker implements Worker {
         else this.#conditions.end(name, ENDED[name]);
       },
       removed: (ticker) => this.#subscriptions.forget(ticker),
+      knownFeeds: () => this.#feeds.view.known(),
+      feeds: (told) => this.#feeds.take(told),
       missed: () => {
         if (this.#ownUpdates === null) void this.#subscriptions.missed(ALL_TICKERS);
         this.#rollups?.missed();
@@ -373,6 +388,7 @@ class RunningWorker implements Worker {
           updates: reader.updates,
         };
       }),
+      staleFeeds: this.#feeds.view,
       warn: (message) => log.warning(message),
     });
   }
@@ -461,6 +477,7 @@ class RunningWorker implements Worker {
     return new WorkerMetrics({
       folder: runtimeDir,
       isFirst: (workerId ?? 0) === 0,
+      whole: (sees) => feedSamples(this.#feeds.view, sees),
       collect: sampler({
         info: { version, engine: dbType },
         startedMs: Date.now(),
@@ -471,6 +488,7 @@ class RunningWorker implements Worker {
         replays,
         subscriptions: this.#subscriptions,
         liveBars: this.#liveBars,
+        feeds: this.#feeds.view,
         bodies: this.#bodies,
         hub: this.#hub,
         listener: {
@@ -482,6 +500,20 @@ class RunningWorker implements Worker {
         folder: isInFile(settings.dbFile) ? dirname(settings.dbFile) : null,
       }),
       log,
+    });
+  }
+
+  /** By one worker, where other servers save into the database too; else null. */
+  #lookForFeeds(): FeedLooks | null {
+    const { settings, workerId } = this.#options;
+    const { rollups, history } = this.#database;
+    if ((workerId ?? 0) !== 0 || settings.staleAfterMs === 0 || rollups?.isShared === false) return null;
+    return new FeedLooks({
+      view: this.#feeds.view,
+      staleAfterMs: settings.staleAfterMs,
+      reader: history,
+      isOpen: (ticker) => this.#feeds.sessionOf(ticker).isOpen,
+      found: (feed, stamp) => this.#feeds.noteLook(feed, stamp),
     });
   }
 
@@ -513,6 +545,7 @@ class RunningWorker implements Worker {
           hub: this.#hub,
           subscriptions: this.#subscriptions,
           counters: this.#counters,
+          feeds: this.#feeds,
           runSql,
           log,
         }),
@@ -530,6 +563,7 @@ class RunningWorker implements Worker {
       health: this.#health(),
       stats: this.#stats({ runSql, turns, spool, memory }),
       counters: this.#counters,
+      feeds: this.#feeds,
       metrics,
       audit: this.#audit,
       log,
@@ -663,6 +697,8 @@ class RunningWorker implements Worker {
 
   async #stop(): Promise<void> {
     this.#serves.memory.stop();
+    this.#feedLooks?.stop();
+    this.#feeds.stop();
     await this.#serves.metrics.stop();
     await this.#database.close();
     this.#hub.close();

@@ -81,6 +81,7 @@ async function read(reader: StockReader, params: object): Promise<Answer> {
     signal: new AbortController().signal,
     demand: () => undefined,
     client: "",
+    sender: { who: "-", address: "" },
   };
   const context = { reader, marketTimezone: "America/New_York" } as CommandContext;
   return (await new Response(await getStockData.run(call, context)).json()) as Answer;

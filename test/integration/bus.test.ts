@@ -81,6 +81,19 @@ function testUpdates(broker: TestBroker, frames: boolean): void {
     expect([a.missed, b.missed, c.missed]).toEqual([0, 0, 0]);
   });
 
+  test("figures of feeds reach the other servers, however many there are, and count as no update", async () => {
+    await using a = await listen(broker);
+    await using b = await listen(broker);
+    const feeds = Array.from({ length: 3_000 }, (_, i) => {
+      return { ticker: `T${i}`, type: "trade", interval: null, rows: i, saves: 1, stamp: null };
+    });
+    a.bus.publishFeeds(feeds);
+    a.bus.publish([quoteUpdate("AAPL", 1)]);
+    await eventually("all came", () => b.feeds.length >= 3_000 && b.received.length > 0);
+    expect(b.feeds).toEqual(feeds);
+    expect([a.feeds, a.received, b.received.length, b.missed]).toEqual([[], [], 1, 0]);
+  });
+
   test("databases that share a broker don't hear each other", async () => {
     await using a = await listen(broker, "epoch-1");
     await using other = await listen(broker, "epoch-2");

@@ -10,6 +10,7 @@ import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { kindsAfter, NOTES_TABLE } from "../../src/storage/model/kinds.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
+import { FEEDS_OF_CLIENT, FEEDS_OF_HUB } from "../support/feeds.ts";
 import { stampOf, ticks } from "../support/saves.ts";
 import { newestOf } from "../support/snapshots.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -198,6 +199,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
   await using database = await file.open();
   const { reader, writer } = database;
   const hub = startHub({
+    feeds: FEEDS_OF_HUB,
     runtimeDir: file.dir,
     writer,
     database,
@@ -207,6 +209,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     leaseTimeoutMs: 60_000,
   });
   const client = new HubClient({
+    ...FEEDS_OF_CLIENT,
     runtimeDir: file.dir,
     workerId: 0,
     log: SILENT,

@@ -14,6 +14,7 @@ import {
   rowsOfBatch,
   type WalkPositions,
 } from "../../src/storage/model/columns.ts";
+import { FEEDS_OF_CLIENT, FEEDS_OF_HUB } from "../support/feeds.ts";
 import { stampOf } from "../support/saves.ts";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -63,6 +64,7 @@ async function withHub(body: (setting: Setting) => Promise<void>): Promise<void>
   }) as StockReader;
   const { writer, sql } = database;
   const hub = startHub({
+    feeds: FEEDS_OF_HUB,
     runtimeDir: dir.path,
     writer,
     database: { reader: counted, sql },
@@ -72,6 +74,7 @@ async function withHub(body: (setting: Setting) => Promise<void>): Promise<void>
     leaseTimeoutMs: 60_000,
   });
   const client = new HubClient({
+    ...FEEDS_OF_CLIENT,
     runtimeDir: dir.path,
     workerId: 0,
     log: SILENT,

@@ -8,6 +8,7 @@ import { HUB_SOCKET } from "../../src/hub/messages.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import type { SaveOutcome, SaveTicks, StockWriter } from "../../src/storage/contract.ts";
 import { SqliteWriter } from "../../src/storage/sqlite/writer.ts";
+import { FEEDS_OF_CLIENT, FEEDS_OF_HUB } from "../support/feeds.ts";
 import { logged, stampOf, ticks } from "../support/saves.ts";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -41,6 +42,7 @@ function setUp() {
         close: () => sqlite.close(),
       };
       const hub = startHub({
+        feeds: FEEDS_OF_HUB,
         runtimeDir: dir.path,
         writer,
         database: null,
@@ -59,6 +61,7 @@ function setUp() {
       let missed = 0;
       const addresses = new Map<string, number>();
       const client = new HubClient({
+        ...FEEDS_OF_CLIENT,
         runtimeDir: dir.path,
         workerId,
         log: SILENT,

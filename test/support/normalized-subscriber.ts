@@ -21,6 +21,7 @@ export interface NormalizedFrame {
 const NO_UPDATES: ReadonlySet<string> = new Set([
   ...["heartbeat", "price", "snapshot", "recovery", "gap", "replay_end", "subscription", "error"],
   ...["last_positions", "bars", "updated_bars", "partial_bars", "bars_gap"],
+  ...["feed_stale", "feed_alive", "feeds_left_out"],
 ]);
 
 /** Bars are of some position that the client has: they move none. */

@@ -42,7 +42,10 @@ interface Resumption {
   epoch?: string;
 }
 
-const NO_UPDATES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
+const NO_UPDATES = new Set([
+  ...["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"],
+  ...["feed_stale", "feed_alive", "feeds_left_out"],
+]);
 
 export class Subscriber implements AsyncDisposable {
   /** Of all its connections. */

@@ -112,6 +112,7 @@ const DOORS: Door[] = [
     "/v1/options?underlying=A",
     "/v1/corporate-actions?symbols=A",
     "/v1/tickers",
+    "/v1/feeds",
     "/v1/asof?symbols=A&left=trades&right=quotes",
     "/v2/stocks/bars?symbols=A&timeframe=1Day",
     "/v2/stocks/trades/latest?symbols=A",
@@ -232,6 +233,20 @@ describe("a key of some tickers", () => {
     expect(JSON.stringify(wide.body)).not.toMatch(/B1|EXACTLY/);
     const tickers = await seen("/v1/tickers");
     expect(JSON.stringify(tickers.body)).not.toMatch(/B1|EXACTLY/);
+    const feeds = await waitUntil("its feeds are known", async () => {
+      const { body } = await seen("/v1/feeds");
+      return body.known >= 6 && body;
+    });
+    expect(feeds.feeds.map(({ symbol }: Json) => symbol)).toEqual(expect.arrayContaining(own));
+    expect([feeds.known, feeds.writers]).toEqual([feeds.feeds.length, undefined]);
+    expect(JSON.stringify(feeds)).not.toMatch(/B1|EXACTLY/);
+    expect((await get(`${server.url}/v1/feeds`, bearer(admin()))).body.writers).toContainEqual(
+      expect.objectContaining({ key: "of-admin", address: "127.0.0.1" }),
+    );
+    const metrics = await fetch(`${server.url}/metrics`, { headers: bearer(key) });
+    const named = await metrics.text();
+    expect(named).toContain('stock_db_feed_ticker_age_seconds{ticker="A1",type="trade"}');
+    expect(named).not.toMatch(/B1|EXACTLY/);
     const listed = await run("get_tickers", { kind: "ticks" });
     expect([listed.status, JSON.stringify(listed.body)]).toEqual([
       200,
@@ -256,6 +271,7 @@ describe("a key of some tickers", () => {
     "/v2/stocks/B1/trades",
     "/v2/stocks/B1/snapshot",
     "/v1/stream?symbols=A1,B1",
+    "/v1/feeds?symbols=A1,B1",
   ])("it is refused %s", async (door) => {
     const { status, body } = await seen(door);
     expect([status, JSON.stringify(body)]).toEqual([403, expect.stringMatching(/B1|EXACTLY/)]);

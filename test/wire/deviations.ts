@@ -271,7 +271,7 @@ const ENDPOINTS = [
   "/api/execute_sql (GET)",
   ...["bars", "trades", "quotes"].map((name) => `/v1/${name} (GET, POST)`),
   ...["asof", "latest", "snapshots", "options"].map((name) => `/v1/${name} (GET)`),
-  ...["corporate-actions", "tickers", "sql"].map((name) => `/v1/${name} (GET)`),
+  ...["corporate-actions", "tickers", "feeds", "sql"].map((name) => `/v1/${name} (GET)`),
   "/openapi.json (GET)",
   "/docs (GET)",
 ];

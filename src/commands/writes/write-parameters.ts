@@ -70,7 +70,7 @@ export function readWrite(
   path: string,
   given: Record<string, unknown>,
   idempotencyKey: string | null,
-): WriteRequest {
+): Omit<WriteRequest, "sender"> {
   const read = p.readParameters(`a write to ${path}`, WRITE_PARAMETERS[table] as z.ZodObject, given) as {
     timeframe?: string;
     symbol?: string;

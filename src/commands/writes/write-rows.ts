@@ -1,5 +1,6 @@
 /** Rows of many tickers are checked, and then stored: all together, or in parts. */
 import { createHash } from "node:crypto";
+import type { SaveSender } from "../../feeds/writer-counts.ts";
 import type { SentTable } from "../../formats/sent-table.ts";
 import { badRequest, RequestError, refusalOf } from "../../protocol/errors.ts";
 import { hasColumns } from "../../storage/column-saves.ts";
@@ -26,6 +27,7 @@ export interface WriteRequest extends RowsRequest {
   identity: string | null;
   /** A warning is an error, and nothing is stored. */
   isStrict: boolean;
+  sender: SaveSender;
 }
 
 interface CountsOfRows {
@@ -99,7 +101,7 @@ async function storeParts(
     // The hub lets rows go before columns, which may be earlier ones of the same ticker.
     if (!saves.some(({ save }) => hasColumns(save))) await columnsStored;
     if (hasFailed) break;
-    const settled = commitPart(part, saves, context).then(
+    const settled = commitPart(part, saves, context, request.sender).then(
       (value) => ({ status: "fulfilled", value }) as const,
       (reason: unknown) => {
         hasFailed = true;
@@ -191,19 +193,25 @@ function saveOf(
   };
 }
 
-async function commitPart(part: WritePart, saves: SaveOfPart[], context: CommandContext): Promise<DonePart> {
+async function commitPart(
+  part: WritePart,
+  saves: SaveOfPart[],
+  context: CommandContext,
+  sender: SaveSender,
+): Promise<DonePart> {
   const [only] = saves;
   const outcomes =
     saves.length > 1 && context.saveTogether !== null
       ? await context.saveTogether(
           saves.map(({ save }) => save),
           saves.map(({ frame, request }) => ({ frame, request })),
+          sender,
         )
       : [
           await context.save(
             only!.save,
             { frame: only!.frame, request: only!.request },
-            { text: null, arrow: null, saveId: null },
+            { text: null, arrow: null, saveId: null, sender },
           ),
         ];
   const refused = outcomes.find((outcome) => !outcome.ok);

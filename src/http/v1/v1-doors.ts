@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { AS_OF_PARAMETERS, openAsOf } from "../../commands/questions/as-of.ts";
 import { ALL_BARS_PARAMETERS, openAllBars } from "../../commands/questions/derived.ts";
+import { FEEDS_PARAMETERS, feedsAnswer } from "../../commands/questions/feeds.ts";
 import {
   LATEST_PARAMETERS,
   openLatest,
@@ -60,6 +61,16 @@ export const DOORS: Readonly<Record<V1Path, Door>> = {
     parameters: TICKERS_PARAMETERS,
     isTable: false,
     answer: async (call, asked) => respond(stringifyExact(await tickersAnswer(asked, call.context)), call),
+  },
+  "/v1/feeds": {
+    summary: "What comes in of each ticker and type, and from whom: rate, newest stamp, age",
+    parameters: FEEDS_PARAMETERS,
+    isTable: false,
+    answer(call, asked) {
+      const { caller, options, context } = call;
+      const by = { caller, check: context.checkTickers };
+      return respond(JSON.stringify(feedsAnswer(asked, options.feeds, by)), call);
+    },
   },
   "/v1/sql": {
     summary: "The rows of one SQL statement that reads",

@@ -12,6 +12,7 @@ export const V1_PATHS = {
   "/v1/options": null,
   "/v1/corporate-actions": null,
   "/v1/tickers": null,
+  "/v1/feeds": null,
   "/v1/sql": null,
 } as const satisfies Record<string, WrittenTable | null>;
 

@@ -54,7 +54,7 @@ async function store(rows: SentTable, table: WrittenTable, call: Call): Promise<
   call.demand("write");
   const { request, path, query } = call;
   const key = request.headers.get(IDEMPOTENCY_HEADER);
-  const asked = readWrite(table, path, parametersOfUrl(query), key);
+  const asked = { ...readWrite(table, path, parametersOfUrl(query), key), sender: call };
   return respond(JSON.stringify(await writeRows(rows, asked, call.context)), call);
 }
 
