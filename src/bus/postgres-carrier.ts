@@ -1,7 +1,7 @@
 /** The bus over PostgreSQL's NOTIFY and LISTEN. Notifications have room for positions only. */
 import { createHash } from "node:crypto";
 import { SQL } from "bun";
-import { clientOptions } from "../config/postgres-client.ts";
+import { clientOptions, openOneOf } from "../config/postgres-client.ts";
 import type { PostgresTarget } from "../config/postgres-url.ts";
 import type { Carrier, LinkEvents } from "./carrier.ts";
 import { Echo } from "./echo.ts";
@@ -20,21 +20,27 @@ export function postgresCarrier(target: PostgresTarget, shown: string, connectTi
     secrets: [target.password ?? ""],
     sendsAtOnce: SENDS_AT_ONCE,
     carriesFrames: false,
-    async open(channel, events) {
-      const sql = new SQL({
-        ...clientOptions(target, connectTimeoutMs),
-        onclose: (error) => events.lost(error?.message ?? "the connection was closed"),
-        connection: { application_name: "stock-db-server", client_encoding: "UTF8" },
-      });
-      try {
-        const link = await listen(sql, channelName(channel), events);
-        await inTime(link.probe(), ECHO_TIMEOUT_MS, NO_ECHO);
-        return link;
-      } catch (error) {
-        await sql.close({ timeout: 0 });
-        throw error;
-      }
-    },
+    // A standby takes no LISTEN, so of several hosts it is the primary.
+    open: (channel, events) =>
+      openOneOf(target, async (host) => {
+        let isOpen = false;
+        const sql = new SQL({
+          ...clientOptions(target, host, connectTimeoutMs),
+          onclose: (error) => {
+            if (isOpen) events.lost(error?.message ?? "the connection was closed");
+          },
+          connection: { application_name: "stock-db-server", client_encoding: "UTF8" },
+        });
+        try {
+          const link = await listen(sql, channelName(channel), events);
+          await inTime(link.probe(), ECHO_TIMEOUT_MS, NO_ECHO);
+          isOpen = true;
+          return link;
+        } catch (error) {
+          await sql.close({ timeout: 0 });
+          throw error;
+        }
+      }),
   };
 }
 

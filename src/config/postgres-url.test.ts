@@ -9,25 +9,66 @@ describe("a connection string names its target", () => {
   test.each<[string, Partial<PostgresTarget>]>([
     [
       "postgresql://desk:s3cret@db.example:6543/stocks",
-      { host: "db.example", port: 6543, database: "stocks", user: "desk", password: "s3cret" },
+      {
+        hosts: [{ host: "db.example", port: 6543 }],
+        database: "stocks",
+        user: "desk",
+        password: "s3cret",
+      },
     ],
-    ["postgres://desk@db/stocks", { host: "db", port: 5432, user: "desk", password: null }],
-    ["POSTGRESQL://db", { host: "db", user: "postgres", database: "postgres" }],
-    ["postgresql://desk@/", { host: "localhost", user: "desk", database: "desk" }],
-    ["timescaledb://desk:p@db/stocks", { host: "db", database: "stocks", password: "p" }],
-    ["postgresql://u:p@[::1]:5433/d", { host: "::1", port: 5433 }],
-    ["postgresql:///d?host=/var/run/postgresql&user=u", { host: "/var/run/postgresql", user: "u" }],
-    ["postgresql://%2Fvar%2Frun/d", { host: "/var/run", database: "d" }],
+    ["postgres://desk@db/stocks", { hosts: [{ host: "db", port: 5432 }], user: "desk", password: null }],
+    ["POSTGRESQL://db", { hosts: [{ host: "db", port: 5432 }], user: "postgres", database: "postgres" }],
+    ["postgresql://desk@/", { hosts: [{ host: "localhost", port: 5432 }], user: "desk", database: "desk" }],
+    [
+      "timescaledb://desk:p@db/stocks",
+      { hosts: [{ host: "db", port: 5432 }], database: "stocks", password: "p" },
+    ],
+    ["postgresql://u:p@[::1]:5433/d", { hosts: [{ host: "::1", port: 5433 }] }],
+    [
+      "postgresql:///d?host=/var/run/postgresql&user=u",
+      { hosts: [{ host: "/var/run/postgresql", port: 5432 }], user: "u" },
+    ],
+    ["postgresql://%2Fvar%2Frun/d", { hosts: [{ host: "/var/run", port: 5432 }], database: "d" }],
     ["postgresql://d%40sk:p%3Aq%2Fr@h/my%20db", { user: "d@sk", password: "p:q/r", database: "my db" }],
-    ["postgresql://desk:p@ss/w?rd@db/stocks", { host: "db", database: "stocks", password: "p@ss/w?rd" }],
-    ["localhost:5432:stocks:desk:s3:cr@et", { host: "localhost", port: 5432, password: "s3:cr@et" }],
+    [
+      "postgresql://desk:p@ss/w?rd@db/stocks",
+      { hosts: [{ host: "db", port: 5432 }], database: "stocks", password: "p@ss/w?rd" },
+    ],
+    [
+      "localhost:5432:stocks:desk:s3:cr@et",
+      { hosts: [{ host: "localhost", port: 5432 }], password: "s3:cr@et" },
+    ],
     ["db:1:stocks:desk:", { database: "stocks", user: "desk", password: null }],
-    ["timescaledb://db:5432:stocks:desk:x", { host: "db", database: "stocks", user: "desk", password: "x" }],
+    [
+      "timescaledb://db:5432:stocks:desk:x",
+      { hosts: [{ host: "db", port: 5432 }], database: "stocks", user: "desk", password: "x" },
+    ],
     [
       "postgresql://h/d?sslmode=verify-full&sslrootcert=/ca.pem",
       { sslMode: "verify-full", sslRootCert: "/ca.pem" },
     ],
     ["postgresql://h/d?pgbouncer=true", { pooled: true }],
+    [
+      "postgresql://u:p@a,b:5433,[::1]/d",
+      {
+        hosts: [
+          { host: "a", port: 5432 },
+          { host: "b", port: 5433 },
+          { host: "::1", port: 5432 },
+        ],
+        writable: true,
+      },
+    ],
+    [
+      "postgresql:///d?host=a,b&port=7&target_session_attrs=any",
+      {
+        hosts: [
+          { host: "a", port: 7 },
+          { host: "b", port: 7 },
+        ],
+        writable: false,
+      },
+    ],
     ["postgresql://h/d?search_path=desk", { parameters: { search_path: "desk" } }],
     [
       "postgresql://h/d?options=-c%20search_path%3Da,b%20-c%20work_mem=8MB&application_name=x%20y",
@@ -57,13 +98,15 @@ describe("a connection string names its target", () => {
   test("what is missing comes from the variables of PostgreSQL's own clients", () => {
     const env = { PGHOST: "other", PGPORT: "7", PGUSER: "u", PGDATABASE: "d", PGSSLMODE: "require" };
     expect(parse("postgresql://", env)).toMatchObject({
-      host: "other",
-      port: 7,
+      hosts: [{ host: "other", port: 7 }],
       user: "u",
       database: "d",
       sslMode: "require",
     });
-    expect(parse("postgresql://me@h:8/mine", env)).toMatchObject({ host: "h", port: 8, database: "mine" });
+    expect(parse("postgresql://me@h:8/mine", env)).toMatchObject({
+      hosts: [{ host: "h", port: 8 }],
+      database: "mine",
+    });
   });
 });
 
@@ -83,7 +126,9 @@ describe("a mistake is told without the password", () => {
     ["postgresql://u:s3cret@h/d?target_session_attrs=standby", "the server writes"],
     ["postgresql://u:s3cret@h/d?connect_timeout=soon", "a connect_timeout from 0 to 600"],
     ["postgresql://u:s3cret@h/d?options=-c%20standard_conforming_strings=off", "is set by this server"],
-    ["postgresql://u:s3cret@h1,h2/d", "one host is supported"],
+    ["postgresql://u:s3cret@h1,h2,h3/d?port=1,2", "one for each of the 3 hosts"],
+    ["postgresql://u:s3cret@h1,h2:x/d", "expected postgresql://"],
+    ["postgresql://u:s3cret@a,b,c,d,e,f,g,h,i/d", "at most 8 hosts"],
     ["postgresql://u:s3cret@h/d?options=search_path", 'options like "-c'],
     ["postgresql://u:s3cret@h/d?options=-c%20TimeZone=x", "TimeZone is set by this server"],
     ["postgresql://u:s3cret%@h/d", "two hexadecimal digits"],

@@ -12,10 +12,15 @@ import { quoted, UsageError } from "./usage-error.ts";
 const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 type SslMode = (typeof SSL_MODES)[number];
 
-export interface PostgresTarget {
+export interface PostgresHost {
   /** A host name, an address, or the folder of a Unix socket, which begins with "/". */
   host: string;
   port: number;
+}
+
+export interface PostgresTarget {
+  /** Of one database, which one of them has as its primary: they are tried in turn. */
+  hosts: readonly [PostgresHost, ...PostgresHost[]];
   database: string;
   user: string;
   /** Null when none was given; then PGPASSWORD counts. */
@@ -29,7 +34,10 @@ export interface PostgresTarget {
   pooled: boolean;
   /** How long to wait for a connection; null: the server's own time. */
   connectTimeoutMs: number | null;
-  /** `target_session_attrs` asks for a database that takes writes when the server starts. */
+  /**
+   * A database that takes no writes is not the one that is meant: `target_session_attrs` says so,
+   * or there are several hosts and it doesn't say otherwise.
+   */
   writable: boolean;
   /** Names of parameters that have no effect here, and do no harm by that. */
   ignored: string[];
@@ -37,6 +45,8 @@ export interface PostgresTarget {
 
 const PORT_DEFAULT = 5432;
 const PORT_MAX = 65_535;
+/** A connection that finds none of them tries each. */
+const HOSTS_MAX = 8;
 const CONNECT_TIMEOUT_MAX_S = 600;
 /** Those of libpq, without the ones for databases that take no writes: the server writes. */
 const SESSION_ATTRIBUTES = ["any", "read-write", "primary", "prefer-standby"];
@@ -66,9 +76,7 @@ export function parsePostgresUrl(
   const given = rest === undefined || isFiveParts(rest) ? readFiveParts(rest ?? text) : readUrl(rest, fail);
   if (given === null) throw fail(EXPECTED);
 
-  const port = Number(given.port ?? env.PGPORT ?? PORT_DEFAULT);
-  if (!Number.isInteger(port) || port < 1 || port > PORT_MAX)
-    throw fail(`expected a port from 1 to ${PORT_MAX}`);
+  const hosts = readHosts(given, env, fail);
   const user = given.user ?? env.PGUSER ?? "postgres";
   const { sslrootcert } = given.parameters;
   const ofSystem = sslrootcert === "system";
@@ -78,8 +86,7 @@ export function parsePostgresUrl(
   // As in libpq: anybody can get a certificate of an authority that everybody trusts.
   if (ofSystem && sslMode !== "verify-full") throw fail("sslrootcert=system expects sslmode=verify-full");
   return {
-    host: given.host ?? env.PGHOST ?? "localhost",
-    port,
+    hosts,
     database: given.database ?? env.PGDATABASE ?? user,
     user,
     password: given.password,
@@ -88,12 +95,13 @@ export function parsePostgresUrl(
     parameters: readSessionParameters(given.parameters, fail),
     pooled: given.parameters.pgbouncer === "true",
     connectTimeoutMs: readConnectTimeout(given.parameters.connect_timeout, fail),
-    writable: isWritableAsked(given.parameters.target_session_attrs, fail),
+    writable: isWritableAsked(given.parameters.target_session_attrs, hosts.length, fail),
     ignored: given.ignored,
   };
 }
 
 interface Given {
+  /** Of several, with commas between them. */
   host: string | null;
   port: string | null;
   database: string | null;
@@ -150,11 +158,38 @@ function parametersStart(rest: string): number {
   return found === null ? rest.length : found.index;
 }
 
+/** As in libpq, `a:1,b:2`: each host has its own port. */
 function readAddress(address: string, fail: Fail): { host: string | null; port: string | null } {
-  if (address.includes(",")) throw fail("one host is supported");
-  const [, six, name, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(address) ?? [];
-  if (six === undefined && name === undefined) throw fail(EXPECTED);
-  return { host: six ?? (decode(name ?? "", fail) || null), port: port || null };
+  const read = address.split(",").map((each) => {
+    const [, six, name, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(each) ?? [];
+    if (six === undefined && name === undefined) throw fail(EXPECTED);
+    return { host: six ?? decode(name ?? "", fail), port: port ?? "" };
+  });
+  const joined = (name: "host" | "port"): string | null => {
+    const all = read.map((each) => each[name]);
+    return all.every((text) => text === "") ? null : all.join(",");
+  };
+  return { host: joined("host"), port: joined("port") };
+}
+
+/** One port for all, or one for each, of which those left out are the usual one. */
+function readHosts(
+  given: Pick<Given, "host" | "port">,
+  env: Record<string, string | undefined>,
+  fail: Fail,
+): PostgresTarget["hosts"] {
+  const names = (given.host ?? env.PGHOST ?? "localhost").split(",");
+  const ports = (given.port ?? env.PGPORT ?? String(PORT_DEFAULT)).split(",");
+  if (names.length > HOSTS_MAX) throw fail(`expected at most ${HOSTS_MAX} hosts`);
+  if (ports.length > 1 && ports.length !== names.length)
+    throw fail(`expected one port, or one for each of the ${names.length} hosts`);
+  const hosts = names.map((host, at) => {
+    const port = Number((ports.length === 1 ? ports[0] : ports[at]) || PORT_DEFAULT);
+    if (!Number.isInteger(port) || port < 1 || port > PORT_MAX)
+      throw fail(`expected a port from 1 to ${PORT_MAX}`);
+    return { host: host === "" ? "localhost" : host, port };
+  });
+  return hosts as [PostgresHost, ...PostgresHost[]];
 }
 
 function readParameters(
@@ -189,10 +224,10 @@ function readConnectTimeout(text: string | undefined, fail: Fail): number | null
   return seconds === 0 ? null : seconds * 1_000;
 }
 
-function isWritableAsked(text: string | undefined, fail: Fail): boolean {
+function isWritableAsked(text: string | undefined, hosts: number, fail: Fail): boolean {
   if (text !== undefined && !SESSION_ATTRIBUTES.includes(text))
     throw fail(`expected target_session_attrs of ${SESSION_ATTRIBUTES.join(", ")}: the server writes`);
-  return text === "read-write" || text === "primary";
+  return text === "read-write" || text === "primary" || (text === undefined && hosts > 1);
 }
 
 function readSessionParameters(given: Record<string, string>, fail: Fail): Record<string, string> {

@@ -3,10 +3,10 @@
  * why.
  */
 import { type ReservedSQL, SQL } from "bun";
-import { clientOptions } from "../../config/postgres-client.ts";
-import type { PostgresTarget } from "../../config/postgres-url.ts";
+import { clientOptions, openOneOf } from "../../config/postgres-client.ts";
+import type { PostgresHost, PostgresTarget } from "../../config/postgres-url.ts";
 import type { Durability } from "../../config/settings.ts";
-import { ConnectionLostError, endsConnection, NoAnswerError } from "./errors.ts";
+import { ConnectionLostError, endsConnection, NoAnswerError, NoPrimaryError } from "./errors.ts";
 
 export const STATEMENT_TIMEOUT_MS = 30_000;
 /** An answer may come so long after the statement's time; then the connection counts as dead. */
@@ -16,6 +16,9 @@ export const CONNECT_TIMEOUT_MS = 5_000;
 const TRANSACTION_IDLE_MAX_MS = 30_000;
 /** Between two pieces of a COPY, of which the first may take a sort of the whole table. */
 const COPY_SILENCE_MAX_MS = 5 * 60_000;
+
+const TAKES_WRITES_SQL = `SELECT NOT pg_catalog.pg_is_in_recovery()
+  AND pg_catalog.current_setting('transaction_read_only') = 'off' AS writable`;
 
 export type Rows<T> = T[] & SQL.ResultMetadata;
 type Row = Record<string, unknown>;
@@ -56,14 +59,30 @@ export class PostgresConnection {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @param prepare false: every result is text, and no statement is kept. */
-  static async open(
+  /**
+   * Of several hosts, to the one that takes writes.
+   * @param prepare false: every result is text, and no statement is kept.
+   */
+  static open(
     options: ConnectionOptions,
     { prepare = true }: { prepare?: boolean } = {},
   ): Promise<PostgresConnection> {
+    const { hosts, writable } = options.target;
+    return openOneOf(options.target, async (host) => {
+      const connection = await PostgresConnection.#openTo(host, options, prepare);
+      if (hosts.length > 1 && writable) await connection.#requirePrimary(host);
+      return connection;
+    });
+  }
+
+  static async #openTo(
+    host: PostgresHost,
+    options: ConnectionOptions,
+    prepare: boolean,
+  ): Promise<PostgresConnection> {
     let closed: ((error: Error) => void) | null = null;
     const sql = new SQL({
-      ...clientOptions(options.target, options.connectTimeoutMs),
+      ...clientOptions(options.target, host, options.connectTimeoutMs),
       prepare: prepare && !options.pooled,
       connection: sessionParameters(options),
       onclose: (error) => closed?.(error ?? new ConnectionLostError("closed by the database")),
@@ -76,6 +95,18 @@ export class PostgresConnection {
       await sql.close({ timeout: 0 });
       throw error;
     }
+  }
+
+  /** Closes the connection where the host takes no writes. */
+  async #requirePrimary({ host, port }: PostgresHost): Promise<void> {
+    let takesWrites = false;
+    try {
+      const [row] = await this.run<{ writable: boolean }>(TAKES_WRITES_SQL);
+      takesWrites = row?.writable === true;
+    } finally {
+      if (!takesWrites) await this.close();
+    }
+    if (!takesWrites) throw new NoPrimaryError(`${host}:${port} takes no writes now, nor does another host`);
   }
 
   /** The reason why it is dead; null while it is alive. */

@@ -117,6 +117,7 @@ export class DatabaseWatch {
       const { standby, readonly, begun, configured, lacking } = found!;
       // The sessions of a pool in between can't be replaced from here.
       if (begun !== configured && begun !== "client" && !this.#pool.pooled) this.#pool.renewAll();
+      if ((standby || readonly) && this.#pool.hasOtherHosts) this.#pool.renewAll();
       if (standby) return "the database takes no writes: it is a standby";
       if (readonly) return "the database takes no writes: default_transaction_read_only is on";
       const problems = await findTableProblems(lease.connection, "made");

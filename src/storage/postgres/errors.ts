@@ -29,6 +29,11 @@ export class ConnectionLostError extends Error {
   override name = "ConnectionLostError";
 }
 
+/** A host of several takes no writes: another may be the primary, or none is at this moment. */
+export class NoPrimaryError extends Error {
+  override name = "NoPrimaryError";
+}
+
 const READ_ONLY_TRANSACTION = "25006";
 const STATEMENT_STOPPED = "57014";
 const LOCK_NOT_AVAILABLE = "55P03";
@@ -87,6 +92,7 @@ export function failureOf(thrown: unknown): Failure | null {
   const error = thrown instanceof RequestError ? thrown.cause : thrown;
   if (error instanceof NoAnswerError || error instanceof ConnectionLostError)
     return { kind: "lost", code: error.name, message: error.message };
+  if (error instanceof NoPrimaryError) return { kind: "away", code: error.name, message: error.message };
   if (!(error instanceof SQL.PostgresError)) return null;
   const code = error.errno ?? error.code;
   return { kind: kindOf(code, error.message), code, message: error.message };

@@ -2,7 +2,7 @@
  * Says what to do about a database that can't be opened, for a server that starts and for `doctor`.
  */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
-import { failureOf } from "./errors.ts";
+import { failureOf, NoPrimaryError } from "./errors.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";
 
 export interface OpeningAdvice {
@@ -21,7 +21,7 @@ export async function adviceOnOpening(error: unknown, dbFile: string): Promise<O
   const failure = failureOf(error);
   if (failure === null) return null;
   const { code, message, kind } = failure;
-  const { host, user } = parsePostgresUrl(dbFile);
+  const { hosts, user } = parsePostgresUrl(dbFile);
   const finding = `${message} (${code})`;
   if (code.startsWith("28"))
     return { finding, advice: "look at user and password in the URL, and at pg_hba.conf" };
@@ -42,12 +42,15 @@ export async function adviceOnOpening(error: unknown, dbFile: string): Promise<O
       };
   }
   if (kind !== "away" && kind !== "lost") return { finding, advice: "look at the log of the database" };
-  if (await isUnknownHost(host)) {
-    return {
-      finding: `there is no host named ${host}`,
-      advice: "look at the host in the URL, and at the DNS of this machine",
-    };
-  }
+  if (error instanceof NoPrimaryError)
+    return { finding, advice: "look which of the hosts is the primary, and whether one is" };
+  for (const { host } of hosts)
+    if (await isUnknownHost(host)) {
+      return {
+        finding: `there is no host named ${host}`,
+        advice: "look at the host in the URL, and at the DNS of this machine",
+      };
+    }
   return {
     finding,
     advice:

@@ -133,6 +133,12 @@ export class PostgresPool {
     return this.#opened;
   }
 
+  /** Another host may take writes where this one doesn't. */
+  get hasOtherHosts(): boolean {
+    const { hosts, writable } = this.#options.target;
+    return hosts.length > 1 && writable;
+  }
+
   get pooled(): boolean {
     return this.#options.pooled;
   }
