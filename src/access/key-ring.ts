@@ -21,8 +21,12 @@ export interface Caller {
   may: ReadonlySet<Scope>;
   /** Whether a ticker is one of its key's; null: all are. */
   sees: ((ticker: string) => boolean) | null;
-  /** Null: it has no bound of its own. */
+  /** Of its requests. Null: it has no bound of its own. */
   rate: Rate | null;
+  /** Of the rows that it reads and writes. */
+  rows: Rate | null;
+  /** Of its WebSockets and streams of events that are open. */
+  socketsMax: number | null;
   /** Of its key; null where none is needed. */
   hash: string | null;
   /** Changes with what its key lets it do; of no other use. */
@@ -149,6 +153,8 @@ export const EVERYBODY: Caller = {
   may: wholeScopes(["admin"]),
   sees: null,
   rate: null,
+  rows: null,
+  socketsMax: null,
   hash: null,
   rights: "",
 };
@@ -156,7 +162,7 @@ export const EVERYBODY: Caller = {
 function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
   if (records === null) return null;
   return new Map(
-    records.map(({ name, hash, may, tickers, rate, expires, from }) => [
+    records.map(({ name, hash, may, tickers, rate, rows, sockets, expires, from }) => [
       hash,
       {
         name,
@@ -164,6 +170,8 @@ function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
         rights: JSON.stringify([may, tickers, from]),
         may: wholeScopes(may),
         rate: rate === null ? null : readRate(rate),
+        rows: rows === null ? null : readRate(rows),
+        socketsMax: sockets,
         sees: tickers === null ? null : seesOneOf(tickers),
         endsAt: expires === null ? Number.POSITIVE_INFINITY : Date.parse(expires),
         from: from === null ? null : networksOf(from),

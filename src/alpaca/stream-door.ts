@@ -8,8 +8,8 @@ import type { AuditLog } from "../observe/audit-log.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
-import type { Addresses } from "../websocket/addresses.ts";
 import type { OpenClient, SocketData } from "../websocket/socket-client.ts";
+import type { SocketPlaces } from "../websocket/socket-places.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import type { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { Turns } from "../websocket/turns.ts";
@@ -27,7 +27,7 @@ export interface StreamDoorOptions {
   subscriptions: Subscriptions;
   liveBars: Pick<LiveBars, "listen">;
   sockets: Sockets;
-  addresses: Addresses;
+  places: SocketPlaces;
   quota: SubscriptionQuota;
   keys: KeyRing;
   /** Null: there is none. */
@@ -85,7 +85,7 @@ export class StreamDoor {
   /** Alpaca's clients are told of too many WebSockets by a message. */
   async #isAdmitted(address: string, path: string): Promise<boolean> {
     try {
-      await this.#options.addresses.enter(address, path);
+      await this.#options.places.enter({ address, owner: null }, path);
       return true;
     } catch (error) {
       if (!hasStatus(error, STATUS.tooMany) || this.#refused >= REFUSED_MAX) throw error;
@@ -94,7 +94,7 @@ export class StreamDoor {
   }
 
   #client(handshake: StreamHandshake): OpenClient {
-    const { quota, keys, audit, symbolsMax, queueBytesMax } = this.#options;
+    const { quota, keys, places, audit, symbolsMax, queueBytesMax } = this.#options;
     return (socket, services) => {
       if (handshake.isTooMany) this.#refused++;
       const client: StreamClient = new StreamClient(socket, handshake, {
@@ -103,6 +103,7 @@ export class StreamDoor {
         all: this.#all,
         quota,
         keys,
+        places,
         audit,
         symbolsMax,
         queueBytesMax,

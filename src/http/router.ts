@@ -1,14 +1,14 @@
 /** From request to response: guards, routes, the status of errors, the access log. */
 import type { Server } from "bun";
 import { keyOf } from "../access/credentials.ts";
-import type { Rate, RateState } from "../access/rate-board.ts";
+import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import { show } from "../commands/params.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import { countAnswer } from "../observe/counters.ts";
 import { STATUS } from "../protocol/codes.ts";
-import { forbidden, RequestError, tooMany } from "../protocol/errors.ts";
+import { forbidden, RequestError } from "../protocol/errors.ts";
 import { Turns } from "../websocket/turns.ts";
 import { Call } from "./call.ts";
 import type { HostGuard } from "./host-guard.ts";
@@ -135,26 +135,16 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   return route.answer(call);
 }
 
-/** @throws RequestError 401, 403 */
+/** @throws RequestError 401, 403, 429 */
 function admit(call: Call, scope: Scope | "own"): void {
   const { keys } = call.options;
   if (!keys.isEnforced) return;
   call.caller = keys.identify(keyOf(call.request.headers), call);
   call.options.audit?.signedIn(call.caller.name, call.address);
-  if (call.caller.rate !== null) checkRate(call, call.caller.rate);
+  const { rates } = call.options;
+  call.rate = rates.countRequest(call.caller);
+  rates.check(call.caller, call.rate);
   if (scope !== "own") call.demand(scope);
-}
-
-/** @throws RequestError 429 */
-function checkRate(call: Call, rate: Rate): void {
-  const { name, hash } = call.caller;
-  call.rate = call.options.rates.count(hash!, rate);
-  if (call.rate === null || call.rate.count <= rate.max) return;
-  const { leftMs } = call.rate;
-  throw tooMany(
-    `the key ${name} has sent ${rate.max} requests within ${rate.windowMs / 1_000} s, expected no more`,
-    { retryAfterS: Math.ceil(leftMs / 1_000) },
-  );
 }
 
 /** What is left of the rate of the key. */

@@ -43,7 +43,7 @@ test("what the workers send is let through", () => {
     },
     { type: "saves", frameBytes: 0, saves: [[1, chain, 0]] },
     { type: "committed", updates: [["A", { position: 1, type: "bar", frame: "{}" }]] },
-    { type: "hello", workerId: 0, addresses: [["127.0.0.1", 2]] },
+    { type: "hello", workerId: 0, sockets: [["127.0.0.1", 2]] },
     { type: "lease", id: 1 },
     { type: "sql", id: 1, request: {}, timeoutMs: 1 },
   ])
@@ -75,7 +75,7 @@ test("anything else is refused", () => {
     { type: "saves", frameBytes: 0, saves: [[1, { ...chain, parts: [1] }, 0]] },
     { type: "saves", frameBytes: 0, saves: [[1, { ...chain, parts: "C1" }, 0]] },
     { type: "saves", frameBytes: 0, saves: [[1, { ...chain, onDuplicate: "error" }, 0]] },
-    { type: "hello", workerId: 0, addresses: [[1, 2]] },
+    { type: "hello", workerId: 0, sockets: [[1, 2]] },
     { type: "committed", updates: [["A", { position: "1", type: "bar", frame: "{}" }]] },
     { type: "next", id: "1" },
   ])

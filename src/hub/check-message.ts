@@ -25,14 +25,14 @@ const ID_AND_TICKER = { id: "number", ticker: "text" } as const;
 const MEMBERS: Record<ToHub["type"], Record<string, MemberType>> = {
   saves: { saves: "list", frameBytes: "number" },
   committed: { updates: "list" },
-  hello: { workerId: "number", addresses: "list" },
+  hello: { workerId: "number", sockets: "list" },
   subscribe: ID_AND_TICKER,
   removeCheck: ID_AND_TICKER,
   edit: { id: "number", edit: "object" },
   unsubscribe: { ticker: "text" },
   removed: { ticker: "text" },
-  admit: { id: "number", address: "text" },
-  left: { address: "text" },
+  admit: { id: "number", holder: "text", max: "number" },
+  left: { holder: "text" },
   bus: { channel: "text" },
   read: { id: "number", args: "list" },
   ping: ONLY_ID,
@@ -54,15 +54,15 @@ export function checkToHub(message: ToHub): void {
   if (message.type === "saves") message.saves.forEach(checkSave);
   else if (message.type === "committed") message.updates.forEach(checkCommitted);
   else if (message.type === "edit") checkEdit(message.edit);
-  else if (message.type === "hello") message.addresses.forEach(checkAddress);
+  else if (message.type === "hello") message.sockets.forEach(checkHolder);
   else if (message.type === "read" && !isReadName(message.name))
     throw new BadMessageError("a read of an unknown name");
 }
 
-function checkAddress(entry: [address: string, sockets: number]): void {
-  expect(entry, "list", "an address");
-  expect(entry[0], "text", "an address");
-  expect(entry[1], "number", "an address's sockets");
+function checkHolder(entry: [holder: string, sockets: number]): void {
+  expect(entry, "list", "an address or key");
+  expect(entry[0], "text", "an address or key");
+  expect(entry[1], "number", "the sockets of an address or key");
 }
 
 function checkSave(entry: SaveEntry): void {

@@ -24,11 +24,11 @@ export type ToHub =
   | ReadToHub
   /** Updates that the worker has committed itself: the hub passes them on. */
   | { type: "committed"; updates: CommittedEntry[] }
-  /** @property addresses the worker's WebSockets, by client address. */
-  | { type: "hello"; workerId: number; addresses: [address: string, sockets: number][] }
-  /** Asks for one more WebSocket of the address. */
-  | { type: "admit"; id: number; address: string }
-  | { type: "left"; address: string }
+  /** @property sockets how many WebSockets of the worker each holder has. */
+  | { type: "hello"; workerId: number; sockets: [holder: string, count: number][] }
+  /** Asks for one more WebSocket of the holder, of which it may have so many in all workers. */
+  | { type: "admit"; id: number; holder: string; max: number }
+  | { type: "left"; holder: string }
   | { type: "busFigures"; id: number }
   /** The name under which servers of this database meet on the bus. */
   | { type: "bus"; channel: string }

@@ -20,8 +20,6 @@ export interface WorkerRequestsOptions {
   bus: BusLink;
   board: VersionBoard;
   state: DatabaseState;
-  /** Limit for one client address, in all workers. */
-  socketsPerAddressMax: number;
 }
 
 type RequestHandlers = {
@@ -34,7 +32,7 @@ export function workerRequests(options: WorkerRequestsOptions): AnyHandler {
   const handlers: RequestHandlers = {
     ...saveHandlers(options),
     ...updateHandlers(options),
-    ...addressHandlers(options),
+    ...socketHandlers(options),
     ...readHandlers,
   };
   return (link, message, attachment) => (handlers[message.type] as AnyHandler)(link, message, attachment);
@@ -127,26 +125,25 @@ function updateHandlers({
   };
 }
 
-function addressHandlers({
+function socketHandlers({
   links,
   state,
-  socketsPerAddressMax,
 }: WorkerRequestsOptions): Pick<RequestHandlers, "hello" | "admit" | "left"> {
   return {
-    hello(link, { workerId, addresses }) {
+    hello(link, { workerId, sockets }) {
       link.workerId = workerId;
-      link.addresses = new Map(addresses);
+      link.sockets = new Map(sockets);
       state.tell(link);
     },
-    admit({ addresses, channel }, { id, address }) {
-      const admitted = links.socketsOf(address) < socketsPerAddressMax;
-      if (admitted) addresses.set(address, (addresses.get(address) ?? 0) + 1);
+    admit({ sockets, channel }, { id, holder, max }) {
+      const admitted = links.socketsOf(holder) < max;
+      if (admitted) sockets.set(holder, (sockets.get(holder) ?? 0) + 1);
       channel.send({ type: "admitted", id, admitted });
     },
-    left({ addresses }, { address }) {
-      const left = (addresses.get(address) ?? 0) - 1;
-      if (left > 0) addresses.set(address, left);
-      else addresses.delete(address);
+    left({ sockets }, { holder }) {
+      const left = (sockets.get(holder) ?? 0) - 1;
+      if (left > 0) sockets.set(holder, left);
+      else sockets.delete(holder);
     },
   };
 }

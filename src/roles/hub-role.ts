@@ -47,7 +47,6 @@ export async function runHub(
         ? null
         : (channel, heard) =>
             openBus({ url: settings.bus!, dbFile: settings.dbFile, channel, log, ...heard }),
-    socketsPerAddressMax: settings.wsConnectionsPerAddress,
     leaseTimeoutMs: settings.sqlTimeoutMs + LEASE_SLACK_MS,
   });
   return {

@@ -4,8 +4,8 @@
  */
 import { dirname, join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
+import { KeyRates } from "../access/key-rates.ts";
 import { KeyRing } from "../access/key-ring.ts";
-import { RateBoard } from "../access/rate-board.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
@@ -45,10 +45,10 @@ import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
-import { Addresses } from "../websocket/addresses.ts";
 import { EventStreams } from "../websocket/event-streams.ts";
 import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData } from "../websocket/socket-client.ts";
+import { SocketPlaces } from "../websocket/socket-places.ts";
 import { Sockets, unreadBytesMax } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
@@ -149,12 +149,13 @@ class RunningWorker implements Worker {
   readonly #counters = createCounters();
   readonly #conditions: Conditions;
   readonly #keys: KeyRing;
+  readonly #rates: KeyRates;
   readonly #audit: AuditLog | null;
   readonly #bodies: Bodies;
   readonly #hub: HubClient;
   readonly #allTickers = new AllTickers(() => this.#ownUpdates ?? this.#hub);
   readonly #subscriptions: Subscriptions;
-  readonly #addresses: Addresses;
+  readonly #places: SocketPlaces;
   readonly #liveBars: LiveBars;
   readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
@@ -182,12 +183,13 @@ class RunningWorker implements Worker {
           this.#audit?.note({ what: "keys", who: "-", from: "-", outcome: "ok", added, gone });
       },
     });
+    this.#rates = new KeyRates(options.runtimeDir);
     this.#bodies = new Bodies(bodyShares(options.settings));
     this.#hub = this.#createHubClient();
     this.#subscriptions = this.#createSubscriptions();
-    this.#addresses = new Addresses({
-      admit: (address) => this.#hub.admit(address),
-      left: (address) => this.#hub.left(address),
+    this.#places = new SocketPlaces({
+      admit: (holder, max) => this.#hub.admit(holder, max),
+      left: (holder) => this.#hub.left(holder),
       socketsPerAddressMax: options.settings.wsConnectionsPerAddress,
     });
     this.#liveBars = new LiveBars({
@@ -227,7 +229,8 @@ class RunningWorker implements Worker {
     const replays = new ReplaySockets({
       reader: this.#database.history,
       stillAdmits: this.#keys.stillAdmits,
-      addresses: this.#addresses,
+      noteRows: (owner) => this.#rates.noteRows(owner),
+      places: this.#places,
       heartbeatIntervalMs: settings.heartbeatIntervalMs,
       symbolsMax: settings.wsSymbolsMax,
       log,
@@ -345,7 +348,7 @@ class RunningWorker implements Worker {
         this.#rollups?.missed();
         void this.#endIfDatabaseIsGone();
       },
-      addresses: () => this.#addresses.counts,
+      sockets: () => this.#places.counts,
     });
   }
 
@@ -396,7 +399,7 @@ class RunningWorker implements Worker {
       queueBytesMax: settings.wsQueueBytes,
       bytesMax: unreadBytesMax(settings.maxBodyBytes),
       stillAdmits: this.#keys.stillAdmits,
-      addresses: this.#addresses,
+      places: this.#places,
       quota: this.#quota,
       counters: this.#counters,
       log,
@@ -413,7 +416,7 @@ class RunningWorker implements Worker {
       queueBytesMax: settings.wsQueueBytes,
       stillAdmits: this.#keys.stillAdmits,
       audit: this.#audit,
-      addresses: this.#addresses,
+      places: this.#places,
       quota: this.#quota,
       counters: this.#counters,
       log,
@@ -426,7 +429,7 @@ class RunningWorker implements Worker {
       subscriptions: this.#subscriptions,
       liveBars: this.#liveBars,
       sockets: this.#sockets,
-      addresses: this.#addresses,
+      places: this.#places,
       quota: this.#quota,
       keys: this.#keys,
       audit: this.#audit,
@@ -516,13 +519,13 @@ class RunningWorker implements Worker {
           runSql,
           log,
         }),
-        this.#audit,
+        { audit: this.#audit, rates: this.#rates },
       ),
       guard: new HostGuard(settings.allowHosts, origins),
       origins,
       proxies: new TrustedProxies(settings.trustProxies),
       keys: this.#keys,
-      rates: new RateBoard(this.#options.runtimeDir),
+      rates: this.#rates,
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,
       replays,

@@ -203,7 +203,6 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     database,
     log: SILENT,
     openBus: null,
-    socketsPerAddressMax: 100,
     leaseTimeoutMs: 60_000,
   });
   const client = new HubClient({
@@ -217,7 +216,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     missed() {},
     livenessMs: 10_000,
     conditions: { begin() {}, end() {} },
-    addresses: () => [],
+    sockets: () => [],
   });
   await client.connect();
   try {
