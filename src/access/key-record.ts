@@ -1,6 +1,7 @@
 /** Keys as the file of keys has them, and how a client's text is turned into what it keeps. */
 import { randomBytes } from "node:crypto";
 import { BlockList, isIP } from "node:net";
+import { matcherOf } from "../market/ticker-pattern.ts";
 import { readRate } from "./rate-board.ts";
 import { isScope, SCOPES, type Scope } from "./scopes.ts";
 
@@ -104,6 +105,12 @@ export function goesWithTickers(scope: Scope): boolean {
 /** A ticker, or one in which `*` stands for any characters. */
 export function isPattern(text: unknown): text is string {
   return typeof text === "string" && text !== "" && text.length <= PATTERN_LENGTH_MAX;
+}
+
+/** @param patterns of `isPattern`. */
+export function seesOneOf(patterns: readonly string[]): (ticker: string) => boolean {
+  const matchers = patterns.map(matcherOf);
+  return (ticker) => matchers.some((matches) => matches(ticker));
 }
 
 function isInstant(value: unknown): value is string {

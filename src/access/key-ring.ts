@@ -4,11 +4,10 @@
  */
 import { existsSync, statSync, writeFileSync } from "node:fs";
 import { type BlockList, isIPv6 } from "node:net";
-import { matcherOf } from "../market/ticker-pattern.ts";
 import { unauthorized } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { readKeyFile } from "./key-file.ts";
-import { hashOf, KeyError, type KeyRecord, networksOf } from "./key-record.ts";
+import { hashOf, KeyError, type KeyRecord, networksOf, seesOneOf } from "./key-record.ts";
 import { type Rate, readRate } from "./rate-board.ts";
 import { type Scope, wholeScopes } from "./scopes.ts";
 
@@ -27,15 +26,17 @@ export interface Caller {
   rows: Rate | null;
   /** Of its WebSockets and streams of events that are open. */
   socketsMax: number | null;
-  /** Of its key; null where none is needed. */
+  /** When its key or token ends, in ms since 1970; infinite: it doesn't. */
+  endsAt: number;
+  /** Whether another has issued what it has sent: see token-ring.ts. */
+  isToken: boolean;
+  /** Of its key or token; null where none is needed. */
   hash: string | null;
   /** Changes with what its key lets it do; of no other use. */
   rights: string;
 }
 
 interface HeldKey extends Caller {
-  /** Milliseconds since 1970; infinite: it doesn't end. */
-  endsAt: number;
   from: BlockList | null;
 }
 
@@ -155,6 +156,8 @@ export const EVERYBODY: Caller = {
   rate: null,
   rows: null,
   socketsMax: null,
+  endsAt: Number.POSITIVE_INFINITY,
+  isToken: false,
   hash: null,
   rights: "",
 };
@@ -167,6 +170,7 @@ function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
       {
         name,
         hash,
+        isToken: false,
         rights: JSON.stringify([may, tickers, from]),
         may: wholeScopes(may),
         rate: rate === null ? null : readRate(rate),
@@ -184,11 +188,6 @@ function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
 function checkFrom(name: string, networks: BlockList, address: string): void {
   if (!networks.check(plainAddress(address), familyOf(address)))
     throw unauthorized(`the key ${name} may not be used from ${address}`);
-}
-
-function seesOneOf(patterns: readonly string[]): (ticker: string) => boolean {
-  const matchers = patterns.map(matcherOf);
-  return (ticker) => matchers.some((matches) => matches(ticker));
 }
 
 /** Changes with the file. */

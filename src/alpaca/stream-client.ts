@@ -1,6 +1,7 @@
 /** One WebSocket of a stream: who it is, what it has asked for, and what waits for it. */
+import type { Callers } from "../access/callers.ts";
 import { type Credentials, keyIn } from "../access/credentials.ts";
-import type { Caller, KeyRing } from "../access/key-ring.ts";
+import type { Caller } from "../access/key-ring.ts";
 import { auditedCheck } from "../commands/audited.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
@@ -55,7 +56,7 @@ export interface StreamClientOptions extends SocketServices {
   named: SharedWatch;
   all: SharedWatch;
   quota: SubscriptionQuota;
-  keys: KeyRing;
+  callers: Callers;
   places: SocketPlaces;
   audit: AuditLog | null;
   symbolsMax: number;
@@ -237,11 +238,11 @@ export class StreamClient implements SocketClient, Listener {
 
   /** @returns the status of the refusal; null: it is let in. */
   async #admit(credentials: Credentials): Promise<number | null> {
-    const { audit, keys, places } = this.#options;
+    const { audit, callers, places } = this.#options;
     const { address, path } = this.#handshake;
     let who = "-";
     try {
-      const caller = keys.identify(keyIn(credentials), this.#handshake);
+      const caller = await callers.identify(keyIn(credentials), this.#handshake);
       who = caller.name;
       const before = this.#socket.data.owner;
       // What it is subscribed to was asked for with the rights of the first one.

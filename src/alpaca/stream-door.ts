@@ -1,7 +1,7 @@
 /** Alpaca's streams of market data, over this server's own: where its clients connect. */
 import type { Server } from "bun";
+import type { Callers } from "../access/callers.ts";
 import { credentialsOf } from "../access/credentials.ts";
-import type { KeyRing } from "../access/key-ring.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { Zone, zoneOf } from "../market/zone.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
@@ -29,7 +29,7 @@ export interface StreamDoorOptions {
   sockets: Sockets;
   places: SocketPlaces;
   quota: SubscriptionQuota;
-  keys: KeyRing;
+  callers: Callers;
   /** Null: there is none. */
   audit: AuditLog | null;
   symbolsMax: number;
@@ -94,7 +94,7 @@ export class StreamDoor {
   }
 
   #client(handshake: StreamHandshake): OpenClient {
-    const { quota, keys, places, audit, symbolsMax, queueBytesMax } = this.#options;
+    const { quota, callers, places, audit, symbolsMax, queueBytesMax } = this.#options;
     return (socket, services) => {
       if (handshake.isTooMany) this.#refused++;
       const client: StreamClient = new StreamClient(socket, handshake, {
@@ -102,7 +102,7 @@ export class StreamDoor {
         named: this.#named,
         all: this.#all,
         quota,
-        keys,
+        callers,
         places,
         audit,
         symbolsMax,

@@ -41,7 +41,7 @@ export function countedContext(context: CommandContext, note: NoteRows): Command
   };
 }
 
-export class CountedReader implements StockReader {
+class CountedReader implements StockReader {
   readonly updates: UpdateReader;
   /** Absent where the reader has none. */
   readonly prices?: NonNullable<StockReader["prices"]>;

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { isNetwork } from "../access/key-record.ts";
+import { readScopeRule, SCOPE_RULE_EXPECTED } from "../access/token-rules.ts";
 import { CalendarError } from "../calendar/contract.ts";
 import { parseRollupLength } from "../calendar/rollup-length.ts";
 import { marketClock } from "../market/market-day.ts";
@@ -103,6 +104,37 @@ export function filePath(): ValueType<string> {
     placeholder: "PATH",
     expected: "a path",
     read: (text) => (text !== "" && !text.includes("\0") ? text : undefined),
+  };
+}
+
+/** Any text that isn't empty. @param placeholder of what it is. */
+export function text(placeholder: string, expected: string): ValueType<string> {
+  return { placeholder, expected, read: (given) => (given.trim() === "" ? undefined : given.trim()) };
+}
+
+/** Fetched without a secret, so that only the way to it makes it trustworthy. */
+export function safeUrl(): ValueType<string> {
+  return {
+    placeholder: "URL",
+    expected: "a URL with https, or with http on a loopback address",
+    read(given) {
+      const url = URL.parse(given);
+      const isLocal = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+      return url?.protocol === "https:" || (url?.protocol === "http:" && isLocal) ? url.href : undefined;
+    },
+  };
+}
+
+/** What claims of tokens allow; can be given several times. */
+export function scopeRules(): ValueType<string[]> {
+  return {
+    placeholder: "VALUE=SCOPE[,…]",
+    expected: `${SCOPE_RULE_EXPECTED}, separated by commas`,
+    read: (given) => {
+      const rules = given.split(",").map((rule) => rule.trim());
+      return rules.every((rule) => readScopeRule(rule) !== null) ? rules : undefined;
+    },
+    merge: (before, now) => [...before, ...now],
   };
 }
 

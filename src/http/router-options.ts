@@ -1,7 +1,7 @@
 /** What the worker gives the router, and the data of its sockets. */
 import type { Server } from "bun";
+import type { Callers } from "../access/callers.ts";
 import type { KeyRates } from "../access/key-rates.ts";
-import type { KeyRing } from "../access/key-ring.ts";
 import type { StreamDoor } from "../alpaca/stream-door.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { WorkerMetrics } from "../metrics/worker-metrics.ts";
@@ -28,7 +28,7 @@ export interface RouterOptions {
   guard: HostGuard;
   origins: AllowedOrigins;
   proxies: TrustedProxies;
-  keys: KeyRing;
+  callers: Callers;
   rates: KeyRates;
   sockets: Sockets;
   eventStreams: EventStreams;

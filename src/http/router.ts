@@ -1,6 +1,7 @@
 /** From request to response: guards, routes, the status of errors, the access log. */
 import type { Server } from "bun";
 import { keyOf } from "../access/credentials.ts";
+import type { Caller } from "../access/key-ring.ts";
 import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import { show } from "../commands/params.ts";
@@ -131,15 +132,31 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
   if (route.answer === undefined) return notFound(path);
   call.what = route.label!;
-  if (route.scope !== "none") admit(call, route.scope!);
+  const identified = route.scope === "none" ? null : identify(call);
+  if (identified instanceof Promise) return answerLater(call, route as Route, identified);
+  if (identified !== null) admit(call, identified, route.scope as Scope | "own");
   return route.answer(call);
 }
 
-/** @throws RequestError 401, 403, 429 */
-function admit(call: Call, scope: Scope | "own"): void {
-  const { keys } = call.options;
-  if (!keys.isEnforced) return;
-  call.caller = keys.identify(keyOf(call.request.headers), call);
+/** Of a token that has to be verified. */
+async function answerLater(
+  call: Call,
+  route: Route,
+  identified: Promise<Caller>,
+): Promise<Response | undefined> {
+  admit(call, await identified, route.scope as Scope | "own");
+  return route.answer(call);
+}
+
+/** @returns null: nobody has to say who it is. @throws RequestError 401, 429, 503 */
+function identify(call: Call): Caller | Promise<Caller> | null {
+  const { callers } = call.options;
+  return callers.isEnforced ? callers.identify(keyOf(call.request.headers), call) : null;
+}
+
+/** @throws RequestError 403, 429 */
+function admit(call: Call, caller: Caller, scope: Scope | "own"): void {
+  call.caller = caller;
   call.options.audit?.signedIn(call.caller.name, call.address);
   const { rates } = call.options;
   call.rate = rates.countRequest(call.caller);

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { version } from "../../package.json" with { type: "json" };
 import { readKeyFile } from "../access/key-file.ts";
+import { readTokenRules, takesTokens } from "../access/token-rules.ts";
 import { findWideFiles, useFileMode } from "../config/file-mode.ts";
 import { leastMemoryBytes } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
@@ -55,6 +56,7 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
  */
 export function checkStart(settings: Settings, warn: (warning: string) => void): void {
   checkBus(settings);
+  readTokenRules(settings);
   checkKeys(settings);
   checkTls(settings, warn);
 }
@@ -106,7 +108,8 @@ function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: 
  *
  * @throws Error
  */
-function checkKeys({ host, keys, dbFile, insecureNoAuth, tlsClientCa, allowOrigins }: Settings): void {
+function checkKeys(settings: Settings): void {
+  const { host, keys, dbFile, insecureNoAuth, tlsClientCa, allowOrigins } = settings;
   if (keys !== null && existsSync(keys)) {
     readKeyFile(keys);
     return;
@@ -114,6 +117,7 @@ function checkKeys({ host, keys, dbFile, insecureNoAuth, tlsClientCa, allowOrigi
   const make = `stock-db-server keys add NAME --may read,write --keys ${keys ?? "PATH"}`;
   const isOwn = keys === DECLARATIONS.keys.dependentDefault!.of({ dbFile, host });
   if (!isOwn) throw new Error(`--keys: there is no file ${keys}; make the first key: ${make}`);
+  if (takesTokens(settings)) return;
   if (allowOrigins.includes("*"))
     throw new Error(`--allow-origin *: any page could read and write without a key. Make one: ${make}`);
   if (insecureNoAuth || isLoopback(host) || tlsClientCa !== null) return;

@@ -94,8 +94,9 @@ export class EventStreams {
   }
 
   /**
-   * @throws RequestError 400 a parameter is invalid; 429 the key has too many. What else may be better later is a stream that ends
-   *   at once: on another status a browser would never come back.
+   * @throws RequestError 400 a parameter is invalid; 429 the key has too many. What else may be
+   *   better later is a stream that ends at once: on another status a browser would never come
+   *   back.
    */
   async answer(
     request: Request,

@@ -4,8 +4,11 @@
  */
 import { dirname, join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
+import { Callers } from "../access/callers.ts";
 import { KeyRates } from "../access/key-rates.ts";
 import { KeyRing } from "../access/key-ring.ts";
+import { TokenRing } from "../access/token-ring.ts";
+import { readTokenRules } from "../access/token-rules.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
@@ -138,7 +141,9 @@ interface StatsParts extends Pick<Serving, "memory"> {
 
 /** @throws Error hub or port unavailable. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const worker = new RunningWorker(options);
+  const rules = readTokenRules(options.settings);
+  const tokens = rules === null ? null : await TokenRing.open(rules, options.log);
+  const worker = new RunningWorker(options, tokens);
   await worker.boot();
   worker.serve();
   return worker;
@@ -148,7 +153,7 @@ class RunningWorker implements Worker {
   readonly #options: WorkerOptions;
   readonly #counters = createCounters();
   readonly #conditions: Conditions;
-  readonly #keys: KeyRing;
+  readonly #callers: Callers;
   readonly #rates: KeyRates;
   readonly #audit: AuditLog | null;
   readonly #bodies: Bodies;
@@ -168,21 +173,12 @@ class RunningWorker implements Worker {
   #tlsWatch: TlsWatch | null = null;
   #draining = false;
 
-  constructor(options: WorkerOptions) {
+  constructor(options: WorkerOptions, tokens: TokenRing | null) {
     this.#options = options;
     this.#conditions = new Conditions(options.log);
-    const { settings, log, workerId } = options;
+    const { settings, log } = options;
     this.#audit = settings.auditLog === null ? null : new AuditLog(settings.auditLog, log);
-    this.#keys = new KeyRing({
-      path: settings.keys,
-      mark: join(options.runtimeDir, KEYS_SEEN_FILE),
-      log,
-      onChanged: (added, gone) => {
-        // Every worker sees it, and one tells it.
-        if ((workerId ?? 0) === 0)
-          this.#audit?.note({ what: "keys", who: "-", from: "-", outcome: "ok", added, gone });
-      },
-    });
+    this.#callers = new Callers(this.#createKeyRing(), tokens);
     this.#rates = new KeyRates(options.runtimeDir);
     this.#bodies = new Bodies(bodyShares(options.settings));
     this.#hub = this.#createHubClient();
@@ -228,7 +224,7 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     const replays = new ReplaySockets({
       reader: this.#database.history,
-      stillAdmits: this.#keys.stillAdmits,
+      stillAdmits: this.#callers.stillAdmits,
       noteRows: (owner) => this.#rates.noteRows(owner),
       places: this.#places,
       heartbeatIntervalMs: settings.heartbeatIntervalMs,
@@ -274,7 +270,7 @@ class RunningWorker implements Worker {
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     descriptors.stop();
     this.#tlsWatch?.stop();
-    this.#keys.stop();
+    this.#callers.stop();
     const stopped = listener.stop();
     const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
     replays.closeAll();
@@ -292,7 +288,7 @@ class RunningWorker implements Worker {
       // At once, where it is away: nobody waits for a greeting.
       await this.#database.reader.probe();
       const { host, tlsCert } = this.#options.settings;
-      const needsKey = this.#keys.isEnforced;
+      const needsKey = this.#callers.isEnforced;
       return await invite(this.#database.reader, { host, port: this.port, tlsCert, needsKey });
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
@@ -323,6 +319,20 @@ class RunningWorker implements Worker {
   #accept(ticker: string, update: Update): void {
     this.#subscriptions.accept(ticker, update);
     this.#rollups?.hear(ticker, update);
+  }
+
+  #createKeyRing(): KeyRing {
+    const { settings, log, workerId, runtimeDir } = this.#options;
+    return new KeyRing({
+      path: settings.keys,
+      mark: join(runtimeDir, KEYS_SEEN_FILE),
+      log,
+      onChanged: (added, gone) => {
+        // Every worker sees it, and one tells it.
+        if ((workerId ?? 0) === 0)
+          this.#audit?.note({ what: "keys", who: "-", from: "-", outcome: "ok", added, gone });
+      },
+    });
   }
 
   #createHubClient(): HubClient {
@@ -398,7 +408,7 @@ class RunningWorker implements Worker {
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       bytesMax: unreadBytesMax(settings.maxBodyBytes),
-      stillAdmits: this.#keys.stillAdmits,
+      stillAdmits: this.#callers.stillAdmits,
       places: this.#places,
       quota: this.#quota,
       counters: this.#counters,
@@ -414,7 +424,7 @@ class RunningWorker implements Worker {
       maxBodyBytes: settings.maxBodyBytes,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
-      stillAdmits: this.#keys.stillAdmits,
+      stillAdmits: this.#callers.stillAdmits,
       audit: this.#audit,
       places: this.#places,
       quota: this.#quota,
@@ -431,7 +441,7 @@ class RunningWorker implements Worker {
       sockets: this.#sockets,
       places: this.#places,
       quota: this.#quota,
-      keys: this.#keys,
+      callers: this.#callers,
       audit: this.#audit,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
@@ -524,7 +534,7 @@ class RunningWorker implements Worker {
       guard: new HostGuard(settings.allowHosts, origins),
       origins,
       proxies: new TrustedProxies(settings.trustProxies),
-      keys: this.#keys,
+      callers: this.#callers,
       rates: this.#rates,
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,
