@@ -26,6 +26,8 @@ export class Call {
   isUnlimited = false;
   /** Who sends it; set before its route answers, unless that needs no key. */
   caller: Caller = EVERYBODY;
+  /** It has to say who it is by its first message. */
+  isUnnamed = false;
   /** Null: the caller's key has no rate. */
   rate: RateState | null = null;
   /** What the metrics call it: the route, or the command. */

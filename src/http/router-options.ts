@@ -13,6 +13,7 @@ import type { EventStreams } from "../websocket/event-streams.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData } from "../websocket/socket-client.ts";
 import type { Sockets } from "../websocket/sockets.ts";
+import type { UnnamedSocketData, UnnamedSockets } from "../websocket/unnamed-sockets.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
 import type { Bodies } from "./bodies.ts";
 import type { CallerContexts } from "./caller-contexts.ts";
@@ -33,6 +34,7 @@ export interface RouterOptions {
   sockets: Sockets;
   eventStreams: EventStreams;
   replays: ReplaySockets;
+  unnamedSockets: UnnamedSockets;
   alpacaStreams: StreamDoor;
   health: HealthOptions;
   stats: StatsOptions;
@@ -63,4 +65,4 @@ interface DescriptorState {
   hasNoneForSocket(): boolean;
 }
 
-export type AnySocketData = SocketData | ReplaySocketData;
+export type AnySocketData = SocketData | ReplaySocketData | UnnamedSocketData;

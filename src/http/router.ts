@@ -17,6 +17,7 @@ import { bodyBytes, errorResponse, jsonResponse } from "./responses.ts";
 import type { Route } from "./route.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
 import { ROUTES } from "./routes.ts";
+import { isHandshake } from "./upgrade.ts";
 
 /** A look at every round of the event loop would take 4 % of the time. */
 const REQUESTS_PER_LOOK = 64;
@@ -132,7 +133,7 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
   if (route.answer === undefined) return notFound(path);
   call.what = route.label!;
-  const identified = route.scope === "none" ? null : identify(call);
+  const identified = route.scope === "none" ? null : identify(call, route);
   if (identified instanceof Promise) return answerLater(call, route as Route, identified);
   if (identified !== null) admit(call, identified, route.scope as Scope | "own");
   return route.answer(call);
@@ -148,10 +149,23 @@ async function answerLater(
   return route.answer(call);
 }
 
-/** @returns null: nobody has to say who it is. @throws RequestError 401, 429, 503 */
-function identify(call: Call): Caller | Promise<Caller> | null {
+/**
+ * @returns null: nobody has to say who it is, or it is said later.
+ * @throws RequestError 401, 429, 503
+ */
+function identify(
+  call: Call,
+  { takesFirstMessage }: Pick<Route, "takesFirstMessage">,
+): Caller | Promise<Caller> | null {
   const { callers } = call.options;
-  return callers.isEnforced ? callers.identify(keyOf(call.request.headers), call) : null;
+  if (!callers.isEnforced) return null;
+  const { headers } = call.request;
+  const sent = keyOf(headers);
+  if (sent === null && takesFirstMessage === true && isHandshake(headers)) {
+    call.isUnnamed = true;
+    return null;
+  }
+  return callers.identify(sent, call);
 }
 
 /** @throws RequestError 403, 429 */

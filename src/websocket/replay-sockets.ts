@@ -96,8 +96,16 @@ export class ReplaySockets {
     request: Request,
     server: Server<ReplaySocketData>,
     parameters: URLSearchParams,
-    { address, caller: owner }: { address: string; caller: Caller },
+    by: { address: string; caller: Caller },
   ): Promise<boolean> {
+    return this.#options.places.upgrade(request, server, await this.prepare(parameters, by));
+  }
+
+  /** What a replay begins with. Its place has been entered. @throws RequestError as `upgrade`. */
+  async prepare(
+    parameters: URLSearchParams,
+    { address, caller: owner }: { address: string; caller: Caller },
+  ): Promise<ReplaySocketData> {
     const { places } = this.#options;
     const query = readReplayQuery(parameters);
     tickerCheck(owner)?.(query.symbols);
@@ -108,7 +116,7 @@ export class ReplaySockets {
         retryAfterS: RETRY_AFTER_S,
       });
     }
-    const data: ReplaySocketData = {
+    return {
       kind: "replay",
       query,
       address,
@@ -118,7 +126,6 @@ export class ReplaySockets {
       rate: messageRate(this.#options.symbolsMax),
       drained: null,
     };
-    return places.upgrade(request, server, data);
   }
 
   open(socket: ReplaySocket): void {

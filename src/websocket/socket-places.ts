@@ -78,11 +78,7 @@ export class SocketPlaces {
     server: Upgrader<Data>,
     data: Data,
   ): boolean {
-    const protocol = answeredProtocol(request.headers);
-    // Bun would select the first subprotocol that a client offers, which may be its key.
-    request.headers.delete("sec-websocket-protocol");
-    const headers = protocol === null ? {} : { headers: { "Sec-WebSocket-Protocol": protocol } };
-    const upgraded = server.upgrade(request, { data, ...headers });
+    const upgraded = upgradeAs(request, server, data);
     if (!upgraded && data.isCounted !== false) this.leave(data);
     return upgraded;
   }
@@ -108,6 +104,15 @@ export class SocketPlaces {
     else this.#counts.delete(holder);
     this.#options.left(holder);
   }
+}
+
+/** Makes a WebSocket of the request, whether it has a place or not. */
+export function upgradeAs<Data>(request: Request, server: Upgrader<Data>, data: Data): boolean {
+  const protocol = answeredProtocol(request.headers);
+  // Bun would select the first subprotocol that a client offers, which may be its key.
+  request.headers.delete("sec-websocket-protocol");
+  const headers = protocol === null ? {} : { headers: { "Sec-WebSocket-Protocol": protocol } };
+  return server.upgrade(request, { data, ...headers });
 }
 
 /** No address looks like this. */

@@ -107,8 +107,20 @@ export class Sockets {
     request: Request,
     server: Server<SocketData>,
     query: URLSearchParams,
-    { address, caller: owner }: { address: string; caller: Caller },
+    by: { address: string; caller: Caller },
   ): Promise<boolean> {
+    return this.#options.places.upgrade(request, server, await this.prepare(query, by));
+  }
+
+  /**
+   * What a WebSocket of `/ws` begins with. Its place has been entered.
+   *
+   * @throws RequestError as `upgrade`.
+   */
+  async prepare(
+    query: URLSearchParams,
+    { address, caller: owner }: { address: string; caller: Caller },
+  ): Promise<SocketData> {
     const { places, symbolsMax, quota } = this.#options;
     const handshake = readHandshake(query);
     const tickers = handshake.wish?.tickers ?? [];
@@ -121,7 +133,7 @@ export class Sockets {
     const asked = { who: owner.name, from: address, path: "/ws" };
     const told = auditedCheck(checkTickers, this.#options.audit, asked);
     const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, told);
-    return this.accept(request, server, { open, path: "/ws", address, owner, isCounted: true });
+    return this.#dataOf({ open, path: "/ws", address, owner, isCounted: true });
   }
 
   /**
@@ -130,8 +142,12 @@ export class Sockets {
    * @returns false when the handshake is incomplete.
    */
   accept(request: Request, server: Server<SocketData>, of: NewSocket): boolean {
+    return this.#options.places.upgrade(request, server, this.#dataOf(of));
+  }
+
+  #dataOf(of: NewSocket): SocketData {
     const now = performance.now();
-    const data: SocketData = {
+    return {
       ...of,
       client: null,
       rate: messageRate(this.#options.symbolsMax),
@@ -141,7 +157,6 @@ export class Sockets {
       backlog: 0,
       closingMs: 0,
     };
-    return this.#options.places.upgrade(request, server, data);
   }
 
   handler(): WebSocketHandler<SocketData> {

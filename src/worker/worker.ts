@@ -23,6 +23,7 @@ import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
 import { errorResponse } from "../http/responses.ts";
 import { createRouter } from "../http/router.ts";
+import type { AnySocketData } from "../http/router-options.ts";
 import type { StatsOptions } from "../http/stats.ts";
 import { TrustedProxies } from "../http/trusted-proxies.ts";
 import { WholeAnswers } from "../http/whole-answers.ts";
@@ -49,11 +50,11 @@ import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { EventStreams } from "../websocket/event-streams.ts";
-import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
-import type { SocketData } from "../websocket/socket-client.ts";
+import { ReplaySockets } from "../websocket/replay-sockets.ts";
 import { SocketPlaces } from "../websocket/socket-places.ts";
 import { Sockets, unreadBytesMax } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
+import { UnnamedSockets } from "../websocket/unnamed-sockets.ts";
 import { withReplays } from "../websocket/with-replays.ts";
 import { AllTickers } from "./all-tickers.ts";
 import { sampler } from "./collect-samples.ts";
@@ -122,7 +123,7 @@ export interface Worker {
 }
 
 interface Serving {
-  listener: Listener<SocketData | ReplaySocketData>;
+  listener: Listener<AnySocketData>;
   descriptors: DescriptorGuard;
   replays: ReplaySockets;
   memory: MemoryWatch;
@@ -165,6 +166,7 @@ class RunningWorker implements Worker {
   readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
   readonly #eventStreams: EventStreams;
+  readonly #unnamedSockets: UnnamedSockets;
   /** Set by `boot`. */
   #storage: WorkerStorage | null = null;
   /** Set by `serve`. */
@@ -199,6 +201,13 @@ class RunningWorker implements Worker {
     this.#quota = this.#createQuota();
     this.#sockets = this.#createSockets();
     this.#eventStreams = this.#createEventStreams();
+    this.#unnamedSockets = new UnnamedSockets({
+      callers: this.#callers,
+      rates: this.#rates,
+      places: this.#places,
+      audit: this.#audit,
+      log: options.log,
+    });
   }
 
   get port(): number {
@@ -274,6 +283,7 @@ class RunningWorker implements Worker {
     const stopped = listener.stop();
     const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
     replays.closeAll();
+    this.#unnamedSockets.closeAll();
     this.#liveBars.stop();
     this.#subscriptions.stop();
     await Promise.all([this.#sockets.drain(left()), this.#eventStreams.drain(left())]);
@@ -538,6 +548,7 @@ class RunningWorker implements Worker {
       rates: this.#rates,
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,
+      unnamedSockets: this.#unnamedSockets,
       replays,
       alpacaStreams: this.#createStreams(),
       health: this.#health(),
@@ -603,7 +614,7 @@ class RunningWorker implements Worker {
 
   #listen(route: ReturnType<typeof createRouter>, replays: ReplaySockets, tls: TlsOptions | null) {
     const { settings, workerId, log } = this.#options;
-    return Bun.serve<SocketData | ReplaySocketData>({
+    return Bun.serve<AnySocketData>({
       hostname: settings.host,
       port: settings.port,
       // A listener with another certificate takes the place of one that still listens.
@@ -617,7 +628,7 @@ class RunningWorker implements Worker {
       // Not the limit of a body: a larger one must reach the router to be refused in JSON.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       fetch: route,
-      websocket: withReplays(this.#sockets.handler(), replays),
+      websocket: this.#unnamedSockets.handler(withReplays(this.#sockets.handler(), replays)),
       error: (error) => {
         log.error(`Request failed outside of its handler: ${error.message}`);
         return errorResponse(error);

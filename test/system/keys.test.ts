@@ -145,9 +145,14 @@ afterAll(async () => {
 });
 
 describe("every door by the scopes of a key", () => {
-  test.each(DOORS)("$name needs $needs", async ({ needs, ask }) => {
+  test.each(DOORS)("$name needs $needs", async ({ name, needs, ask }) => {
     for (const key of [null, WRONG]) {
       const status = await ask(server.url, key);
+      // Without one, a WebSocket may still say who it is by its first message.
+      if (key === null && name.startsWith("WebSocket")) {
+        expect(status).toBe(101);
+        continue;
+      }
       if (needs === "nothing") expect(status).toBe(200);
       else expect(status).toBe(401);
     }

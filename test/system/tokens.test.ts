@@ -201,6 +201,13 @@ describe("claims", () => {
     await waitUntil("an end of the handshake", () => socket.readyState !== WebSocket.CONNECTING);
     expect([socket.readyState, socket.protocol]).toEqual([WebSocket.OPEN, "stock-db"]);
     socket.close();
+    const told: Json[] = [];
+    const later = new WebSocket(`${server.wsUrl}/ws?symbol=A1`);
+    later.onmessage = ({ data }) => told.push(JSON.parse(String(data)));
+    later.onopen = () => later.send(JSON.stringify({ action: "auth", token }));
+    await waitUntil("it is answered", () => told.length > 0);
+    expect(told[0]).toEqual({ type: "authenticated", name: "jwt:alice" });
+    later.close();
     const heard: Json[] = [];
     const alpaca = new WebSocket(`${server.wsUrl}/v2/sip`);
     alpaca.onmessage = ({ data }) => heard.push(...JSON.parse(String(data)));
