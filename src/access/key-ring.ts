@@ -3,7 +3,7 @@
  * and again, so that what is added or revoked is in force within a second.
  */
 import { existsSync, statSync, writeFileSync } from "node:fs";
-import { type BlockList, isIPv6 } from "node:net";
+import { type BlockList, isIP, isIPv6 } from "node:net";
 import { unauthorized } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { readKeyFile } from "./key-file.ts";
@@ -186,7 +186,9 @@ function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
 
 /** @throws RequestError 401 */
 function checkFrom(name: string, networks: BlockList, address: string): void {
-  if (!networks.check(plainAddress(address), familyOf(address)))
+  // Who comes by a Unix socket has none.
+  const isAddress = isIP(plainAddress(address)) !== 0;
+  if (!isAddress || !networks.check(plainAddress(address), familyOf(address)))
     throw unauthorized(`the key ${name} may not be used from ${address}`);
 }
 

@@ -12,10 +12,10 @@ import {
   filePath,
   hostNames,
   listenAddress,
-  networks,
   oneOf,
   onOrOff,
   origins,
+  proxies,
   rollupLengths,
   safeUrl,
   scopeRules,
@@ -90,10 +90,10 @@ export const DECLARATIONS = {
   }),
   trustProxies: setting({
     flag: "--trust-proxy",
-    type: networks(),
+    type: proxies(),
     default: [],
     sentence:
-      "Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Host count. Can be given several times.",
+      "Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Host count; unix for those that come by --unix-socket. Can be given several times.",
   }),
   keys: setting<string | null>({
     flag: "--keys",
@@ -178,6 +178,24 @@ export const DECLARATIONS = {
     type: filePath(),
     default: null,
     sentence: "Authorities in PEM: a client needs a certificate of one of them.",
+  }),
+  redirectPort: setting<number | null>({
+    flag: "--redirect-port",
+    type: wholeNumber({ min: 1, max: 65535 }),
+    default: null,
+    sentence: "Port that answers plain HTTP with the address under https, beside --tls-cert.",
+  }),
+  unixSocket: setting<string | null>({
+    flag: "--unix-socket",
+    type: filePath(),
+    default: null,
+    sentence: "Unix socket that the first worker listens on too, in plain HTTP, for a proxy in front.",
+  }),
+  unixSocketMode: setting({
+    flag: "--unix-socket-mode",
+    type: fileMode(),
+    default: "0660",
+    sentence: "Mode of that socket: who may write it may connect.",
   }),
   workers: setting({
     flag: "--workers",

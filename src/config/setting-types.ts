@@ -159,14 +159,17 @@ export function hostNames(): ValueType<string[]> {
   };
 }
 
-/** Addresses, or networks with the number of their bits; can be given several times. */
-export function networks(): ValueType<string[]> {
+/** Stands for whoever comes by the Unix socket. */
+export const UNIX_PEER = "unix";
+
+/** Addresses, networks with the number of their bits, and `unix`; can be given several times. */
+export function proxies(): ValueType<string[]> {
   return {
     placeholder: "ADDRESS[,ADDRESS]",
-    expected: "addresses and networks such as 10.0.0.1 or fd00::/8, separated by commas",
+    expected: "addresses and networks such as 10.0.0.1 or fd00::/8, or unix, separated by commas",
     read: (text) => {
       const all = text.split(",").map((network) => network.trim());
-      return all.every(isNetwork) ? [...new Set(all)] : undefined;
+      return all.every((each) => each === UNIX_PEER || isNetwork(each)) ? [...new Set(all)] : undefined;
     },
     merge: (before, now) => [...new Set([...before, ...now])],
   };

@@ -4,6 +4,7 @@ import { type Caller, EVERYBODY } from "../access/key-ring.ts";
 import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import type { CommandContext } from "../commands/context.ts";
+import { UNIX_PEER } from "../config/setting-types.ts";
 import { forbidden } from "../protocol/errors.ts";
 import type { ErrorForm } from "./responses.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
@@ -59,6 +60,7 @@ export class Call {
 
   /** Of the connection. */
   get peer(): string {
+    if (this.options.isUnix(this.server)) return UNIX_PEER;
     return this.server.requestIP(this.request)?.address ?? "-";
   }
 

@@ -55,6 +55,8 @@ export interface RouterOptions {
   isDraining(): boolean;
   /** Of a listener that was replaced: its clients had better connect again. */
   isFormer(server: Server<AnySocketData>): boolean;
+  /** Of the Unix socket: its clients have no address. */
+  isUnix(server: Server<AnySocketData>): boolean;
   descriptors: DescriptorState;
   bodies: Bodies;
 }

@@ -17,6 +17,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { runSupervisor } from "../supervisor/supervisor.ts";
 import { readTls, tlsWarning } from "../worker/tls-files.ts";
+import { checkUnixSocket } from "../worker/unix-socket.ts";
 import { MAIN } from "./main-path.ts";
 import { serveInOneProcess } from "./single-process.ts";
 import { startTestFeed } from "./test-feed.ts";
@@ -38,6 +39,7 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   const whileServing = (port: number) => startFeed({ ...settings, port }, log);
   try {
     checkStart(settings, (warning) => log.warning(warning));
+    if (settings.unixSocket !== null) await checkUnixSocket(settings.unixSocket);
     return settings.workers > 1
       ? await runSupervisor({ settings, mainPath: MAIN, log, whileServing })
       : await serveInOneProcess({ settings, log, whileServing });
@@ -129,6 +131,10 @@ function checkKeys(settings: Settings): void {
 /** @throws TlsError */
 function checkTls(settings: Settings, warn: (warning: string) => void): void {
   const tls = readTls(settings);
+  if (tls === null && settings.redirectPort !== null)
+    throw new Error(`--redirect-port ${settings.redirectPort}: expected --tls-cert and --tls-key beside it`);
+  if (settings.redirectPort !== null && settings.redirectPort === settings.port)
+    throw new Error(`--redirect-port ${settings.redirectPort}: got that of --port, expected another one`);
   const warning = tls === null ? null : tlsWarning(tls, Date.now());
   if (warning !== null) warn(warning);
 }

@@ -54,6 +54,8 @@ export async function serveInOneProcess(options: SingleProcessOptions): Promise<
     const lock = cleanup.adopt(await portLock(options.settings.host, options.settings.port), (taken) =>
       taken.release(),
     );
+    const { host, redirectPort } = options.settings;
+    if (redirectPort !== null) cleanup.adopt(await portLock(host, redirectPort), (taken) => taken.release());
     const runtime = cleanup.adopt(await createRuntimeDir(), (made) => made.remove());
     for (const reason of runtime.passedOver) log.warning(reason);
     const settings = { ...options.settings, port: lock.port };

@@ -92,9 +92,10 @@ class Supervisor {
   }
 
   async run(): Promise<number> {
-    const { host, port } = this.#settings;
+    const { host, port, redirectPort } = this.#settings;
     using cleanup = new DisposableStack();
     const lock = cleanup.adopt(await portLock(host, port), (taken) => taken.release());
+    if (redirectPort !== null) cleanup.adopt(await portLock(host, redirectPort), (taken) => taken.release());
     const dir = cleanup.adopt(await createRuntimeDir(this.#env), (made) => made.remove());
     for (const reason of dir.passedOver) this.#log.warning(reason);
     this.#settings = { ...this.#settings, port: lock.port };

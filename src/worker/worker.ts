@@ -21,7 +21,6 @@ import { CallerContexts } from "../http/caller-contexts.ts";
 import { AllowedOrigins } from "../http/cross-origin.ts";
 import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
-import { errorResponse } from "../http/responses.ts";
 import { createRouter } from "../http/router.ts";
 import type { AnySocketData } from "../http/router-options.ts";
 import type { StatsOptions } from "../http/stats.ts";
@@ -61,10 +60,10 @@ import { sampler } from "./collect-samples.ts";
 import { commandContext } from "./command-context.ts";
 import { DescriptorGuard } from "./descriptor-guard.ts";
 import { invite } from "./invitation.ts";
-import { Listener } from "./listener.ts";
+import type { Listeners } from "./listener.ts";
+import { IDLE_TIMEOUT_MAX_S, IDLE_TIMEOUT_SLACK_S, openListeners } from "./open-listeners.ts";
 import { queryRows } from "./query-rows.ts";
 import { startRollups } from "./start-rollups.ts";
-import { readTls, type TlsOptions, TlsWatch } from "./tls-files.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 /**
@@ -81,14 +80,7 @@ const DRAIN_POLL_MS = 50;
 const DRAIN_MARGIN_MS = 500;
 /** Without this pause, the process would exit while Bun still holds bytes of closed WebSockets. */
 const LINGER_MS = 200;
-/**
- * Bun closes a connection that is idle for this long, even under a running handler; at most 255.
- */
-const IDLE_TIMEOUT_MIN_S = 30;
-const IDLE_TIMEOUT_MAX_S = 255;
 const BUS_RETRY_MS = 1_000;
-/** Added to --sql-timeout, so that the client gets its error. */
-const IDLE_TIMEOUT_SLACK_S = 15;
 
 const ENDED: Record<ConditionName, string> = {
   descriptors: "There are enough descriptors again",
@@ -123,7 +115,8 @@ export interface Worker {
 }
 
 interface Serving {
-  listener: Listener<AnySocketData>;
+  listener: Listeners<AnySocketData>;
+  leave(): void;
   descriptors: DescriptorGuard;
   replays: ReplaySockets;
   memory: MemoryWatch;
@@ -172,7 +165,6 @@ class RunningWorker implements Worker {
   /** Set by `serve`. */
   #serving: Serving | null = null;
   #rollups: Roller | null = null;
-  #tlsWatch: TlsWatch | null = null;
   #draining = false;
 
   constructor(options: WorkerOptions, tokens: TokenRing | null) {
@@ -244,18 +236,13 @@ class RunningWorker implements Worker {
     const memory = this.#watchMemory(wholeAnswers);
     const metrics = this.#createMetrics(replays);
     const route = this.#createRoute({ replays, wholeAnswers, memory, metrics });
-    let tls = readTls(settings);
-    const listener = new Listener(() => this.#listen(route, replays, tls));
-    if (tls !== null)
-      this.#tlsWatch = new TlsWatch(settings, {
-        log,
-        onChanged: (changed) => {
-          tls = changed;
-          listener.replace();
-        },
-      });
+    const { listener, leave } = openListeners({
+      ...{ settings, route, log },
+      workerId: this.#options.workerId,
+      websocket: this.#unnamedSockets.handler(withReplays(this.#sockets.handler(), replays)),
+    });
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
-    this.#serving = { listener, descriptors, replays, memory, metrics };
+    this.#serving = { listener, leave, descriptors, replays, memory, metrics };
     if (settings.bus !== null) void this.#joinBus();
     this.#rollups = startRollups({
       settings,
@@ -272,13 +259,13 @@ class RunningWorker implements Worker {
   async drain(timeoutMs: number): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    const { listener, descriptors, replays } = this.#serves;
+    const { listener, leave, descriptors, replays } = this.#serves;
     const deadline = performance.now() + Math.max(timeoutMs / 2, timeoutMs - DRAIN_MARGIN_MS);
     const left = (): number => Math.max(0, deadline - performance.now());
     const rolledUp = this.#rollups?.stop();
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     descriptors.stop();
-    this.#tlsWatch?.stop();
+    leave();
     this.#callers.stop();
     const stopped = listener.stop();
     const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
@@ -566,6 +553,7 @@ class RunningWorker implements Worker {
       sqlOutlastsIdleLimit: settings.sqlTimeoutMs / 1_000 + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
       isDraining: () => this.#draining,
       isFormer: (server) => this.#serving?.listener.isFormer(server) ?? false,
+      isUnix: (server) => this.#serving?.listener.isUnix(server) ?? false,
       descriptors: {
         isShort: () => this.#serving?.descriptors.isShort ?? false,
         hasNoneForSocket: () => this.#serving?.descriptors.hasNoneForSocket() ?? false,
@@ -610,30 +598,6 @@ class RunningWorker implements Worker {
         liveBars: this.#liveBars.size,
       }),
     };
-  }
-
-  #listen(route: ReturnType<typeof createRouter>, replays: ReplaySockets, tls: TlsOptions | null) {
-    const { settings, workerId, log } = this.#options;
-    return Bun.serve<AnySocketData>({
-      hostname: settings.host,
-      port: settings.port,
-      // A listener with another certificate takes the place of one that still listens.
-      reusePort: workerId !== null || tls !== null,
-      ...(tls === null ? {} : { tls }),
-      development: false,
-      idleTimeout: Math.min(
-        IDLE_TIMEOUT_MAX_S,
-        Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutMs / 1_000) + IDLE_TIMEOUT_SLACK_S),
-      ),
-      // Not the limit of a body: a larger one must reach the router to be refused in JSON.
-      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: route,
-      websocket: this.#unnamedSockets.handler(withReplays(this.#sockets.handler(), replays)),
-      error: (error) => {
-        log.error(`Request failed outside of its handler: ${error.message}`);
-        return errorResponse(error);
-      },
-    });
   }
 
   /** After its restart the hub may have another file: a worker that reads the old one must end. */
