@@ -4,7 +4,7 @@ import { parseSettings, SETTING_COUNT } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { describeDatabase } from "../storage/engines.ts";
-import { checkStart } from "./serve.ts";
+import { checkStart } from "./check-start.ts";
 
 /** @returns the exit code: 0 it would, 1 it would not. @throws UsageError */
 export function runConfig([action, ...argv]: string[]): number {

@@ -1,5 +1,4 @@
 /** What `--redirect-port` answers in plain HTTP: where the same is under https. */
-import type { HostGuard } from "../http/host-guard.ts";
 import { jsonResponse } from "../http/responses.ts";
 import { isHandshake } from "../http/upgrade.ts";
 import { STATUS } from "../protocol/codes.ts";
@@ -8,13 +7,16 @@ const PERMANENT_REDIRECT = 308;
 const HTTPS_PORT = 443;
 const CLOSING = { Connection: "close" };
 
-/** @param port of https. @param guard a name of somebody else's is never sent to. */
-export function redirectToHttps(port: number, guard: HostGuard): (request: Request) => Response {
+/** @param port of https. @param acceptsHost nobody is sent to a name of somebody else's. */
+export function redirectToHttps(
+  port: number,
+  acceptsHost: (host: string) => boolean,
+): (request: Request) => Response {
   return (request) => {
     const { headers, url } = request;
     const host = headers.get("host");
     if (host === null) return refusal(STATUS.badRequest, "Host: got none, expected the name of this server");
-    if (!guard.acceptsHost(host))
+    if (!acceptsHost(host))
       return refusal(
         STATUS.forbidden,
         "Host: expected an address, localhost or a name given with --allow-host",

@@ -85,7 +85,7 @@ export class Listener<Data> {
   }
 }
 
-interface BesideOptions<Data> {
+interface ListenersOptions<Data> {
   /** That of the port. */
   main: Listener<Data>;
   /** Null: there is none. */
@@ -99,7 +99,7 @@ export class Listeners<Data> {
   readonly #unix: Listener<Data> | null;
   readonly #all: readonly Listener<Data>[];
 
-  constructor({ main, unix, redirecting }: BesideOptions<Data>) {
+  constructor({ main, unix, redirecting }: ListenersOptions<Data>) {
     this.#main = main;
     this.#unix = unix;
     this.#all = [main, unix, redirecting].filter((listener) => listener !== null);

@@ -1,7 +1,6 @@
 /** What a worker listens on: its port, and beside it a Unix socket and a port that redirects. */
 import type { Server, WebSocketHandler } from "bun";
 import type { Settings } from "../config/settings.ts";
-import { HostGuard } from "../http/host-guard.ts";
 import { errorResponse } from "../http/responses.ts";
 import type { createRouter } from "../http/router.ts";
 import type { AnySocketData } from "../http/router-options.ts";
@@ -23,7 +22,8 @@ export interface ListenOptions {
   settings: Settings;
   /** Null in the one process of `--workers 1`. */
   workerId: number | null;
-  route: ReturnType<typeof createRouter>;
+  answer: ReturnType<typeof createRouter>;
+  acceptsHost(host: string | null): boolean;
   websocket: WebSocketHandler<AnySocketData>;
   log: LogLines;
 }
@@ -71,7 +71,7 @@ export function openListeners(options: ListenOptions): OpenListeners {
   };
 }
 
-function serveOptions({ settings, route, websocket, log }: ListenOptions) {
+function serveOptions({ settings, answer, websocket, log }: ListenOptions) {
   return {
     development: false,
     idleTimeout: Math.min(
@@ -80,7 +80,7 @@ function serveOptions({ settings, route, websocket, log }: ListenOptions) {
     ),
     // Not the limit of a body: a larger one must reach the router to be refused in JSON.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    fetch: route,
+    fetch: answer,
     websocket,
     error: (error: Error) => {
       log.error(`Request failed outside of its handler: ${error.message}`);
@@ -108,10 +108,13 @@ function listenOnPath(options: ListenOptions): { listener: Listener<AnySocketDat
 }
 
 /** @returns null: there is none. */
-function redirect({ settings }: ListenOptions, httpsPort: number): Listener<AnySocketData> | null {
-  const { host, redirectPort, allowHosts } = settings;
+function redirect(
+  { settings, acceptsHost }: ListenOptions,
+  httpsPort: number,
+): Listener<AnySocketData> | null {
+  const { host, redirectPort } = settings;
   if (redirectPort === null) return null;
-  const fetch = redirectToHttps(httpsPort, new HostGuard(allowHosts));
+  const fetch = redirectToHttps(httpsPort, acceptsHost);
   return new Listener<AnySocketData>(
     () =>
       Bun.serve({

@@ -3,6 +3,7 @@
  * process of `--workers 1`.
  */
 import { dirname, join } from "node:path";
+import type { Server } from "bun";
 import { version } from "../../package.json" with { type: "json" };
 import { Callers } from "../access/callers.ts";
 import { KeyRates } from "../access/key-rates.ts";
@@ -110,6 +111,8 @@ export interface Worker {
   invitation(): Promise<string[]>;
   /** Frees memory at once: see Sockets. */
   closeSomeSockets(): { closed: number; address: string };
+  /** Of changed settings it heeds those that can be taken over at once. */
+  takeOver(settings: Settings): void;
   /** Answers what is in flight, closes WebSockets with 1001; resolves then, or after the time. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -117,10 +120,16 @@ export interface Worker {
 interface Serving {
   listener: Listeners<AnySocketData>;
   leave(): void;
+  takeOver(settings: Settings): void;
   descriptors: DescriptorGuard;
   replays: ReplaySockets;
   memory: MemoryWatch;
   metrics: WorkerMetrics;
+}
+
+interface WorkerRoute {
+  answer: ReturnType<typeof createRouter>;
+  acceptsHost(host: string | null): boolean;
 }
 
 interface RouteParts extends Pick<Serving, "replays" | "memory" | "metrics"> {
@@ -235,14 +244,20 @@ class RunningWorker implements Worker {
     const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
     const memory = this.#watchMemory(wholeAnswers);
     const metrics = this.#createMetrics(replays);
-    const route = this.#createRoute({ replays, wholeAnswers, memory, metrics });
+    const routeOf = this.#routes({ replays, wholeAnswers, memory, metrics });
+    let route = routeOf(settings);
     const { listener, leave } = openListeners({
-      ...{ settings, route, log },
+      ...{ settings, log },
+      answer: (request, server) => route.answer(request, server),
+      acceptsHost: (host) => route.acceptsHost(host),
       workerId: this.#options.workerId,
       websocket: this.#unnamedSockets.handler(withReplays(this.#sockets.handler(), replays)),
     });
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
-    this.#serving = { listener, leave, descriptors, replays, memory, metrics };
+    const takeOver = (changed: Settings): void => {
+      route = routeOf(changed);
+    };
+    this.#serving = { listener, leave, takeOver, descriptors, replays, memory, metrics };
     if (settings.bus !== null) void this.#joinBus();
     this.#rollups = startRollups({
       settings,
@@ -292,6 +307,10 @@ class RunningWorker implements Worker {
       // A remote database may come later than this server.
       return [`The database doesn't answer yet: ${error.message}`];
     }
+  }
+
+  takeOver(settings: Settings): void {
+    this.#serves.takeOver(settings);
   }
 
   closeSomeSockets(): { closed: number; address: string } {
@@ -495,7 +514,8 @@ class RunningWorker implements Worker {
     });
   }
 
-  #createRoute({ replays, wholeAnswers, memory, metrics }: RouteParts): ReturnType<typeof createRouter> {
+  /** @returns what makes the route of settings that can be taken over at once. */
+  #routes({ replays, wholeAnswers, memory, metrics }: RouteParts): (settings: Settings) => WorkerRoute {
     const { settings, log, memory: board } = this.#options;
     const spool = new AnswerSpool({
       board,
@@ -514,23 +534,7 @@ class RunningWorker implements Worker {
         memory.admit("execute_sql");
         return this.#database.executeSql(turned);
       });
-    const origins = new AllowedOrigins(settings.allowOrigins);
-    return createRouter({
-      contexts: new CallerContexts(
-        commandContext({
-          settings,
-          storage: this.#database,
-          hub: this.#hub,
-          subscriptions: this.#subscriptions,
-          counters: this.#counters,
-          runSql,
-          log,
-        }),
-        { audit: this.#audit, rates: this.#rates },
-      ),
-      guard: new HostGuard(settings.allowHosts, origins),
-      origins,
-      proxies: new TrustedProxies(settings.trustProxies),
+    const fixed = {
       callers: this.#callers,
       rates: this.#rates,
       sockets: this.#sockets,
@@ -544,22 +548,48 @@ class RunningWorker implements Worker {
       metrics,
       audit: this.#audit,
       log,
-      slowRequestMs: settings.slowRequestMs,
-      accessLog: createAccessLogger(settings.accessLog, log),
       maxBodyBytes: settings.maxBodyBytes,
       spool,
       wholeAnswers,
       memory,
       sqlOutlastsIdleLimit: settings.sqlTimeoutMs / 1_000 + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
       isDraining: () => this.#draining,
-      isFormer: (server) => this.#serving?.listener.isFormer(server) ?? false,
-      isUnix: (server) => this.#serving?.listener.isUnix(server) ?? false,
+      isFormer: (server: Server<AnySocketData>) => this.#serving?.listener.isFormer(server) ?? false,
+      isUnix: (server: Server<AnySocketData>) => this.#serving?.listener.isUnix(server) ?? false,
       descriptors: {
         isShort: () => this.#serving?.descriptors.isShort ?? false,
         hasNoneForSocket: () => this.#serving?.descriptors.hasNoneForSocket() ?? false,
       },
       bodies: this.#bodies,
+    };
+    return (now) => {
+      const changing = this.#changingParts(now, runSql);
+      const answer = createRouter({ ...fixed, ...changing });
+      return { answer, acceptsHost: (host) => changing.guard.acceptsHost(host) };
+    };
+  }
+
+  /** What a router has of settings that are taken over at once. */
+  #changingParts(settings: Settings, runSql: StatsParts["runSql"]) {
+    const { log } = this.#options;
+    const origins = new AllowedOrigins(settings.allowOrigins);
+    const context = commandContext({
+      settings,
+      storage: this.#database,
+      hub: this.#hub,
+      subscriptions: this.#subscriptions,
+      counters: this.#counters,
+      runSql,
+      log,
     });
+    return {
+      contexts: new CallerContexts(context, { audit: this.#audit, rates: this.#rates }),
+      guard: new HostGuard(settings.allowHosts, origins),
+      origins,
+      proxies: new TrustedProxies(settings.trustProxies),
+      slowRequestMs: settings.slowRequestMs,
+      accessLog: createAccessLogger(settings.accessLog, log),
+    };
   }
 
   #health(): HealthOptions {

@@ -1,4 +1,4 @@
-/** `--redirect-port`: plain HTTP is answered with the address under https, and with nothing else. */
+/** `--redirect-port` answers plain HTTP with the address under https, and serves nothing. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { selfSigned } from "../support/certificates.ts";
