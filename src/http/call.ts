@@ -53,6 +53,15 @@ export class Call {
     return this.#address;
   }
 
+  /**
+   * Who shares a bound of statements: all behind a proxy have one address, and their keys tell them
+   * apart.
+   */
+  get client(): string {
+    const { hash, name } = this.caller;
+    return hash === null ? this.address : `the key ${name}`;
+  }
+
   /** The name by which the client has called this server; null: it has sent none. */
   get host(): string | null {
     return this.options.proxies.hostOf(this, this.request.headers);

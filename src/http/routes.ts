@@ -136,6 +136,6 @@ function timed(path: string): Route {
 async function sql(call: Call): Promise<Response> {
   const { request, query, options } = call;
   if (options.sqlOutlastsIdleLimit) call.liftLimit();
-  const asked = { signal: request.signal, client: call.address };
+  const asked = { signal: request.signal, client: call.client };
   return respond(await sqlOverGet(new URLSearchParams(query), asked, call.context), call);
 }
