@@ -33,8 +33,10 @@ export class Callers {
   identify(sent: string | null, from: { readonly address: string }): Caller | Promise<Caller> {
     if (!this.isEnforced) return EVERYBODY;
     if (sent !== null && this.#tokens !== null && isToken(sent)) return this.#tokens.identify(sent);
+    if (sent === null && this.#tokens !== null)
+      throw unauthorized("expected a key or a token, as Authorization: Bearer …");
     if (this.#keys.isEnforced) return this.#keys.identify(sent, from);
-    throw unauthorized("expected a token, such as Authorization: Bearer eyJ…");
+    throw unauthorized("the key is not known, nor is it a token (JWT)");
   }
 
   readonly stillAdmits: StillAdmits = (client) =>

@@ -157,6 +157,8 @@ export class UnnamedSockets {
     if (data.isClosing) return;
     if (data.early === null) {
       data.early = [];
+      // What looks at it has bounds of its own.
+      if (data.timer !== null) clearTimeout(data.timer);
       void this.#name(socket, message, begin);
       return;
     }

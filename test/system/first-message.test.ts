@@ -1,7 +1,9 @@
 /** WebSockets whose clients say who they are by their first message. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { SignJWT } from "jose";
 import { CLOSE_KEY } from "../../src/protocol/codes.ts";
 import { addKey, bearer } from "../support/keys.ts";
 import { get, type Json } from "../support/requests.ts";
@@ -51,8 +53,12 @@ interface Opened {
   closed(): number | null;
 }
 
-async function open(door: string, ...messages: (string | object)[]): Promise<Opened> {
-  const socket = new WebSocket(server.wsUrl + door);
+async function open(
+  door: string,
+  messages: readonly (string | object)[] = [],
+  to: RunningServer = server,
+): Promise<Opened> {
+  const socket = new WebSocket(to.wsUrl + door);
   const heard: Json[] = [];
   let code: number | null = null;
   socket.onmessage = ({ data }) => heard.push(JSON.parse(String(data)));
@@ -69,18 +75,17 @@ async function open(door: string, ...messages: (string | object)[]): Promise<Ope
 const auth = (token: unknown): object => ({ action: "auth", token });
 
 test("a client that says who it is gets what it has asked for, by the URL and by messages", async () => {
-  const one = await open("/ws?symbol=A", auth(keys.stream));
+  const one = await open("/ws?symbol=A", [auth(keys.stream)]);
   await waitUntil("the price has come", () => one.heard.some(({ data }) => data?.type === "initial_price"));
   expect(one.heard[0]).toEqual({ type: "authenticated", name: "all" });
   const early = { action: "subscribe", symbols: ["A"] };
-  const other = await open("/ws?symbols=", auth(keys.stream), early);
+  const other = await open("/ws?symbols=", [auth(keys.stream), early]);
   await waitUntil("what came early is answered", () =>
     other.heard.some(({ data }) => data?.type === "snapshot"),
   );
-  const replay = await open(
-    "/ws/replay?symbols=A&start=2024-01-02&end=2024-01-03&speed=max",
+  const replay = await open("/ws/replay?symbols=A&start=2024-01-02&end=2024-01-03&speed=max", [
     auth(keys.stream),
-  );
+  ]);
   await waitUntil("it has ended", () => replay.closed() !== null);
   expect([replay.closed(), JSON.stringify(replay.heard)]).toEqual([
     1000,
@@ -102,7 +107,7 @@ test.each<[string, () => (string | object)[], string, RegExp]>([
   ["no JSON", () => ["hello"], "key_not_valid", /as the first message/],
   ["a key without the scope", () => [auth(keys.read)], "not_allowed", /reader lacks the scope stream/],
 ])("%s gets an error frame and 4401", async (_name, messages, code, expected) => {
-  const { heard, closed } = await open("/ws?symbol=A", ...messages());
+  const { heard, closed } = await open("/ws?symbol=A", messages());
   await waitUntil("it is closed", () => closed() !== null);
   expect(closed()).toBe(CLOSE_KEY);
   expect(heard).toEqual([{ type: "error", code, error: expect.stringMatching(expected) }]);
@@ -116,13 +121,13 @@ test("who says nothing is closed after seconds", async () => {
 });
 
 test("tickers, rates and bounds of its key hold", async () => {
-  const other = await open("/ws?symbol=B", auth(keys.some));
+  const other = await open("/ws?symbol=B", [auth(keys.some)]);
   await waitUntil("it is closed", () => other.closed() !== null);
   expect([other.closed(), other.heard[0]]).toEqual([
     CLOSE_KEY,
     expect.objectContaining({ code: "not_allowed" }),
   ]);
-  const [first, second] = [await open("/ws?symbol=A", auth(keys.one)), await open("/ws?symbol=A")];
+  const [first, second] = [await open("/ws?symbol=A", [auth(keys.one)]), await open("/ws?symbol=A")];
   await waitUntil("the first is let in", () => first.heard.length > 0);
   second.socket.send(JSON.stringify(auth(keys.one)));
   await waitUntil("the second is closed", () => second.closed() !== null);
@@ -131,7 +136,7 @@ test("tickers, rates and bounds of its key hold", async () => {
     expect.stringContaining("the key one has 1"),
   ]);
   first.socket.close();
-  const slow = [await open("/ws?symbol=A", auth(keys.slow)), await open("/ws?symbol=A", auth(keys.slow))];
+  const slow = [await open("/ws?symbol=A", [auth(keys.slow)]), await open("/ws?symbol=A", [auth(keys.slow)])];
   await waitUntil("one too many is closed", () => slow.some(({ closed }) => closed() === 1013));
   for (const { socket } of slow) socket.close();
 });
@@ -140,15 +145,55 @@ test("those that haven't said it are bounded for each address, and make room whe
   const silent = await Promise.all(Array.from({ length: PER_ADDRESS_MAX }, () => open("/ws?symbol=A")));
   const isOpen = ({ socket }: Opened): boolean => socket.readyState === WebSocket.OPEN;
   expect(silent.every(isOpen)).toBe(true);
-  const further = await open("/ws?symbol=A", auth(keys.stream));
+  const further = await open("/ws?symbol=A", [auth(keys.stream)]);
   expect(isOpen(further)).toBe(false);
   for (const { socket } of silent) socket.close();
   await waitUntil("there is room", async () => {
-    const next = await open("/ws?symbol=A", auth(keys.stream));
+    const next = await open("/ws?symbol=A", [auth(keys.stream)]);
     const isIn = isOpen(next);
     next.socket.close();
     return isIn;
   });
+});
+
+test("what comes while the first message is looked at waits, within a bound", async () => {
+  const issuing = Promise.withResolvers<void>();
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const keySet = { keys: [publicKey.export({ format: "jwk" })] };
+  using issuer = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async () => {
+      await issuing.promise;
+      return Response.json(keySet);
+    },
+  });
+  const of = ["--jwt-issuer", "i", "--jwt-audience", "a"];
+  await using own = await startServer({
+    flags: ["--jwt-jwks-url", `http://127.0.0.1:${issuer.port}/`, ...of],
+  });
+  const token = await new SignJWT({ scope: "stream" })
+    .setProtectedHeader({ alg: "EdDSA" })
+    .setSubject("bob")
+    .setIssuer("i")
+    .setAudience("a")
+    .setExpirationTime("1h")
+    .sign(privateKey);
+  const subscribe = { action: "subscribe", symbols: ["A"] };
+  const patient = await open("/ws?symbols=", [auth(token), subscribe], own);
+  const flood = await open("/ws?symbols=", [auth(token), ...Array(20).fill(subscribe)], own);
+  const leaving = await open("/ws?symbols=", [auth(token)], own);
+  await waitUntil("the flood is closed", () => flood.closed() !== null);
+  expect([flood.closed(), flood.heard]).toEqual([
+    1013,
+    [{ type: "error", code: "unavailable", error: expect.stringContaining("too many messages") }],
+  ]);
+  leaving.socket.close();
+  expect(patient.heard).toEqual([]);
+  issuing.resolve();
+  await waitUntil("what came early is answered", () => patient.heard.length > 1);
+  expect(patient.heard[0]).toEqual({ type: "authenticated", name: "jwt:bob" });
+  patient.socket.close();
 });
 
 test("a page of another site is refused before it may say anything, and refusals are in the audit", async () => {
