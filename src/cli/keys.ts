@@ -90,12 +90,18 @@ function recordOf({
 
 function told({ key, record }: MadeKey, path: string, more: string): Done {
   const { hash, created, ...shown } = record;
-  const { name, may, tickers, expires } = shown;
+  const { name, may, tickers, rate, rows, sockets, expires } = shown;
   const of = tickers === null ? "" : ` of ${tickers.join(", ")}`;
   const until = expires === null ? "" : ` until ${expires}`;
+  const limits = [
+    ...(rate === null ? [] : [`${rate} requests`]),
+    ...(rows === null ? [] : [`${rows} rows`]),
+    ...(sockets === null ? [] : [`${sockets} WebSockets and streams`]),
+  ];
+  const atMost = limits.length === 0 ? "" : `, at most ${limits.join(", ")}`;
   return {
     text: `${key}
-The key ${name} may ${may.join(", ")}${of}${until}.
+The key ${name} may ${may.join(", ")}${of}${until}${atMost}.
 ${path} keeps its hash alone: what you don't copy now is lost. Clients
 send it as Authorization: Bearer KEY, and the subcommands of stock-db-server by STOCK_DB_KEY.
 ${more}`.trimEnd(),

@@ -78,8 +78,8 @@ export async function serveInOneProcess(options: SingleProcessOptions): Promise<
     return await serveBeside(hub, brief, {
       ...options,
       stopped: stopped.promise,
-      onServing(worker) {
-        reload = () => takeOver({ worker, hub, brief, reread: options.reread });
+      onServing(takesOver) {
+        reload = takesOver;
       },
     });
   } finally {
@@ -100,7 +100,7 @@ function hubFor(options: { settings: Settings; brief: ChildBrief; log: Logger })
 }
 
 /** Without other workers to take their place, what can be taken over is so at once. */
-function takeOver({ worker, hub, brief, reread }: ServedParts & Pick<SingleProcessOptions, "reread">): void {
+function takeOver({ worker, hub, brief }: ServedParts, reread: SingleProcessOptions["reread"]): void {
   const settings = reread(brief.settings);
   if (settings === null) return;
   if (settings.logLevel !== brief.settings.logLevel) hub.logAt(settings.logLevel);
@@ -131,13 +131,14 @@ function boundMemory(of: ServedParts & { log: Logger }): () => void {
 
 interface BesideOptions extends SingleProcessOptions {
   stopped: Promise<void>;
-  onServing(worker: Worker): void;
+  /** @param reload reads the settings again. */
+  onServing(reload: () => void): void;
 }
 
 async function serveBeside(
   hub: OwnHub,
   brief: ChildBrief,
-  { log, whileServing, stopped, onServing }: BesideOptions,
+  { log, whileServing, stopped, reread, onServing }: BesideOptions,
 ): Promise<number> {
   const { settings } = brief;
   const notifier = createNotifier(process.env, (message) => log.warning(message));
@@ -152,14 +153,20 @@ async function serveBeside(
     worker = await bootWorker(brief, null, log);
     log.info(`Server starting on ${shownUrl({ ...settings, port: worker.port })}`);
     for (const line of await worker.invitation()) log.info(line);
-    notifier.ready(`Serving on port ${worker.port}`);
+    const serving: ServedParts = { hub, brief, worker };
+    const status = `Serving on port ${worker.port}`;
+    notifier.ready(status);
     const beat = (): void => {
       if (hub.isWell()) notifier.watchdog();
     };
     const watchdog =
       notifier.watchdogIntervalMs === null ? undefined : setInterval(beat, notifier.watchdogIntervalMs);
-    const stopEnder = boundMemory({ hub, brief, worker, log });
-    onServing(worker);
+    const stopEnder = boundMemory({ ...serving, log });
+    onServing(() => {
+      notifier.reloading();
+      takeOver(serving, reread);
+      notifier.ready(status);
+    });
     const end = whileServing(worker.port);
     await stopped;
     end();

@@ -213,6 +213,11 @@ test("WebSockets and streams of events of a key are counted over all workers", a
 test("keys list shows the limits, rotation keeps them, and older files are read", async () => {
   const made = join(folder.path, "list.keys");
   await addKey(made, "bot", "read", ["--rows", "1M/min", "--sockets", "20", "--rate", "5k/min"]);
+  const told = await runCli([
+    ...["keys", "add", "told", "--may", "read", "--rows", "1M/min", "--sockets", "2"],
+    ...["--keys", join(folder.path, "told.keys")],
+  ]);
+  expect(told.stdout).toContain("may read, at most 1M/min rows, 2 WebSockets and streams.");
   const list = async (): Promise<string> => (await runCli(["keys", "list", "--keys", made])).stdout;
   expect(await list()).toMatch(/RATE +ROWS +SOCKETS[\s\S]*5k\/min +1M\/min +20 /);
   await runCli(["keys", "rotate", "bot", "--keys", made]);

@@ -3,6 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { addKey, bearer } from "../support/keys.ts";
+import { openNotifySocket } from "../support/notify-socket.ts";
 import { command, get } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { processesOf } from "../support/server-processes.ts";
@@ -141,4 +142,25 @@ test("one process takes over at once what needs no new workers, and its WebSocke
   process.kill(server.pid, "SIGHUP");
   await server.logged("SIGHUP: nothing is changed");
   expect((await command(server.url, "save_realtime_data", save)).status).toBe(403);
+});
+
+test("systemd is told when one process reads its settings again, right or wrong", async () => {
+  using dir = tempDir();
+  const target = `@stock-db-reload-${process.pid}`;
+  using notices = openNotifySocket(target);
+  const file = join(dir.path, "a.toml");
+  writeFileSync(file, "");
+  await using server = await startServer({ flags: ["--config", file], env: { NOTIFY_SOCKET: target } });
+  const heard: string[] = [];
+  for (const text of ["read-only = true", "read-only = maybe"]) {
+    heard.length = 0;
+    notices.receive();
+    writeFileSync(file, text);
+    process.kill(server.pid, "SIGHUP");
+    await waitUntil("it is told", () => {
+      heard.push(...notices.receive());
+      return heard.some((notice) => notice.startsWith("READY=1"));
+    });
+    expect(heard[0]).toStartWith("RELOADING=1");
+  }
 });
