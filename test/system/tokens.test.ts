@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { createHmac, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Glob } from "bun";
 import { type JWTPayload, SignJWT } from "jose";
 import { CLOSE_KEY } from "../../src/protocol/codes.ts";
 import { failingStart } from "../support/failing-start.ts";
@@ -331,4 +332,15 @@ test("with tokens a server may be reached from other machines without a file of 
   });
   expect((await ask(server, null))[0]).toBe(401);
   expect((await ask(server, await sign(SECRET)))[0]).toBe(200);
+});
+
+test("jose is loaded only where tokens are taken", () => {
+  const root = join(import.meta.dir, "../../src");
+  const loads = [...new Glob("**/*.ts").scanSync(root)].flatMap((path) =>
+    readFileSync(join(root, path), "utf8")
+      .split("\n")
+      .filter((line) => /(from|import\()\s*"jose"/.test(line)),
+  );
+  expect(loads.length).toBeGreaterThan(1);
+  for (const line of loads) expect(line).toMatch(/^import type |await import\("jose"\)/);
 });
