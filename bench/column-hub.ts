@@ -14,7 +14,6 @@ const hub = startHub({
   database: { reader: reader!, sql: sql!, look: () => void writer.lost?.() },
   log: { debug: none, info: none, warning: none, error: none, critical: none },
   openBus: null,
-  socketsPerAddressMax: 3,
   leaseTimeoutMs: 60_000,
 });
 process.on("SIGTERM", async () => {

@@ -119,7 +119,7 @@ async function openBehindHub(location: string, folder: string): Promise<OpenWork
   const client = new HubClient({
     ...FEEDS_OF_CLIENT,
     ...{ runtimeDir, workerId: 0, log: LOG, publish: none, note: none, removed: none, condition: none },
-    ...{ missed: none, livenessMs: 10_000, conditions: { begin: none, end: none }, addresses: () => [] },
+    ...{ missed: none, livenessMs: 10_000, conditions: { begin: none, end: none }, sockets: () => [] },
   });
   await client.connect();
   return {

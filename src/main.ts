@@ -55,7 +55,10 @@ async function runServe(args: string[]): Promise<number> {
       console.log((await import("./config/render-settings.ts")).printConfig(parsed));
       return 0;
     case "run":
-      return await (await import("./roles/serve.ts")).serve(parsed.settings, await startWarnings(parsed));
+      return await (await import("./roles/serve.ts")).serve(parsed.settings, {
+        warnings: await startWarnings(parsed),
+        argv: args,
+      });
   }
 }
 

@@ -1,6 +1,7 @@
 /** Keys as the file of keys has them, and how a client's text is turned into what it keeps. */
 import { randomBytes } from "node:crypto";
 import { BlockList, isIP } from "node:net";
+import { matcherOf } from "../market/ticker-pattern.ts";
 import { readRate } from "./rate-board.ts";
 import { isScope, SCOPES, type Scope } from "./scopes.ts";
 
@@ -11,6 +12,7 @@ const KEY_BYTES = 32;
 const KEY = /^sdb_[A-Za-z0-9_-]{43}$/;
 const NAME = /^[\w.@-]{1,64}$/;
 const PATTERN_LENGTH_MAX = 200;
+export const KEY_SOCKETS_MAX = 1_000_000;
 const HASH = /^[0-9a-f]{64}$/;
 
 /** A key; of its secret only the hash. Instants are ISO texts in UTC. */
@@ -23,6 +25,10 @@ export interface KeyRecord {
   tickers: string[] | null;
   /** `200/s`; null: there is no bound of its own. */
   rate: string | null;
+  /** Rows that it may read and write, `1M/min`; null: there is no bound of its own. */
+  rows: string | null;
+  /** WebSockets and streams of events that it may have open; null: as many as its addresses may. */
+  sockets: number | null;
   /** Null: it holds until it is revoked. */
   expires: string | null;
   /** Networks and addresses that may use it; null: all. */
@@ -58,6 +64,8 @@ export function readRecord(value: unknown, where: string): KeyRecord {
     may,
     tickers = null,
     rate = null,
+    rows = null,
+    sockets = null,
     expires,
     from,
     created,
@@ -74,11 +82,19 @@ export function readRecord(value: unknown, where: string): KeyRecord {
     throw wrong("tickers", "null, as sql and admin are of all tickers");
   if (rate !== null && (typeof rate !== "string" || readRate(rate) === null))
     throw wrong("rate", "a rate such as 200/s, or null");
+  if (rows !== null && (typeof rows !== "string" || readRate(rows) === null))
+    throw wrong("rows", "a rate such as 1M/min, or null");
+  if (sockets !== null && !isSocketCount(sockets))
+    throw wrong("sockets", `a whole number from 1 to ${KEY_SOCKETS_MAX}, or null`);
   if (expires !== null && !isInstant(expires)) throw wrong("expires", "an instant in UTC, or null");
   if (!isInstant(created)) throw wrong("created", "an instant in UTC");
   if (from !== null && !(Array.isArray(from) && from.length > 0 && from.every(isNetwork)))
     throw wrong("from", "a list of addresses and networks such as 10.0.0.0/8, or null");
-  return { name, hash, may, tickers, rate, expires, from, created };
+  return { name, hash, may, tickers, rate, rows, sockets, expires, from, created };
+}
+
+export function isSocketCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= KEY_SOCKETS_MAX;
 }
 
 /** SQL reads every table. */
@@ -89,6 +105,12 @@ export function goesWithTickers(scope: Scope): boolean {
 /** A ticker, or one in which `*` stands for any characters. */
 export function isPattern(text: unknown): text is string {
   return typeof text === "string" && text !== "" && text.length <= PATTERN_LENGTH_MAX;
+}
+
+/** @param patterns of `isPattern`. */
+export function seesOneOf(patterns: readonly string[]): (ticker: string) => boolean {
+  const matchers = patterns.map(matcherOf);
+  return (ticker) => matchers.some((matches) => matches(ticker));
 }
 
 function isInstant(value: unknown): value is string {

@@ -3,12 +3,11 @@
  * and again, so that what is added or revoked is in force within a second.
  */
 import { existsSync, statSync, writeFileSync } from "node:fs";
-import { type BlockList, isIPv6 } from "node:net";
-import { matcherOf } from "../market/ticker-pattern.ts";
+import { type BlockList, isIP, isIPv6 } from "node:net";
 import { unauthorized } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { readKeyFile } from "./key-file.ts";
-import { hashOf, KeyError, type KeyRecord, networksOf } from "./key-record.ts";
+import { hashOf, KeyError, type KeyRecord, networksOf, seesOneOf } from "./key-record.ts";
 import { type Rate, readRate } from "./rate-board.ts";
 import { type Scope, wholeScopes } from "./scopes.ts";
 
@@ -21,17 +20,23 @@ export interface Caller {
   may: ReadonlySet<Scope>;
   /** Whether a ticker is one of its key's; null: all are. */
   sees: ((ticker: string) => boolean) | null;
-  /** Null: it has no bound of its own. */
+  /** Of its requests. Null: it has no bound of its own. */
   rate: Rate | null;
-  /** Of its key; null where none is needed. */
+  /** Of the rows that it reads and writes. */
+  rows: Rate | null;
+  /** Of its WebSockets and streams of events that are open. */
+  socketsMax: number | null;
+  /** When its key or token ends, in ms since 1970; infinite: it doesn't. */
+  endsAt: number;
+  /** Whether another has issued what it has sent: see token-ring.ts. */
+  isToken: boolean;
+  /** Of its key or token; null where none is needed. */
   hash: string | null;
   /** Changes with what its key lets it do; of no other use. */
   rights: string;
 }
 
 interface HeldKey extends Caller {
-  /** Milliseconds since 1970; infinite: it doesn't end. */
-  endsAt: number;
   from: BlockList | null;
 }
 
@@ -149,6 +154,10 @@ export const EVERYBODY: Caller = {
   may: wholeScopes(["admin"]),
   sees: null,
   rate: null,
+  rows: null,
+  socketsMax: null,
+  endsAt: Number.POSITIVE_INFINITY,
+  isToken: false,
   hash: null,
   rights: "",
 };
@@ -156,14 +165,17 @@ export const EVERYBODY: Caller = {
 function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
   if (records === null) return null;
   return new Map(
-    records.map(({ name, hash, may, tickers, rate, expires, from }) => [
+    records.map(({ name, hash, may, tickers, rate, rows, sockets, expires, from }) => [
       hash,
       {
         name,
         hash,
+        isToken: false,
         rights: JSON.stringify([may, tickers, from]),
         may: wholeScopes(may),
         rate: rate === null ? null : readRate(rate),
+        rows: rows === null ? null : readRate(rows),
+        socketsMax: sockets,
         sees: tickers === null ? null : seesOneOf(tickers),
         endsAt: expires === null ? Number.POSITIVE_INFINITY : Date.parse(expires),
         from: from === null ? null : networksOf(from),
@@ -174,13 +186,10 @@ function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
 
 /** @throws RequestError 401 */
 function checkFrom(name: string, networks: BlockList, address: string): void {
-  if (!networks.check(plainAddress(address), familyOf(address)))
+  // Who comes by a Unix socket has none.
+  const isAddress = isIP(plainAddress(address)) !== 0;
+  if (!isAddress || !networks.check(plainAddress(address), familyOf(address)))
     throw unauthorized(`the key ${name} may not be used from ${address}`);
-}
-
-function seesOneOf(patterns: readonly string[]): (ticker: string) => boolean {
-  const matchers = patterns.map(matcherOf);
-  return (ticker) => matchers.some((matches) => matches(ticker));
 }
 
 /** Changes with the file. */

@@ -1,16 +1,18 @@
 /**
- * How many requests each key has sent in its window of time, in a small file that all workers map:
- * a key has its rate once, however many workers it reaches.
+ * How many requests each key has sent in its window of time, or how many rows it has read and
+ * written, in a small file that all workers map: a key has its rate once, however many workers it
+ * reaches.
  */
 import { join } from "node:path";
 import { mapCells } from "../protocol/mapped-cells.ts";
 
-const RATE_FILE = "rates";
 /** More than a file of keys may have; a power of two. */
 const ENTRIES = 16_384;
-/** The hash of a key, its window, and the requests in it. */
+/** The hash of a key, its window, and the count in it. */
 const CELLS = 3;
 const PROBES_MAX = 64;
+/** A count that has come so far stays there: the cells have 31 bits. */
+const COUNT_MAX = 2 ** 30;
 
 /** `200/s`: so many in each window, which begins at whole multiples of its length. */
 export interface Rate {
@@ -18,10 +20,9 @@ export interface Rate {
   windowMs: number;
 }
 
-/** Of one request. */
 export interface RateState {
   rate: Rate;
-  /** How many of this window it is, from 1. */
+  /** Of this window, with what was added now. */
   count: number;
   /** Until the next window. */
   leftMs: number;
@@ -30,20 +31,17 @@ export interface RateState {
 export class RateBoard {
   readonly #cells: Int32Array;
 
-  /** @param runtimeDir the server's; null for a process that shares with none. */
-  constructor(runtimeDir: string | null) {
-    this.#cells =
-      runtimeDir === null
-        ? new Int32Array(ENTRIES * CELLS)
-        : mapCells(join(runtimeDir, RATE_FILE), ENTRIES * CELLS);
+  /** @param file in the server's runtime folder. */
+  constructor(runtimeDir: string, file: "rates" | "rows") {
+    this.#cells = mapCells(join(runtimeDir, file), ENTRIES * CELLS);
   }
 
   /**
-   * Counts one more. Null: there is no room to count it in.
+   * Counts so many more; 0 only tells the count. Null: there is no room to count it in.
    *
    * @param hash of the key, in hexadecimal digits.
    */
-  count(hash: string, rate: Rate, nowMs = Date.now()): RateState | null {
+  count(hash: string, rate: Rate, more: number, nowMs = Date.now()): RateState | null {
     const at = this.#entry(hash);
     if (at === null) return null;
     const window = Math.floor(nowMs / rate.windowMs) | 0;
@@ -51,7 +49,8 @@ export class RateBoard {
     // Of several that find a new window, one empties the count.
     if (before !== window && Atomics.compareExchange(this.#cells, at + 1, before, window) === before)
       Atomics.store(this.#cells, at + 2, 0);
-    const count = Atomics.add(this.#cells, at + 2, 1) + 1;
+    const added = Math.min(more, COUNT_MAX - Math.min(Atomics.load(this.#cells, at + 2), COUNT_MAX));
+    const count = Atomics.add(this.#cells, at + 2, added) + added;
     return { rate, count, leftMs: rate.windowMs - (nowMs % rate.windowMs) };
   }
 
@@ -71,9 +70,12 @@ export class RateBoard {
 
 const WINDOWS_MS: Record<string, number> = { s: 1_000, min: 60_000, h: 3_600_000 };
 
-/** @param text `200/s`, `5000/min`, `100000/h`. @returns null: it is no rate. */
+const FACTORS: Record<string, number> = { "": 1, k: 1_000, M: 1_000_000 };
+const RATE_MAX = 999_999_999;
+
+/** @param text `200/s`, `5k/min`, `1M/h`. @returns null: it is no rate. */
 export function readRate(text: string): Rate | null {
-  const [, count, unit] = /^(\d{1,9})\/(s|min|h)$/.exec(text) ?? [];
-  const max = Number(count);
-  return max > 0 ? { max, windowMs: WINDOWS_MS[unit!]! } : null;
+  const [, count, factor, unit] = /^(\d{1,9})([kM]?)\/(s|min|h)$/.exec(text) ?? [];
+  const max = Number(count) * (FACTORS[factor!] ?? Number.NaN);
+  return max > 0 && max <= RATE_MAX ? { max, windowMs: WINDOWS_MS[unit!]! } : null;
 }

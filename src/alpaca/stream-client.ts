@@ -1,6 +1,7 @@
 /** One WebSocket of a stream: who it is, what it has asked for, and what waits for it. */
+import type { Callers } from "../access/callers.ts";
 import { type Credentials, keyIn } from "../access/credentials.ts";
-import type { Caller, KeyRing } from "../access/key-ring.ts";
+import type { Caller } from "../access/key-ring.ts";
 import { auditedCheck } from "../commands/audited.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
@@ -11,12 +12,14 @@ import {
   CLOSE_RESTART,
   CLOSE_SLOW,
   CLOSE_TRY_LATER,
+  STATUS,
 } from "../protocol/codes.ts";
 import { forbidden, RequestError } from "../protocol/errors.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { sleep } from "../time/pauses.ts";
 import { RequestQueue } from "../websocket/request-queue.ts";
 import type { Socket, SocketClient, SocketServices } from "../websocket/socket-client.ts";
+import type { SocketPlaces } from "../websocket/socket-places.ts";
 import type { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { TokenBucket } from "../websocket/token-bucket.ts";
 import { ChannelList, type ChannelNames, DATA_CHANNELS } from "./channels.ts";
@@ -53,7 +56,8 @@ export interface StreamClientOptions extends SocketServices {
   named: SharedWatch;
   all: SharedWatch;
   quota: SubscriptionQuota;
-  keys: KeyRing;
+  callers: Callers;
+  places: SocketPlaces;
   audit: AuditLog | null;
   symbolsMax: number;
   queueBytesMax: number;
@@ -105,7 +109,7 @@ export class StreamClient implements SocketClient, Listener {
   start(): void {
     this.#send({ T: "success", msg: "connected" });
     const { credentials } = this.#handshake;
-    if (credentials !== null) this.#authenticate(credentials);
+    if (credentials !== null) void this.#begin(credentials);
   }
 
   message(received: string | Buffer): void {
@@ -188,10 +192,22 @@ export class StreamClient implements SocketClient, Listener {
     }
   }
 
+  /** Who it is, by its headers: its messages wait for that. */
+  async #begin(credentials: Credentials): Promise<void> {
+    this.#isWorking = true;
+    try {
+      await this.#authenticate(credentials);
+    } catch (error) {
+      this.#options.onFailed(error);
+    }
+    this.#isWorking = false;
+    await this.#work();
+  }
+
   async #answer(text: string | null): Promise<void> {
     try {
       const message = readClientMessage(text);
-      if (message.action === "auth") this.#authenticate(message.credentials);
+      if (message.action === "auth") await this.#authenticate(message.credentials);
       else if (!this.#isAuthenticated) throw new StreamError(401);
       else if (message.action === "subscribe") await this.#subscribe(message.names);
       else this.#unsubscribe(message.names);
@@ -202,37 +218,48 @@ export class StreamClient implements SocketClient, Listener {
     }
   }
 
-  #authenticate(credentials: Credentials): void {
+  async #authenticate(credentials: Credentials): Promise<void> {
     // Whom the headers have let in may say it again, as some clients always do.
     if (this.#isAuthenticated && this.#handshake.credentials === null) throw new StreamError(403);
     clearTimeout(this.#authTimer);
-    if (this.#handshake.isTooMany) this.#end(new StreamError(406), CLOSE_TRY_LATER);
-    else if (!this.#isAdmitted(credentials)) this.#end(new StreamError(402), CLOSE_POLICY);
+    if (this.#handshake.isTooMany) {
+      this.#end(new StreamError(406), CLOSE_TRY_LATER);
+      return;
+    }
+    const refused = await this.#admit(credentials);
+    if (!this.#isOpen) return;
+    if (refused === STATUS.tooMany) this.#end(new StreamError(406), CLOSE_TRY_LATER);
+    else if (refused !== null) this.#end(new StreamError(402), CLOSE_POLICY);
     else {
       this.#isAuthenticated = true;
       this.#send({ T: "success", msg: "authenticated" });
     }
   }
 
-  #isAdmitted(credentials: Credentials): boolean {
-    const { audit } = this.#options;
+  /** @returns the status of the refusal; null: it is let in. */
+  async #admit(credentials: Credentials): Promise<number | null> {
+    const { audit, callers, places } = this.#options;
     const { address, path } = this.#handshake;
     let who = "-";
     try {
-      const caller = this.#options.keys.identify(keyIn(credentials), this.#handshake);
+      const caller = await callers.identify(keyIn(credentials), this.#handshake);
       who = caller.name;
       const before = this.#socket.data.owner;
       // What it is subscribed to was asked for with the rights of the first one.
       if (before !== null && before.hash !== caller.hash)
         throw forbidden(`the key ${before.name} has opened this WebSocket, and it can't become another's`);
       if (!caller.may.has("stream")) throw forbidden(`the key ${caller.name} lacks the scope stream`);
-      this.#socket.data.owner = caller;
+      if (before === null) {
+        await places.enterKey(caller, path);
+        if (this.#closing) places.leaveKey(caller);
+        else this.#socket.data.owner = caller;
+      }
       if (caller.hash !== null) audit?.signedIn(caller.name, address);
-      return true;
+      return null;
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       audit?.refused({ who, from: address, outcome: error.status, path, error: error.message });
-      return false;
+      return error.status;
     }
   }
 

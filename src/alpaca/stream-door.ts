@@ -1,15 +1,15 @@
 /** Alpaca's streams of market data, over this server's own: where its clients connect. */
 import type { Server } from "bun";
+import type { Callers } from "../access/callers.ts";
 import { credentialsOf } from "../access/credentials.ts";
-import type { KeyRing } from "../access/key-ring.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { Zone, zoneOf } from "../market/zone.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
-import type { Addresses } from "../websocket/addresses.ts";
 import type { OpenClient, SocketData } from "../websocket/socket-client.ts";
+import type { SocketPlaces } from "../websocket/socket-places.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import type { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { Turns } from "../websocket/turns.ts";
@@ -27,9 +27,9 @@ export interface StreamDoorOptions {
   subscriptions: Subscriptions;
   liveBars: Pick<LiveBars, "listen">;
   sockets: Sockets;
-  addresses: Addresses;
+  places: SocketPlaces;
   quota: SubscriptionQuota;
-  keys: KeyRing;
+  callers: Callers;
   /** Null: there is none. */
   audit: AuditLog | null;
   symbolsMax: number;
@@ -85,7 +85,7 @@ export class StreamDoor {
   /** Alpaca's clients are told of too many WebSockets by a message. */
   async #isAdmitted(address: string, path: string): Promise<boolean> {
     try {
-      await this.#options.addresses.enter(address, path);
+      await this.#options.places.enter({ address, owner: null }, path);
       return true;
     } catch (error) {
       if (!hasStatus(error, STATUS.tooMany) || this.#refused >= REFUSED_MAX) throw error;
@@ -94,7 +94,7 @@ export class StreamDoor {
   }
 
   #client(handshake: StreamHandshake): OpenClient {
-    const { quota, keys, audit, symbolsMax, queueBytesMax } = this.#options;
+    const { quota, callers, places, audit, symbolsMax, queueBytesMax } = this.#options;
     return (socket, services) => {
       if (handshake.isTooMany) this.#refused++;
       const client: StreamClient = new StreamClient(socket, handshake, {
@@ -102,7 +102,8 @@ export class StreamDoor {
         named: this.#named,
         all: this.#all,
         quota,
-        keys,
+        callers,
+        places,
         audit,
         symbolsMax,
         queueBytesMax,

@@ -30,15 +30,15 @@ export async function runKeys(argv: string[]): Promise<number> {
 async function act(action: KeysAction, path: string): Promise<Done> {
   if (action.do === "list") return listed(readKeyFile(path) ?? []);
   if (action.do === "add") {
-    const { name, may, tickers, rate, from, expiresInMs } = action;
+    const { expiresInMs, ...of } = action;
     const made = recordOf({
-      ...{ name, may, tickers, rate, from },
+      ...of,
       expires: expiresInMs === null ? null : fromNow(expiresInMs),
     });
     await changeKeyFile(path, (keys) => {
-      if (keys.some((key) => key.name === name && !isOver(key)))
-        throw new KeyError(`there is a key ${name} already; rotate or revoke it`);
-      return [...keys.filter((key) => key.name !== name), made.record];
+      if (keys.some((key) => key.name === of.name && !isOver(key)))
+        throw new KeyError(`there is a key ${of.name} already; rotate or revoke it`);
+      return [...keys.filter((key) => key.name !== of.name), made.record];
     });
     return told(made, path, "");
   }
@@ -73,41 +73,58 @@ function recordOf({
   may,
   tickers,
   rate,
+  rows,
+  sockets,
   from,
   expires,
-}: Pick<KeyRecord, "name" | "may" | "tickers" | "rate" | "from" | "expires">): MadeKey {
+}: Omit<KeyRecord, "hash" | "created">): MadeKey {
   const key = newKey();
   return {
     key,
-    record: { name, hash: hashOf(key)!, may, tickers, rate, expires, from, created: fromNow(0) },
+    record: {
+      ...{ name, hash: hashOf(key)!, may, tickers, rate, rows, sockets, expires, from },
+      created: fromNow(0),
+    },
   };
 }
 
 function told({ key, record }: MadeKey, path: string, more: string): Done {
-  const { name, may, tickers, rate, expires, from } = record;
+  const { hash, created, ...shown } = record;
+  const { name, may, tickers, rate, rows, sockets, expires } = shown;
   const of = tickers === null ? "" : ` of ${tickers.join(", ")}`;
   const until = expires === null ? "" : ` until ${expires}`;
+  const limits = [
+    ...(rate === null ? [] : [`${rate} requests`]),
+    ...(rows === null ? [] : [`${rows} rows`]),
+    ...(sockets === null ? [] : [`${sockets} WebSockets and streams`]),
+  ];
+  const atMost = limits.length === 0 ? "" : `, at most ${limits.join(", ")}`;
   return {
     text: `${key}
-The key ${name} may ${may.join(", ")}${of}${until}.
+The key ${name} may ${may.join(", ")}${of}${until}${atMost}.
 ${path} keeps its hash alone: what you don't copy now is lost. Clients
 send it as Authorization: Bearer KEY, and the subcommands of stock-db-server by STOCK_DB_KEY.
 ${more}`.trimEnd(),
-    json: { key, name, may, tickers, rate, expires, from, keys: path },
+    json: { key, ...shown, keys: path },
   };
 }
 
 function listed(keys: readonly KeyRecord[]): Done {
-  const rows = keys.map(({ name, may, tickers, rate, expires, from, created }) => [
+  const rows = keys.map(({ name, may, tickers, rate, rows, sockets, expires, from, created }) => [
     name,
     may.join(","),
     tickers === null ? "all" : tickers.join(","),
     rate ?? "-",
+    rows ?? "-",
+    sockets === null ? "-" : String(sockets),
     expires === null ? "never" : isOver({ expires }) ? `expired ${expires}` : expires,
     from === null ? "anywhere" : from.join(","),
     created,
   ]);
-  const table = [["NAME", "MAY", "TICKERS", "RATE", "EXPIRES", "FROM", "CREATED"], ...rows];
+  const table = [
+    ["NAME", "MAY", "TICKERS", "RATE", "ROWS", "SOCKETS", "EXPIRES", "FROM", "CREATED"],
+    ...rows,
+  ];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
   const lines = table.map((row) =>
     row

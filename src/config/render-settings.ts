@@ -1,6 +1,13 @@
 import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
-import { DECLARATIONS, type Declaration, environmentName, SETTING_NAMES, UNITS } from "./setting-table.ts";
-import type { ParsedSettings } from "./settings.ts";
+import {
+  DECLARATIONS,
+  type Declaration,
+  environmentName,
+  SETTING_NAMES,
+  type SettingName,
+  UNITS,
+} from "./setting-table.ts";
+import type { ParsedSettings, Settings } from "./settings.ts";
 
 const HELP_COLUMNS = 100;
 
@@ -35,13 +42,18 @@ export function settingsHelp(): string {
 /** Every setting with its value, secrets hidden, and where it came from: JSON, a setting a line. */
 export function printConfig({ settings, sources }: Pick<ParsedSettings, "settings" | "sources">): string {
   const lines = SETTING_NAMES.map((name) => {
-    const { flag, unit, redact } = DECLARATIONS[name] as Declaration<unknown>;
-    const set = settings[name];
-    const value = set === null ? null : (redact?.(set) ?? (unit ? Number(set) / UNITS[unit] : set));
-    const key = JSON.stringify(flag.slice(2));
-    return `  ${key}: {"value": ${JSON.stringify(value)}, "from": ${JSON.stringify(sources[name])}}`;
+    const key = JSON.stringify(DECLARATIONS[name].flag.slice(2));
+    const value = JSON.stringify(shownValue(name, settings));
+    return `  ${key}: {"value": ${value}, "from": ${JSON.stringify(sources[name])}}`;
   });
   return `{\n${lines.join(",\n")}\n}`;
+}
+
+/** In the unit of users, with secrets hidden; null: there is none. */
+export function shownValue(name: SettingName, settings: Settings): unknown {
+  const { unit, redact } = DECLARATIONS[name] as Declaration<unknown>;
+  const set = settings[name];
+  return set === null ? null : (redact?.(set) ?? (unit ? Number(set) / UNITS[unit] : set));
 }
 
 /** The settings as a Markdown table, for the README. */

@@ -13,12 +13,15 @@ import {
   filePath,
   hostNames,
   listenAddress,
-  networks,
   oneOf,
   onOrOff,
   origins,
+  proxies,
   rollupLengths,
+  safeUrl,
+  scopeRules,
   seconds,
+  text,
   timeZone,
   type ValueType,
   wholeNumber,
@@ -30,6 +33,12 @@ import { MIB } from "./units.ts";
 /** The units that users write, in milliseconds and bytes. */
 export const UNITS = { s: 1_000, KB: 1024, MB: MIB };
 
+/**
+ * How a server that runs takes a changed setting over on SIGHUP: where it is, or by new workers in
+ * place of the old ones.
+ */
+export type TakeOver = "at once" | "by new workers";
+
 /** Values here are in the unit that users write. The setting's name ends with its own unit. */
 export interface Declaration<T> {
   flag: `--${string}`;
@@ -40,6 +49,8 @@ export interface Declaration<T> {
   dependentDefault?: { text: string; of(before: { host: string; dbFile: string }): NoInfer<T> };
   /** Left out for a count, a word or a path. */
   unit?: keyof typeof UNITS;
+  /** Absent: it needs a stop and a start. */
+  takeOver?: TakeOver;
   /** Ends with a full stop; doesn't repeat the default. */
   sentence: string;
   /** Hides the secrets in a value. A value that has this may never be logged without it. */
@@ -76,12 +87,14 @@ export const DECLARATIONS = {
   }),
   allowHosts: setting({
     flag: "--allow-host",
+    takeOver: "at once",
     type: hostNames(),
     default: [],
     sentence: "Further host names that clients may use for this server; can be given several times.",
   }),
   allowOrigins: setting({
     flag: "--allow-origin",
+    takeOver: "at once",
     type: origins(),
     default: [],
     sentence:
@@ -89,13 +102,15 @@ export const DECLARATIONS = {
   }),
   trustProxies: setting({
     flag: "--trust-proxy",
-    type: networks(),
+    takeOver: "at once",
+    type: proxies(),
     default: [],
     sentence:
-      "Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Host count. Can be given several times.",
+      "Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Host count; unix for those that come by --unix-socket. Can be given several times.",
   }),
   keys: setting<string | null>({
     flag: "--keys",
+    takeOver: "by new workers",
     type: filePath(),
     default: null,
     dependentDefault: {
@@ -104,14 +119,73 @@ export const DECLARATIONS = {
     },
     sentence: "File of the keys of clients, made by `stock-db-server keys`; where it is, each needs one.",
   }),
+  jwtSecretFile: setting<string | null>({
+    flag: "--jwt-secret-file",
+    takeOver: "by new workers",
+    type: filePath(),
+    default: null,
+    sentence: "File of the secret of tokens (JWT) that another service issues, signed with HS256.",
+  }),
+  jwtKeyFile: setting<string | null>({
+    flag: "--jwt-key-file",
+    takeOver: "by new workers",
+    type: filePath(),
+    default: null,
+    sentence: "Public key of such tokens, in PEM or as a JWK; its kind decides on RS256, ES256 or EdDSA.",
+  }),
+  jwtJwksUrl: setting<string | null>({
+    flag: "--jwt-jwks-url",
+    takeOver: "by new workers",
+    type: safeUrl(),
+    default: null,
+    sentence: "Where the issuer of such tokens tells its public keys.",
+  }),
+  jwtIssuer: setting<string | null>({
+    flag: "--jwt-issuer",
+    takeOver: "by new workers",
+    type: text("ISSUER", "the `iss` of the tokens"),
+    default: null,
+    sentence: "Issuer that tokens must have.",
+  }),
+  jwtAudience: setting<string | null>({
+    flag: "--jwt-audience",
+    takeOver: "by new workers",
+    type: text("AUDIENCE", "the `aud` of the tokens"),
+    default: null,
+    sentence: "Audience that tokens must have.",
+  }),
+  jwtScopeClaim: setting({
+    flag: "--jwt-scope-claim",
+    takeOver: "by new workers",
+    type: text("CLAIM", "the name of a claim"),
+    default: "scope",
+    sentence: "Claim that tells what a token allows, a text with blanks or a list.",
+  }),
+  jwtScopes: setting({
+    flag: "--jwt-scopes",
+    takeOver: "by new workers",
+    type: scopeRules(),
+    default: [],
+    sentence:
+      "What values of that claim allow, such as desk=read+stream; without it they are scopes themselves. Can be given several times.",
+  }),
+  jwtTickersClaim: setting<string | null>({
+    flag: "--jwt-tickers-claim",
+    takeOver: "by new workers",
+    type: text("CLAIM", "the name of a claim"),
+    default: null,
+    sentence: "Claim with the tickers and patterns that a token is for; each token must have it then.",
+  }),
   insecureNoAuth: setting({
     flag: "--insecure-no-auth",
+    takeOver: "by new workers",
     type: onOrOff(),
     default: false,
     sentence: "Serve without keys also on an address that other machines reach.",
   }),
   tlsCert: setting<string | null>({
     flag: "--tls-cert",
+    takeOver: "by new workers",
     type: filePath(),
     default: null,
     sentence:
@@ -119,15 +193,35 @@ export const DECLARATIONS = {
   }),
   tlsKey: setting<string | null>({
     flag: "--tls-key",
+    takeOver: "by new workers",
     type: filePath(),
     default: null,
     sentence: "Private key of that certificate in PEM, without a passphrase.",
   }),
   tlsClientCa: setting<string | null>({
     flag: "--tls-client-ca",
+    takeOver: "by new workers",
     type: filePath(),
     default: null,
     sentence: "Authorities in PEM: a client needs a certificate of one of them.",
+  }),
+  redirectPort: setting<number | null>({
+    flag: "--redirect-port",
+    type: wholeNumber({ min: 1, max: 65535 }),
+    default: null,
+    sentence: "Port that answers plain HTTP with the address under https, beside --tls-cert.",
+  }),
+  unixSocket: setting<string | null>({
+    flag: "--unix-socket",
+    type: filePath(),
+    default: null,
+    sentence: "Unix socket that the first worker listens on too, in plain HTTP, for a proxy in front.",
+  }),
+  unixSocketMode: setting({
+    flag: "--unix-socket-mode",
+    type: fileMode(),
+    default: "0660",
+    sentence: "Mode of that socket: who may write it may connect.",
   }),
   workers: setting({
     flag: "--workers",
@@ -153,6 +247,7 @@ export const DECLARATIONS = {
   }),
   heartbeatIntervalMs: setting({
     flag: "--heartbeat-interval",
+    takeOver: "by new workers",
     type: seconds({ min: 0.05, max: 3600 }),
     default: 1,
     unit: "s",
@@ -160,6 +255,7 @@ export const DECLARATIONS = {
   }),
   maxBodyBytes: setting({
     flag: "--max-body-mb",
+    takeOver: "by new workers",
     type: wholeNumber({ min: 1, max: 1024 }),
     default: 10,
     unit: "MB",
@@ -180,18 +276,21 @@ export const DECLARATIONS = {
   }),
   marketTimezone: setting({
     flag: "--market-timezone",
+    takeOver: "by new workers",
     type: timeZone(),
     default: "America/New_York",
     sentence: "Time zone whose date is today, for every command that asks for today's bar, open or volume.",
   }),
   wsSymbolsMax: setting({
     flag: "--ws-symbols-max",
+    takeOver: "by new workers",
     type: wholeNumber({ min: 1, max: 1_000_000 }),
     default: 1000,
     sentence: "Most tickers that one WebSocket watches by name.",
   }),
   wsSubscriptionsMax: setting({
     flag: "--ws-subscriptions-max",
+    takeOver: "by new workers",
     type: wholeNumber({ min: 1, max: 100_000_000 }),
     default: 1_000_000,
     sentence:
@@ -199,12 +298,14 @@ export const DECLARATIONS = {
   }),
   wsSubscriptionsPerAddress: setting({
     flag: "--ws-subscriptions-per-address",
+    takeOver: "by new workers",
     type: wholeNumber({ min: 1, max: 100_000_000 }),
     default: 500_000,
     sentence: "Most of these that one client address has in one worker.",
   }),
   wsTickersMax: setting({
     flag: "--ws-tickers-max",
+    takeOver: "by new workers",
     type: wholeNumber({ min: 1, max: 100_000_000 }),
     default: 200_000,
     sentence:
@@ -212,6 +313,7 @@ export const DECLARATIONS = {
   }),
   wsConnectionsPerAddress: setting({
     flag: "--ws-connections-per-address",
+    takeOver: "by new workers",
     type: wholeNumber({ min: 1, max: 1_000_000 }),
     default: 5000,
     sentence:
@@ -219,6 +321,7 @@ export const DECLARATIONS = {
   }),
   wsQueueBytes: setting({
     flag: "--ws-queue-kb",
+    takeOver: "by new workers",
     type: wholeNumber({ min: 16, max: 1_000_000 }),
     default: 1024,
     unit: "KB",
@@ -263,6 +366,7 @@ export const DECLARATIONS = {
   }),
   sql: setting({
     flag: "--sql",
+    takeOver: "at once",
     type: oneOf(["off", "select", "raw"]),
     default: "raw",
     dependentDefault: {
@@ -274,18 +378,21 @@ export const DECLARATIONS = {
   }),
   sqlGet: setting({
     flag: "--sql-get",
+    takeOver: "at once",
     type: onOrOff(),
     default: true,
     sentence: "Answer reading SQL that comes by GET, as far as --sql lets it.",
   }),
   readOnly: setting({
     flag: "--read-only",
+    takeOver: "at once",
     type: onOrOff(),
     default: false,
     sentence: "Refuse every save and every raw statement of clients with 403.",
   }),
   readTimeoutMs: setting({
     flag: "--read-timeout",
+    takeOver: "by new workers",
     type: seconds({ min: 0.1, max: 3600 }),
     default: 300,
     unit: "s",
@@ -371,6 +478,7 @@ export const DECLARATIONS = {
   }),
   auditLog: setting<string | null>({
     flag: "--audit-log",
+    takeOver: "by new workers",
     type: { ...filePath(), placeholder: "PATH|-" },
     default: null,
     sentence:
@@ -378,6 +486,7 @@ export const DECLARATIONS = {
   }),
   logLevel: setting({
     flag: "--log-level",
+    takeOver: "at once",
     type: oneOf(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
     default: "INFO",
     sentence: "Least important lines to log.",
@@ -390,6 +499,7 @@ export const DECLARATIONS = {
   }),
   slowRequestMs: setting({
     flag: "--slow-request",
+    takeOver: "at once",
     type: seconds({ min: 0, max: 3600 }),
     default: 0,
     unit: "s",
@@ -397,6 +507,7 @@ export const DECLARATIONS = {
   }),
   accessLog: setting({
     flag: "--access-log",
+    takeOver: "at once",
     type: oneOf(["on", "errors", "off"]),
     default: "errors",
     sentence:

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { isNetwork } from "../access/key-record.ts";
+import { readScopeRule, SCOPE_RULE_EXPECTED } from "../access/token-rules.ts";
 import { parseCalendarRule } from "../calendar/calendar-rule.ts";
 import { CalendarError } from "../calendar/contract.ts";
 import { parseRollupLength } from "../calendar/rollup-length.ts";
@@ -120,6 +121,37 @@ export function filePath(): ValueType<string> {
   };
 }
 
+/** Any text that isn't empty. @param placeholder of what it is. */
+export function text(placeholder: string, expected: string): ValueType<string> {
+  return { placeholder, expected, read: (given) => (given.trim() === "" ? undefined : given.trim()) };
+}
+
+/** Fetched without a secret, so that only the way to it makes it trustworthy. */
+export function safeUrl(): ValueType<string> {
+  return {
+    placeholder: "URL",
+    expected: "a URL with https, or with http on a loopback address",
+    read(given) {
+      const url = URL.parse(given);
+      const isLocal = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+      return url?.protocol === "https:" || (url?.protocol === "http:" && isLocal) ? url.href : undefined;
+    },
+  };
+}
+
+/** What claims of tokens allow; can be given several times. */
+export function scopeRules(): ValueType<string[]> {
+  return {
+    placeholder: "VALUE=SCOPE[,…]",
+    expected: `${SCOPE_RULE_EXPECTED}, separated by commas`,
+    read: (given) => {
+      const rules = given.split(",").map((rule) => rule.trim());
+      return rules.every((rule) => readScopeRule(rule) !== null) ? rules : undefined;
+    },
+    merge: (before, now) => [...before, ...now],
+  };
+}
+
 export function listenAddress(): ValueType<string> {
   return {
     placeholder: "ADDRESS",
@@ -141,14 +173,17 @@ export function hostNames(): ValueType<string[]> {
   };
 }
 
-/** Addresses, or networks with the number of their bits; can be given several times. */
-export function networks(): ValueType<string[]> {
+/** Stands for whoever comes by the Unix socket. */
+export const UNIX_PEER = "unix";
+
+/** Addresses, networks with the number of their bits, and `unix`; can be given several times. */
+export function proxies(): ValueType<string[]> {
   return {
     placeholder: "ADDRESS[,ADDRESS]",
-    expected: "addresses and networks such as 10.0.0.1 or fd00::/8, separated by commas",
+    expected: "addresses and networks such as 10.0.0.1 or fd00::/8, or unix, separated by commas",
     read: (text) => {
       const all = text.split(",").map((network) => network.trim());
-      return all.every(isNetwork) ? [...new Set(all)] : undefined;
+      return all.every((each) => each === UNIX_PEER || isNetwork(each)) ? [...new Set(all)] : undefined;
     },
     merge: (before, now) => [...new Set([...before, ...now])],
   };

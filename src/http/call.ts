@@ -4,6 +4,7 @@ import { type Caller, EVERYBODY } from "../access/key-ring.ts";
 import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import type { CommandContext } from "../commands/context.ts";
+import { UNIX_PEER } from "../config/setting-types.ts";
 import type { SaveSender } from "../feeds/writer-counts.ts";
 import { forbidden } from "../protocol/errors.ts";
 import type { ErrorForm } from "./responses.ts";
@@ -27,6 +28,8 @@ export class Call implements SaveSender {
   isUnlimited = false;
   /** Who sends it; set before its route answers, unless that needs no key. */
   caller: Caller = EVERYBODY;
+  /** It has to say who it is by its first message. */
+  isUnnamed = false;
   /** Null: the caller's key has no rate. */
   rate: RateState | null = null;
   /** What the metrics call it: the route, or the command. */
@@ -56,6 +59,15 @@ export class Call implements SaveSender {
     return this.caller.name;
   }
 
+  /**
+   * Who shares a bound of statements: all behind a proxy have one address, and their keys tell them
+   * apart.
+   */
+  get client(): string {
+    const { hash, name } = this.caller;
+    return hash === null ? this.address : `the key ${name}`;
+  }
+
   /** The name by which the client has called this server; null: it has sent none. */
   get host(): string | null {
     return this.options.proxies.hostOf(this, this.request.headers);
@@ -63,6 +75,7 @@ export class Call implements SaveSender {
 
   /** Of the connection. */
   get peer(): string {
+    if (this.options.isUnix(this.server)) return UNIX_PEER;
     return this.server.requestIP(this.request)?.address ?? "-";
   }
 

@@ -1,6 +1,8 @@
+import type { KeyRates } from "../access/key-rates.ts";
 import type { Caller } from "../access/key-ring.ts";
 import { audited } from "../commands/audited.ts";
 import type { CommandContext } from "../commands/context.ts";
+import { countedContext } from "../commands/counted-rows.ts";
 import { contextOf } from "../commands/seen-tickers.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 
@@ -12,15 +14,17 @@ export class CallerContexts {
   readonly #context: CommandContext;
   /** Null: there is none. */
   readonly #audit: AuditLog | null;
+  readonly #rates: KeyRates;
   readonly #kept = new WeakMap<Caller, Map<string, CommandContext>>();
 
-  constructor(context: CommandContext, audit: AuditLog | null) {
+  constructor(context: CommandContext, { audit, rates }: { audit: AuditLog | null; rates: KeyRates }) {
     this.#context = context;
     this.#audit = audit;
+    this.#rates = rates;
   }
 
   of(caller: Caller, from: { readonly address: string }): CommandContext {
-    if (this.#audit === null && caller.sees === null) return this.#context;
+    if (this.#audit === null && caller.sees === null && caller.rows === null) return this.#context;
     const byAddress = this.#kept.get(caller) ?? new Map<string, CommandContext>();
     const address = this.#audit === null ? "" : from.address;
     const kept = byAddress.get(address);
@@ -32,7 +36,9 @@ export class CallerContexts {
   }
 
   #make(caller: Caller, from: string): CommandContext {
-    const context = contextOf(this.#context, caller);
+    const note = this.#rates.noteRows(caller);
+    const counted = note === null ? this.#context : countedContext(this.#context, note);
+    const context = contextOf(counted, caller);
     return this.#audit === null ? context : audited(context, this.#audit, { who: caller.name, from });
   }
 }

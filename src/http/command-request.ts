@@ -125,7 +125,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
       return request.signal;
     },
     get client() {
-      return call.address;
+      return call.client;
     },
     sender: call,
     demand: (scope: Scope) => call.demand(scope),

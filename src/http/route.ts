@@ -10,6 +10,8 @@ export interface Route {
   methods: readonly string[];
   /** What a key has to allow. "own": the answer asks for it itself; "none": it needs no key. */
   scope: Scope | "own" | "none";
+  /** The client of a WebSocket may say who it is by its first message. */
+  takesFirstMessage?: boolean;
   /** For the list of endpoints; without it the route is not in it. */
   shown?: string | undefined;
   /** Any page can make a browser send it: such a page must be one that is allowed. */

@@ -1,7 +1,7 @@
 /** What the worker gives the router, and the data of its sockets. */
 import type { Server } from "bun";
-import type { KeyRing } from "../access/key-ring.ts";
-import type { RateBoard } from "../access/rate-board.ts";
+import type { Callers } from "../access/callers.ts";
+import type { KeyRates } from "../access/key-rates.ts";
 import type { StreamDoor } from "../alpaca/stream-door.ts";
 import type { KnownFeeds } from "../commands/questions/feeds.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
@@ -14,6 +14,7 @@ import type { EventStreams } from "../websocket/event-streams.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData } from "../websocket/socket-client.ts";
 import type { Sockets } from "../websocket/sockets.ts";
+import type { UnnamedSocketData, UnnamedSockets } from "../websocket/unnamed-sockets.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
 import type { Bodies } from "./bodies.ts";
 import type { CallerContexts } from "./caller-contexts.ts";
@@ -29,11 +30,12 @@ export interface RouterOptions {
   guard: HostGuard;
   origins: AllowedOrigins;
   proxies: TrustedProxies;
-  keys: KeyRing;
-  rates: RateBoard;
+  callers: Callers;
+  rates: KeyRates;
   sockets: Sockets;
   eventStreams: EventStreams;
   replays: ReplaySockets;
+  unnamedSockets: UnnamedSockets;
   alpacaStreams: StreamDoor;
   health: HealthOptions;
   stats: StatsOptions;
@@ -55,6 +57,8 @@ export interface RouterOptions {
   isDraining(): boolean;
   /** Of a listener that was replaced: its clients had better connect again. */
   isFormer(server: Server<AnySocketData>): boolean;
+  /** Of the Unix socket: its clients have no address. */
+  isUnix(server: Server<AnySocketData>): boolean;
   descriptors: DescriptorState;
   bodies: Bodies;
 }
@@ -65,4 +69,4 @@ interface DescriptorState {
   hasNoneForSocket(): boolean;
 }
 
-export type AnySocketData = SocketData | ReplaySocketData;
+export type AnySocketData = SocketData | ReplaySocketData | UnnamedSocketData;

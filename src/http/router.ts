@@ -1,14 +1,15 @@
 /** From request to response: guards, routes, the status of errors, the access log. */
 import type { Server } from "bun";
 import { keyOf } from "../access/credentials.ts";
-import type { Rate, RateState } from "../access/rate-board.ts";
+import type { Caller } from "../access/key-ring.ts";
+import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import { show } from "../commands/params.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import { countAnswer } from "../observe/counters.ts";
 import { STATUS } from "../protocol/codes.ts";
-import { forbidden, RequestError, tooMany } from "../protocol/errors.ts";
+import { forbidden, RequestError } from "../protocol/errors.ts";
 import { Turns } from "../websocket/turns.ts";
 import { Call } from "./call.ts";
 import type { HostGuard } from "./host-guard.ts";
@@ -16,6 +17,7 @@ import { bodyBytes, errorResponse, jsonResponse } from "./responses.ts";
 import type { Route } from "./route.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
 import { ROUTES } from "./routes.ts";
+import { isHandshake } from "./upgrade.ts";
 
 /** A look at every round of the event loop would take 4 % of the time. */
 const REQUESTS_PER_LOOK = 64;
@@ -131,30 +133,49 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
   if (route.answer === undefined) return notFound(path);
   call.what = route.label!;
-  if (route.scope !== "none") admit(call, route.scope!);
+  const identified = route.scope === "none" ? null : identify(call, route);
+  if (identified instanceof Promise) return answerLater(call, route as Route, identified);
+  if (identified !== null) admit(call, identified, route.scope as Scope | "own");
   return route.answer(call);
 }
 
-/** @throws RequestError 401, 403 */
-function admit(call: Call, scope: Scope | "own"): void {
-  const { keys } = call.options;
-  if (!keys.isEnforced) return;
-  call.caller = keys.identify(keyOf(call.request.headers), call);
-  call.options.audit?.signedIn(call.caller.name, call.address);
-  if (call.caller.rate !== null) checkRate(call, call.caller.rate);
-  if (scope !== "own") call.demand(scope);
+/** Of a token that has to be verified. */
+async function answerLater(
+  call: Call,
+  route: Route,
+  identified: Promise<Caller>,
+): Promise<Response | undefined> {
+  admit(call, await identified, route.scope as Scope | "own");
+  return route.answer(call);
 }
 
-/** @throws RequestError 429 */
-function checkRate(call: Call, rate: Rate): void {
-  const { name, hash } = call.caller;
-  call.rate = call.options.rates.count(hash!, rate);
-  if (call.rate === null || call.rate.count <= rate.max) return;
-  const { leftMs } = call.rate;
-  throw tooMany(
-    `the key ${name} has sent ${rate.max} requests within ${rate.windowMs / 1_000} s, expected no more`,
-    { retryAfterS: Math.ceil(leftMs / 1_000) },
-  );
+/**
+ * @returns null: nobody has to say who it is, or it is said later.
+ * @throws RequestError 401, 429, 503
+ */
+function identify(
+  call: Call,
+  { takesFirstMessage }: Pick<Route, "takesFirstMessage">,
+): Caller | Promise<Caller> | null {
+  const { callers } = call.options;
+  if (!callers.isEnforced) return null;
+  const { headers } = call.request;
+  const sent = keyOf(headers);
+  if (sent === null && takesFirstMessage === true && isHandshake(headers)) {
+    call.isUnnamed = true;
+    return null;
+  }
+  return callers.identify(sent, call);
+}
+
+/** @throws RequestError 403, 429 */
+function admit(call: Call, caller: Caller, scope: Scope | "own"): void {
+  call.caller = caller;
+  call.options.audit?.signedIn(call.caller.name, call.address);
+  const { rates } = call.options;
+  call.rate = rates.countRequest(call.caller);
+  rates.check(call.caller, call.rate);
+  if (scope !== "own") call.demand(scope);
 }
 
 /** What is left of the rate of the key. */

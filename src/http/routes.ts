@@ -24,10 +24,18 @@ export const ROUTES: readonly Route[] = [
     paths: ["/ws", "/stock_info/ws"],
     methods: ["GET"],
     scope: "stream",
+    takesFirstMessage: true,
     shown: "WebSocket",
     answer: socket("sockets"),
   },
-  { paths: ["/ws/replay"], methods: ["GET"], scope: "stream", shown: "WebSocket", answer: socket("replays") },
+  {
+    paths: ["/ws/replay"],
+    methods: ["GET"],
+    scope: "stream",
+    takesFirstMessage: true,
+    shown: "WebSocket",
+    answer: socket("replays"),
+  },
   {
     paths: ["/v1/stream"],
     methods: ["GET"],
@@ -128,6 +136,6 @@ function timed(path: string): Route {
 async function sql(call: Call): Promise<Response> {
   const { request, query, options } = call;
   if (options.sqlOutlastsIdleLimit) call.liftLimit();
-  const asked = { signal: request.signal, client: call.address };
+  const asked = { signal: request.signal, client: call.client };
   return respond(await sqlOverGet(new URLSearchParams(query), asked, call.context), call);
 }

@@ -5,14 +5,17 @@
 import type { BlockList } from "node:net";
 import { isIP, isIPv6 } from "node:net";
 import { networksOf } from "../access/key-record.ts";
+import { UNIX_PEER } from "../config/setting-types.ts";
 
 export class TrustedProxies {
   /** Null: none is trusted. */
   readonly #proxies: BlockList | null;
+  readonly #trustsUnix: boolean;
 
-  /** @param networks of `--trust-proxy`. */
-  constructor(networks: readonly string[]) {
-    this.#proxies = networks.length === 0 ? null : networksOf(networks);
+  /** @param proxies of `--trust-proxy`. */
+  constructor(proxies: readonly string[]) {
+    this.#trustsUnix = proxies.includes(UNIX_PEER);
+    this.#proxies = proxies.length === 0 ? null : networksOf(proxies.filter((proxy) => proxy !== UNIX_PEER));
   }
 
   /**
@@ -25,6 +28,7 @@ export class TrustedProxies {
     const named = (headers.get("x-forwarded-for") ?? "").split(",").map(withoutPort);
     let address = peer;
     for (const before of named.reverse()) {
+      // What a proxy calls `unix` is its own peer, not ours.
       if (isIP(before) === 0) break;
       address = before;
       if (!this.#isTrusted(before)) break;
@@ -41,6 +45,7 @@ export class TrustedProxies {
   }
 
   #isTrusted(address: string): boolean {
+    if (address === UNIX_PEER) return this.#trustsUnix;
     const plain = address.replace(/^::ffff:(?=\d+\.)/i, "");
     if (isIP(plain) === 0) return false;
     return this.#proxies!.check(plain, isIPv6(plain) ? "ipv6" : "ipv4");

@@ -3,12 +3,13 @@ import type { Caller } from "../access/key-ring.ts";
 import { show } from "../commands/params.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { badRequest, forbidden, unavailable } from "../protocol/errors.ts";
+import type { Destination } from "../websocket/unnamed-sockets.ts";
 import type { Call } from "./call.ts";
 import { jsonResponse } from "./responses.ts";
 import type { AnySocketData } from "./router-options.ts";
 
 /** What makes WebSockets of requests. */
-interface Upgrading {
+interface Upgrading extends Partial<Destination> {
   /** @returns false when the handshake is incomplete. @throws RequestError */
   upgrade(
     request: Request,
@@ -23,7 +24,7 @@ export async function upgrade(call: Call, sockets: Upgrading): Promise<Response 
   const { request, server, path, query, address, caller, host } = call;
   const { guard, isDraining, descriptors, memory } = call.options;
   const { headers } = request;
-  if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
+  if (!isHandshake(headers)) {
     const response = jsonResponse(
       { error: `${path}: expected a WebSocket handshake (Upgrade: websocket)` },
       STATUS.upgradeRequired,
@@ -40,9 +41,20 @@ export async function upgrade(call: Call, sockets: Upgrading): Promise<Response 
   if (descriptors.hasNoneForSocket())
     throw unavailable("the worker has no descriptor left for a WebSocket; connect again later");
   memory.admit(path);
-  if (await sockets.upgrade(request, server, new URLSearchParams(query), { path, address, caller }))
-    return undefined;
+  const parameters = new URLSearchParams(query);
+  const upgraded = call.isUnnamed
+    ? call.options.unnamedSockets.upgrade(request, server, parameters, {
+        ...{ path, address },
+        // Routes that take a first message have one.
+        destination: sockets as Destination,
+      })
+    : await sockets.upgrade(request, server, parameters, { path, address, caller });
+  if (upgraded) return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
   );
+}
+
+export function isHandshake(headers: Headers): boolean {
+  return headers.get("upgrade")?.toLowerCase() === "websocket";
 }

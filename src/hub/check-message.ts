@@ -26,15 +26,15 @@ const ID_AND_TICKER = { id: "number", ticker: "text" } as const;
 const MEMBERS: Record<ToHub["type"], Record<string, MemberType>> = {
   saves: { saves: "list", frameBytes: "number" },
   committed: { updates: "list" },
-  hello: { workerId: "number", addresses: "list", feeds: "object" },
+  hello: { workerId: "number", sockets: "list", feeds: "object" },
   feeds: { counted: "object" },
   subscribe: ID_AND_TICKER,
   removeCheck: ID_AND_TICKER,
   edit: { id: "number", edit: "object" },
   unsubscribe: { ticker: "text" },
   removed: { ticker: "text" },
-  admit: { id: "number", address: "text" },
-  left: { address: "text" },
+  admit: { id: "number", holder: "text", max: "number" },
+  left: { holder: "text" },
   bus: { channel: "text" },
   read: { id: "number", args: "list" },
   ping: ONLY_ID,
@@ -62,8 +62,8 @@ export function checkToHub(message: ToHub): void {
     throw new BadMessageError("a read of an unknown name");
 }
 
-function checkHello({ addresses, feeds }: Extract<ToHub, { type: "hello" }>): void {
-  addresses.forEach(checkAddress);
+function checkHello({ sockets, feeds }: Extract<ToHub, { type: "hello" }>): void {
+  sockets.forEach(checkHolder);
   checkFeeds(feeds);
   expect(feeds.sinceMs, "number", "the beginning of feeds");
   expect(feeds.staleTimes, "object", "numbers of stale feeds");
@@ -85,10 +85,10 @@ function checkFeeds({ feeds, writers, leftOut }: Omit<FeedsCounted, "renamed">):
   }
 }
 
-function checkAddress(entry: [address: string, sockets: number]): void {
-  expect(entry, "list", "an address");
-  expect(entry[0], "text", "an address");
-  expect(entry[1], "number", "an address's sockets");
+function checkHolder(entry: [holder: string, sockets: number]): void {
+  expect(entry, "list", "an address or key");
+  expect(entry[0], "text", "an address or key");
+  expect(entry[1], "number", "the sockets of an address or key");
 }
 
 function checkSave(entry: SaveEntry): void {

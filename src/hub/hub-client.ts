@@ -60,8 +60,8 @@ export interface HubClientOptions {
   /** --liveness-timeout: after so long its starter kills a silent hub. */
   livenessMs: number;
   conditions: Pick<Conditions, "begin" | "end">;
-  /** WebSockets of this worker, by client address. */
-  addresses(): Iterable<[address: string, sockets: number]>;
+  /** WebSockets of this worker, by who has them. */
+  sockets(): Iterable<[holder: string, count: number]>;
 }
 
 export class HubClient {
@@ -159,10 +159,14 @@ export class HubClient {
     if (this.#channel !== null) this.#announcements.push([ticker, update]);
   }
 
-  /** Whether the address may have one more WebSocket; it then counts until `left`. */
-  async admit(address: string): Promise<boolean> {
+  /**
+   * Whether the holder, an address or a key, may have one more WebSocket; it then counts until
+   * `left`.
+   * @param max of all workers.
+   */
+  async admit(holder: string, max: number): Promise<boolean> {
     // Admits without an answer: a restarted hub must not turn reconnecting clients away.
-    const asked = this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
+    const asked = this.#ask((id) => ({ type: "admit", id, holder, max })).catch(() => null);
     // A hub that hangs counts it when it is back, or the next one hears of it with all others.
     const reply = await within(asked, ADMISSION_WAIT_MS, () => null);
     return reply?.type !== "admitted" || reply.admitted;
@@ -173,8 +177,8 @@ export class HubClient {
     this.#channel?.send({ type: "feeds", counted });
   }
 
-  left(address: string): void {
-    this.#channel?.send({ type: "left", address });
+  left(holder: string): void {
+    this.#channel?.send({ type: "left", holder });
   }
 
   /**
@@ -302,9 +306,9 @@ export class HubClient {
     this.#channel = new MessageChannel<ToHub, ToWorker>(socket, (message, attachment) =>
       this.#receive(message, attachment),
     );
-    const addresses = [...this.#options.addresses()];
+    const sockets = [...this.#options.sockets()];
     const feeds = this.#options.knownFeeds();
-    this.#channel.send({ type: "hello", workerId: this.#options.workerId, addresses, feeds });
+    this.#channel.send({ type: "hello", workerId: this.#options.workerId, sockets, feeds });
     if (this.#busChannel !== null) this.joinBus(this.#busChannel);
     for (const ticker of this.#tickers) this.#channel.send({ type: "subscribe", id: 0, ticker });
     this.#saves.sendAgain();

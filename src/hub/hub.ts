@@ -41,8 +41,6 @@ export interface HubOptions {
   log: LogLines;
   /** Meets the database's other servers under this name; null without `--bus`. */
   openBus: BusLinkOptions["open"];
-  /** Limit for one client address, in all workers. */
-  socketsPerAddressMax: number;
   feeds: FeedKeeperOptions;
   /** Limit for a write lease: by then the runner is dead or killed. */
   leaseTimeoutMs: number;
@@ -114,7 +112,6 @@ class RunningHub implements Hub {
       feeds: this.#feeds,
       board: this.#board,
       state: this.#state,
-      socketsPerAddressMax: options.socketsPerAddressMax,
     });
   }
 
@@ -195,7 +192,7 @@ class RunningHub implements Hub {
       workerId: -1,
       socket,
       tickers: new Set<string>(),
-      addresses: new Map<string, number>(),
+      sockets: new Map<string, number>(),
       reads: null,
     } as unknown as WorkerLink;
     link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message, attachment) => {

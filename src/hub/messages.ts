@@ -26,15 +26,15 @@ export type ToHub =
   /** Updates that the worker has committed itself: the hub passes them on. */
   | { type: "committed"; updates: CommittedEntry[] }
   /**
-   * @property addresses the worker's WebSockets, by client address.
+   * @property sockets how many WebSockets of the worker each holder has.
    * @property feeds what an earlier hub has told it.
    */
-  | { type: "hello"; workerId: number; addresses: [address: string, sockets: number][]; feeds: FeedsTold }
+  | { type: "hello"; workerId: number; sockets: [holder: string, count: number][]; feeds: FeedsTold }
   /** What it has counted since the last one. */
   | { type: "feeds"; counted: FeedsCounted }
-  /** Asks for one more WebSocket of the address. */
-  | { type: "admit"; id: number; address: string }
-  | { type: "left"; address: string }
+  /** Asks for one more WebSocket of the holder, of which it may have so many in all workers. */
+  | { type: "admit"; id: number; holder: string; max: number }
+  | { type: "left"; holder: string }
   | { type: "busFigures"; id: number }
   /** The name under which servers of this database meet on the bus. */
   | { type: "bus"; channel: string }

@@ -16,8 +16,8 @@ export interface WorkerLink {
   channel: MessageChannel<ToWorker, ToHub>;
   /** Includes ALL_TICKERS if it watches all. */
   tickers: Set<string>;
-  /** WebSockets of the worker, by client address. */
-  addresses: Map<string, number>;
+  /** WebSockets of the worker, by the client address or key that has them. */
+  sockets: Map<string, number>;
 }
 
 export class WorkerLinks {
@@ -73,10 +73,10 @@ export class WorkerLinks {
     link.socket.terminate();
   }
 
-  /** Sockets of a client address, in all workers. */
-  socketsOf(address: string): number {
+  /** Those of a client address or key, in all workers. */
+  socketsOf(holder: string): number {
     let count = 0;
-    for (const { addresses } of this.#links) count += addresses.get(address) ?? 0;
+    for (const { sockets } of this.#links) count += sockets.get(holder) ?? 0;
     return count;
   }
 }

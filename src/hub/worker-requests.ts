@@ -22,8 +22,6 @@ export interface WorkerRequestsOptions {
   feeds: Pick<FeedKeeper, "meet" | "count">;
   board: VersionBoard;
   state: DatabaseState;
-  /** Limit for one client address, in all workers. */
-  socketsPerAddressMax: number;
 }
 
 type RequestHandlers = {
@@ -36,7 +34,7 @@ export function workerRequests(options: WorkerRequestsOptions): AnyHandler {
   const handlers: RequestHandlers = {
     ...saveHandlers(options),
     ...updateHandlers(options),
-    ...addressHandlers(options),
+    ...socketHandlers(options),
     ...readHandlers,
   };
   return (link, message, attachment) => (handlers[message.type] as AnyHandler)(link, message, attachment);
@@ -129,31 +127,30 @@ function updateHandlers({
   };
 }
 
-function addressHandlers({
+function socketHandlers({
   links,
   state,
   feeds,
-  socketsPerAddressMax,
 }: WorkerRequestsOptions): Pick<RequestHandlers, "hello" | "feeds" | "admit" | "left"> {
   return {
-    hello(link, { workerId, addresses, feeds: known }) {
+    hello(link, { workerId, sockets, feeds: known }) {
       link.workerId = workerId;
-      link.addresses = new Map(addresses);
+      link.sockets = new Map(sockets);
       state.tell(link);
       link.channel.send({ type: "feeds", told: feeds.meet(known) });
     },
     feeds(_, { counted }) {
       feeds.count(counted);
     },
-    admit({ addresses, channel }, { id, address }) {
-      const admitted = links.socketsOf(address) < socketsPerAddressMax;
-      if (admitted) addresses.set(address, (addresses.get(address) ?? 0) + 1);
+    admit({ sockets, channel }, { id, holder, max }) {
+      const admitted = links.socketsOf(holder) < max;
+      if (admitted) sockets.set(holder, (sockets.get(holder) ?? 0) + 1);
       channel.send({ type: "admitted", id, admitted });
     },
-    left({ addresses }, { address }) {
-      const left = (addresses.get(address) ?? 0) - 1;
-      if (left > 0) addresses.set(address, left);
-      else addresses.delete(address);
+    left({ sockets }, { holder }) {
+      const left = (sockets.get(holder) ?? 0) - 1;
+      if (left > 0) sockets.set(holder, left);
+      else sockets.delete(holder);
     },
   };
 }

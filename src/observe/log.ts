@@ -21,6 +21,8 @@ export interface LogLines {
 }
 
 export interface Logger extends LogLines {
+  /** Of later lines. */
+  setLevel(level: LogLevel): void;
   /** Whether lines of this level are logged. Spares making a message in vain. */
   logs(level: LogLevel): boolean;
   /** A whole line for standard output alone, as it is. */
@@ -65,7 +67,7 @@ const PROMPT_FROM = LEVELS.indexOf("ERROR");
 /** @throws UsageError The log file can't be opened. */
 export function createLogger({ level, worker, file, format, write }: LoggerOptions): Logger {
   const lineOf = format === "json" ? jsonLine : formatLine;
-  const threshold = LEVELS.indexOf(level);
+  let threshold = LEVELS.indexOf(level);
   const queues: LineQueue[] = [];
 
   const log = (lineLevel: LogLevel, message: string): void => {
@@ -104,6 +106,9 @@ export function createLogger({ level, worker, file, format, write }: LoggerOptio
     error: (message) => log("ERROR", message),
     critical: (message) => log("CRITICAL", message),
     plain: (line) => queues[0]!.push(line, true),
+    setLevel: (wanted) => {
+      threshold = LEVELS.indexOf(wanted);
+    },
     logs: (asked) => LEVELS.indexOf(asked) >= threshold,
     flush,
     flushSync,

@@ -1,6 +1,7 @@
 /** The child's side of the supervisor's IPC channel, see supervisor/control.ts. */
 import { version } from "../../package.json" with { type: "json" };
 import { useFileMode } from "../config/file-mode.ts";
+import type { Logger } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import {
   BOOT_FAILURE_EXIT,
@@ -36,7 +37,7 @@ export function readBrief(): ChildBrief {
  */
 export async function runChild(
   boot: () => Promise<(timeoutMs: number) => Promise<void>>,
-  options: { brief: ChildBrief; onStopped(): Promise<void> },
+  options: { brief: ChildBrief; log: Logger },
 ): Promise<void> {
   let stop: ((timeoutMs: number) => Promise<void>) | null = null;
   let stopping = false;
@@ -44,11 +45,12 @@ export async function runChild(
     if (stopping) return;
     stopping = true;
     await stop?.(timeoutMs);
-    await options.onStopped();
+    await options.log.close();
     process.exit(0);
   };
   process.on("message", (message: ToChild) => {
     if (message.type === "ping") send({ type: "pong", id: message.id });
+    else if (message.type === "log-level") options.log.setLevel(message.level);
     else void stopOnce(message.timeoutMs);
   });
   process.on("SIGTERM", () => void stopOnce(options.brief.settings.workerRestartTimeoutMs));
@@ -60,7 +62,7 @@ export async function runChild(
     stop = await boot();
   } catch (error) {
     send({ type: "boot-failed", reason: messageOf(error) });
-    await options.onStopped();
+    await options.log.close();
     process.exit(BOOT_FAILURE_EXIT);
   }
   send({ type: "ready" });

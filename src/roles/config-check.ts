@@ -1,10 +1,12 @@
 /** `stock-db-server config check`: whether a server would start with these settings. */
+import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import { exposedSecrets } from "../config/exposed-secrets.ts";
 import { parseSettings, SETTING_COUNT } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { describeDatabase } from "../storage/engines.ts";
-import { checkStart } from "./serve.ts";
+import { checkStart } from "./check-start.ts";
+import { openHoursOf } from "./open-hours-of.ts";
 
 /** @returns the exit code: 0 it would, 1 it would not. @throws UsageError */
 export async function runConfig([action, ...argv]: string[]): Promise<number> {
@@ -16,7 +18,8 @@ export async function runConfig([action, ...argv]: string[]): Promise<number> {
   for (const flag of ignored) console.warn(`config: ${flag} has no effect in this server`);
   for (const warning of exposedSecrets(parsed)) console.warn(`config: ${warning}`);
   try {
-    await checkStart(settings, (warning) => console.warn(`config: ${warning}`));
+    checkStart(settings, (warning) => console.warn(`config: ${warning}`));
+    await openHoursOf(readCalendarRules(settings.feedCalendars));
   } catch (error) {
     console.error(`config: ${messageOf(error)}`);
     return 1;

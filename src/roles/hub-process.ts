@@ -27,6 +27,6 @@ export async function serveAsHub(): Promise<void> {
       });
       return () => hub.stop();
     },
-    { brief, onStopped: () => log.close() },
+    { brief, log },
   );
 }

@@ -50,7 +50,6 @@ export async function runHub(
         : (channel, heard) =>
             openBus({ url: settings.bus!, dbFile: settings.dbFile, channel, log, ...heard }),
     feeds: await feedsOf(settings, engine),
-    socketsPerAddressMax: settings.wsConnectionsPerAddress,
     leaseTimeoutMs: settings.sqlTimeoutMs + LEASE_SLACK_MS,
   });
   return {

@@ -1,5 +1,5 @@
 /** The hub of `--workers 1`: see ARCHITECTURE.md "Processes". */
-import type { Settings } from "../config/settings.ts";
+import type { LogLevel, Settings } from "../config/settings.ts";
 import { describeHang, readAllowanceMs, readProgress } from "../hub/writer-note.ts";
 import { MAIN } from "../installation/installed.ts";
 import type { Logger } from "../observe/log.ts";
@@ -20,6 +20,8 @@ export interface OwnHub {
    * @param deadlineMs When it is forced to end, on the clock of performance.now().
    */
   stop(deadlineMs: number): Promise<void>;
+  /** Logs lines from this level on. */
+  logAt(level: LogLevel): void;
   /** Kills the hub, and another takes its place. @returns False when the pid isn't the hub's. */
   replace(pid: number): boolean;
   /** Doesn't wait for anything. */
@@ -63,6 +65,8 @@ export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
       liveness.stop();
       await Promise.all(ends);
     },
+    // A hub that takes its place gets it with the brief.
+    logAt: (level) => slot.serving?.logAt(level),
     replace(pid) {
       const child = slot.serving;
       if (child?.pid !== pid) return false;
@@ -88,6 +92,7 @@ export function hubInThisProcess({ brief, log }: OwnHubOptions): OwnHub {
     },
     isWell: () => hub !== null,
     stop: async () => await hub?.stop(),
+    logAt() {},
     replace: () => false,
     kill() {},
   };

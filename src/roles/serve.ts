@@ -1,13 +1,10 @@
 /** `serve`: the supervisor with its children, or one server process with its hub. */
 
-import { existsSync } from "node:fs";
 import { version } from "../../package.json" with { type: "json" };
-import { readKeyFile } from "../access/key-file.ts";
 import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import { findWideFiles, useFileMode } from "../config/file-mode.ts";
 import { leastMemoryBytes } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
-import { DECLARATIONS, isLoopback } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
 import { MIB } from "../config/units.ts";
 import { MAIN } from "../installation/installed.ts";
@@ -17,15 +14,24 @@ import { logFilePath } from "../observe/log-file.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { runSupervisor } from "../supervisor/supervisor.ts";
-import { readTls, tlsWarning } from "../worker/tls-files.ts";
+import { checkUnixSocket } from "../worker/unix-socket.ts";
+import { checkStart } from "./check-start.ts";
 import { openHoursOf } from "./open-hours-of.ts";
+import { rereader } from "./reread.ts";
 import { serveInOneProcess } from "./single-process.ts";
 import { startTestFeed } from "./test-feed.ts";
 
 const EXIT_START_FAILED = 1;
 
-/** @param warnings What the command line gives reason to log. @returns The exit code. */
-export async function serve(settings: Settings, warnings: string[]): Promise<number> {
+/**
+ * @param warnings What the command line gives reason to log.
+ * @param argv Read again on SIGHUP.
+ * @returns The exit code.
+ */
+export async function serve(
+  settings: Settings,
+  { warnings, argv }: { warnings: string[]; argv: readonly string[] },
+): Promise<number> {
   useFileMode(settings.fileMode);
   const log = createLogger({
     level: settings.logLevel,
@@ -38,28 +44,21 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   warnOfWideFiles(settings, log);
   const whileServing = (port: number) => startFeed({ ...settings, port }, log);
   try {
-    await checkStart(settings, (warning) => log.warning(warning));
-    return settings.workers > 1
-      ? await runSupervisor({ settings, mainPath: MAIN, log, whileServing })
-      : await serveInOneProcess({ settings, log, whileServing });
+    checkStart(settings, (warning) => log.warning(warning));
+    await openHoursOf(readCalendarRules(settings.feedCalendars));
+    if (settings.unixSocket !== null) await checkUnixSocket(settings.unixSocket);
+    if (settings.workers > 1) {
+      const reread = rereader(argv, { start: settings, ways: ["at once", "by new workers"], log });
+      return await runSupervisor({ settings, mainPath: MAIN, log, whileServing, reread });
+    }
+    const reread = rereader(argv, { start: settings, ways: ["at once"], log });
+    return await serveInOneProcess({ settings, log, whileServing, reread });
   } catch (error) {
     log.critical(`Cannot start: ${messageOf(error)}`);
     return EXIT_START_FAILED;
   } finally {
     await log.close();
   }
-}
-
-/**
- * What can be told before anything is opened. @param warn told what may be wrong soon.
- *
- * @throws Error
- */
-export async function checkStart(settings: Settings, warn: (warning: string) => void): Promise<void> {
-  checkBus(settings);
-  checkKeys(settings);
-  checkTls(settings, warn);
-  await openHoursOf(readCalendarRules(settings.feedCalendars));
 }
 
 /** @returns A function that ends it. */
@@ -101,41 +100,5 @@ function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: 
   if (wide === null) return;
   log.warning(
     `Open to more than --file-mode ${fileMode} allows new files: ${wide.found}; to close: ${wide.remedy}`,
-  );
-}
-
-/**
- * Whoever reaches the port could read and write.
- *
- * @throws Error
- */
-function checkKeys({ host, keys, dbFile, insecureNoAuth, tlsClientCa, allowOrigins }: Settings): void {
-  if (keys !== null && existsSync(keys)) {
-    readKeyFile(keys);
-    return;
-  }
-  const make = `stock-db-server keys add NAME --may read,write --keys ${keys ?? "PATH"}`;
-  const isOwn = keys === DECLARATIONS.keys.dependentDefault!.of({ dbFile, host });
-  if (!isOwn) throw new Error(`--keys: there is no file ${keys}; make the first key: ${make}`);
-  if (allowOrigins.includes("*"))
-    throw new Error(`--allow-origin *: any page could read and write without a key. Make one: ${make}`);
-  if (insecureNoAuth || isLoopback(host) || tlsClientCa !== null) return;
-  throw new Error(
-    `--host ${host}: other machines could read and write without a key. Make one: ${make}; or say --insecure-no-auth`,
-  );
-}
-
-/** @throws TlsError */
-function checkTls(settings: Settings, warn: (warning: string) => void): void {
-  const tls = readTls(settings);
-  const warning = tls === null ? null : tlsWarning(tls, Date.now());
-  if (warning !== null) warn(warning);
-}
-
-/** A database file has one server only, which needs no bus. @throws Error */
-function checkBus(settings: Settings): void {
-  if (settings.bus === null || describeDatabase(settings.dbFile).engine.isShared) return;
-  throw new Error(
-    `--bus: ${redact(settings.bus)} is for servers that share a database, expected PostgreSQL in --db-file, got ${redact(settings.dbFile)}`,
   );
 }

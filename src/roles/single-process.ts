@@ -24,6 +24,8 @@ const EXIT_AT_ONCE = 130;
 export interface SingleProcessOptions {
   settings: Settings;
   log: Logger;
+  /** Reads the settings again. Null: what was read is wrong, and nothing is to change. */
+  reread(current: Settings): Settings | null;
   /** Is called when the server serves. What it returns is called when it is about to stop. */
   whileServing(port: number): () => void;
 }
@@ -34,6 +36,7 @@ export async function serveInOneProcess(options: SingleProcessOptions): Promise<
   failOnSurprise(log);
   const stopped = Promise.withResolvers<void>();
   let atOnce = (): void => {};
+  let reload = (): void => log.warning("SIGHUP: the server still starts; nothing is changed");
   const unlisten = [
     onStopSignals({
       stop(signal) {
@@ -47,13 +50,15 @@ export async function serveInOneProcess(options: SingleProcessOptions): Promise<
         process.exit(EXIT_AT_ONCE);
       },
     }),
-    onPoolSignals({ reload: explain("SIGHUP"), more: explain("SIGTTIN"), fewer: explain("SIGTTOU") }),
+    onPoolSignals({ reload: () => reload(), more: explain("SIGTTIN"), fewer: explain("SIGTTOU") }),
   ];
   try {
     using cleanup = new DisposableStack();
     const lock = cleanup.adopt(await portLock(options.settings.host, options.settings.port), (taken) =>
       taken.release(),
     );
+    const { host, redirectPort } = options.settings;
+    if (redirectPort !== null) cleanup.adopt(await portLock(host, redirectPort), (taken) => taken.release());
     const runtime = cleanup.adopt(await createRuntimeDir(), (made) => made.remove());
     for (const reason of runtime.passedOver) log.warning(reason);
     const settings = { ...options.settings, port: lock.port };
@@ -70,7 +75,13 @@ export async function serveInOneProcess(options: SingleProcessOptions): Promise<
       hub.kill();
       runtime.remove();
     };
-    return await serveBeside(hub, brief, stopped.promise, options);
+    return await serveBeside(hub, brief, {
+      ...options,
+      stopped: stopped.promise,
+      onServing(takesOver) {
+        reload = takesOver;
+      },
+    });
   } finally {
     for (const remove of unlisten) remove();
   }
@@ -88,8 +99,23 @@ function hubFor(options: { settings: Settings; brief: ChildBrief; log: Logger })
   return isOpenInHub(engine) ? hubProcess(options) : hubInThisProcess(options);
 }
 
+/** Without other workers to take their place, what can be taken over is so at once. */
+function takeOver({ worker, hub, brief }: ServedParts, reread: SingleProcessOptions["reread"]): void {
+  const settings = reread(brief.settings);
+  if (settings === null) return;
+  if (settings.logLevel !== brief.settings.logLevel) hub.logAt(settings.logLevel);
+  brief.settings = settings;
+  worker.takeOver(settings);
+}
+
+interface ServedParts {
+  hub: OwnHub;
+  brief: ChildBrief;
+  worker: Worker;
+}
+
 /** @returns A function that ends the watch. */
-function boundMemory(of: { hub: OwnHub; brief: ChildBrief; worker: Worker; log: Logger }): () => void {
+function boundMemory(of: ServedParts & { log: Logger }): () => void {
   const { hub, brief, worker, log } = of;
   return startMemoryEnder({
     board: new MemoryBoard(brief.runtimeDir),
@@ -103,11 +129,16 @@ function boundMemory(of: { hub: OwnHub; brief: ChildBrief; worker: Worker; log: 
   });
 }
 
+interface BesideOptions extends SingleProcessOptions {
+  stopped: Promise<void>;
+  /** @param reload reads the settings again. */
+  onServing(reload: () => void): void;
+}
+
 async function serveBeside(
   hub: OwnHub,
   brief: ChildBrief,
-  stopped: Promise<void>,
-  { log, whileServing }: SingleProcessOptions,
+  { log, whileServing, stopped, reread, onServing }: BesideOptions,
 ): Promise<number> {
   const { settings } = brief;
   const notifier = createNotifier(process.env, (message) => log.warning(message));
@@ -122,13 +153,20 @@ async function serveBeside(
     worker = await bootWorker(brief, null, log);
     log.info(`Server starting on ${shownUrl({ ...settings, port: worker.port })}`);
     for (const line of await worker.invitation()) log.info(line);
-    notifier.ready(`Serving on port ${worker.port}`);
+    const serving: ServedParts = { hub, brief, worker };
+    const status = `Serving on port ${worker.port}`;
+    notifier.ready(status);
     const beat = (): void => {
       if (hub.isWell()) notifier.watchdog();
     };
     const watchdog =
       notifier.watchdogIntervalMs === null ? undefined : setInterval(beat, notifier.watchdogIntervalMs);
-    const stopEnder = boundMemory({ hub, brief, worker, log });
+    const stopEnder = boundMemory({ ...serving, log });
+    onServing(() => {
+      notifier.reloading();
+      takeOver(serving, reread);
+      notifier.ready(status);
+    });
     const end = whileServing(worker.port);
     await stopped;
     end();

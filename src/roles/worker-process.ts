@@ -37,7 +37,7 @@ export async function serveAsWorker(): Promise<void> {
         log.info(`Worker ${workerId}: Server has been shut down.`);
       };
     },
-    { brief, onStopped: () => log.close() },
+    { brief, log },
   );
 }
 

@@ -26,7 +26,7 @@ export interface SqlRequest {
   allowWrite: boolean;
   /** Aborts when the client is gone; the statement is stopped then. */
   signal?: AbortSignal | undefined;
-  /** Address of the client; absent for the server's own statements. */
+  /** Key of the client, or its address without one; absent for the server's own statements. */
   client?: string;
   /** Instead of --sql-timeout, for the server's own statements. */
   timeoutMs?: number;

@@ -1,7 +1,7 @@
 /**
  * Decides whose statement runs next. All workers share one bound on statements that run at once,
- * whatever the engine. One client address may have most of them, never all. Those that wait are
- * served address by address.
+ * whatever the engine. One client, a key or else an address, may have most of them, never all.
+ * Those that wait are served client by client.
  */
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { atClientsPace } from "../protocol/clients-pace.ts";
@@ -13,11 +13,11 @@ import type { SqlRequest } from "./execute.ts";
 
 /** Statements that wait in one worker; the next one gets 503. */
 const WAITING_MAX = 256;
-/** Statements of one client address that wait; its next one gets 429. */
+/** Statements of one client that wait; its next one gets 429. */
 const WAITING_PER_CLIENT_MAX = 64;
-/** The part of the statements that no single address gets; at least one. */
+/** The part of the statements that no single client gets; at least one. */
 const KEPT_FROM_ONE_CLIENT = 0.25;
-/** More statements of one address would only slow down others. */
+/** More statements of one client would only slow down others. */
 const PER_CLIENT_AND_CPU = 2;
 /** How often a worker looks whether others have finished a statement. */
 const LOOK_MS = 20;
@@ -35,7 +35,7 @@ export interface SqlTurnsOptions {
 export interface SqlTurnsFigures {
   running: number;
   max: number;
-  /** For one client address. */
+  /** For one client: a key, or an address without one. */
   max_per_address: number;
   waiting: number;
   waiting_addresses: number;
@@ -47,7 +47,7 @@ type Leave = () => void;
 export class SqlTurns {
   readonly #options: SqlTurnsOptions;
   readonly #bounds: { max: number; perClient: number };
-  /** By client address, the one that is next first. Empty lines are removed by `#serve`. */
+  /** By client, the one that is next first. Empty lines are removed by `#serve`. */
   readonly #lines = new Map<string, WaitingLine<Leave>>();
   #look: Timer | null = null;
 
@@ -63,7 +63,7 @@ export class SqlTurns {
    * the engine.
    *
    * @throws RequestError what `execute` throws; 503 when too many wait, 429 when too many of one
-   *   address do, 504 when the time has passed meanwhile, 499 when the client has gone.
+   *   client do, 504 when the time has passed meanwhile, 499 when the client has gone.
    */
   async run(request: SqlRequest, execute: (request: SqlRequest) => Promise<SqlAnswer>): Promise<SqlAnswer> {
     const startedAt = performance.now();
@@ -126,7 +126,7 @@ export class SqlTurns {
       const leave = line.length === 0 ? null : this.#begin(client);
       if (leave !== null) line.give(leave);
       else if (line.length > 0) continue;
-      // An address that was served goes to the end of the line.
+      // A client that was served goes to the end of the line.
       this.#lines.delete(client);
       if (line.length > 0) this.#lines.set(client, line);
     }

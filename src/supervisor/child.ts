@@ -1,5 +1,6 @@
 /** A child process: its start, its messages and its end. */
 import { constants } from "node:os";
+import type { LogLevel } from "../config/settings.ts";
 import { checkInstalled, ownCommand } from "../installation/own-command.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import {
@@ -106,6 +107,10 @@ export class Child {
   /** @returns False if the child can't be told any more. */
   drain(timeoutMs: number): boolean {
     return this.#send({ type: "drain", timeoutMs });
+  }
+
+  logAt(level: LogLevel): void {
+    this.#send({ type: "log-level", level });
   }
 
   kill(signal: NodeJS.Signals): void {

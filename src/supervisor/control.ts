@@ -3,7 +3,7 @@
  * "json"`), and the brief that tells a child what it is. Messages are small and rare, as Bun's
  * `send` has no backpressure.
  */
-import type { Settings } from "../config/settings.ts";
+import type { LogLevel, Settings } from "../config/settings.ts";
 
 /**
  * A child gets it as JSON in the environment variable STOCK_DB_CHILD. It is never in argv, since a
@@ -43,6 +43,8 @@ export type ToSupervisor =
   | { type: "boot-failed"; reason: string };
 
 export type ToChild =
+  /** To the hub; workers are replaced. */
+  | { type: "log-level"; level: LogLevel }
   | { type: "ping"; id: number }
   /** Same as SIGTERM to the child: drain within the time, then exit 0. */
   | { type: "drain"; timeoutMs: number };

@@ -39,6 +39,8 @@ export interface SupervisorOptions {
   /** The module of a child, which gets its role as argument, its ChildBrief by environment. */
   mainPath: string;
   log: LogLines;
+  /** Reads the settings again. Null: what was read is wrong, and nothing is to change. */
+  reread?(current: Settings): Settings | null;
   env?: Env;
   /** Called when all workers serve. Returns a function to call before they stop. */
   whileServing?(port: number): () => void;
@@ -92,9 +94,10 @@ class Supervisor {
   }
 
   async run(): Promise<number> {
-    const { host, port } = this.#settings;
+    const { host, port, redirectPort } = this.#settings;
     using cleanup = new DisposableStack();
     const lock = cleanup.adopt(await portLock(host, port), (taken) => taken.release());
+    if (redirectPort !== null) cleanup.adopt(await portLock(host, redirectPort), (taken) => taken.release());
     const dir = cleanup.adopt(await createRuntimeDir(this.#env), (made) => made.remove());
     for (const reason of dir.passedOver) this.#log.warning(reason);
     this.#settings = { ...this.#settings, port: lock.port };
@@ -157,11 +160,12 @@ class Supervisor {
   }
 
   #newSlot(role: ChildBrief["role"], workerId: number): Slot {
-    const brief = { role, workerId, settings: this.#settings, runtimeDir: this.#runtimeDir, version };
+    const of = { role, workerId, runtimeDir: this.#runtimeDir, version };
     const { mainPath } = this.#options;
     let greet = workerId === 0;
     return new Slot(() => {
-      const child = new Child({ brief: { ...brief, greet }, mainPath, env: this.#env });
+      const brief = { ...of, settings: this.#settings, greet };
+      const child = new Child({ brief, mainPath, env: this.#env });
       greet = false;
       return child;
     }, this.#log);
@@ -268,6 +272,11 @@ class Supervisor {
   }
 
   async #rollOnce(): Promise<void> {
+    const before = this.#settings;
+    const reread = this.#options.reread === undefined ? before : this.#options.reread(before);
+    if (reread === null) return;
+    this.#settings = reread;
+    if (reread.logLevel !== before.logLevel) this.#hub?.serving?.logAt(reread.logLevel);
     this.#log.info(`Rolling restart of ${this.#workers.size} workers`);
     for (const [id, slot] of [...this.#workers]) {
       const isWanted = () => this.#workers.get(id) === slot && !this.#isStopping();
@@ -279,6 +288,7 @@ class Supervisor {
         if (!(error instanceof BootError)) throw error;
         if (!isWanted()) continue;
         // The next ones would fail too, and the old workers can still serve.
+        this.#settings = before;
         this.#log.error(`Rolling restart given up: ${error.message}; the workers not yet replaced go on`);
         return;
       }

@@ -13,13 +13,13 @@ import { badRequest, RequestError } from "../protocol/errors.ts";
 import { errorFrame } from "../protocol/frames.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
-import type { Addresses } from "./addresses.ts";
 import { EventIds } from "./event-id.ts";
 import { EventStream } from "./event-stream.ts";
 import { LiveClient } from "./live-client.ts";
 import { type Handshake, LIVE_PARAMETERS, readHandshake, type Wish } from "./live-request.ts";
 import { NORMALIZED } from "./normalized-form.ts";
 import { QueuedBytes } from "./request-queue.ts";
+import type { SocketPlaces } from "./socket-places.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import { Turns } from "./turns.ts";
 
@@ -54,7 +54,7 @@ export interface EventStreamsOptions {
   queueBytesMax: number;
   /** What one client may leave unread: room for the largest frame. */
   bytesMax: number;
-  addresses: Addresses;
+  places: SocketPlaces;
   stillAdmits: StillAdmits;
   quota: SubscriptionQuota;
   counters: Counters;
@@ -94,8 +94,9 @@ export class EventStreams {
   }
 
   /**
-   * @throws RequestError 400 a parameter is invalid. What may be better later is a stream that ends
-   *   at once: on another status a browser would never come back.
+   * @throws RequestError 400 a parameter is invalid; 429 the key has too many. What else may be
+   *   better later is a stream that ends at once: on another status a browser would never come
+   *   back.
    */
   async answer(
     request: Request,
@@ -104,16 +105,19 @@ export class EventStreams {
   ): Promise<Response> {
     const handshake = this.#read(request, query);
     tickerCheck(owner)?.(handshake.wish.tickers);
-    const { addresses, quota } = this.#options;
+    const { places, quota } = this.#options;
+    // Not told in a stream that ends: who comes back by itself would do so for ever.
+    await places.enterKey(owner, "/v1/stream");
     try {
       quota.check(address, handshake.wish.tickers);
-      await addresses.enter(address, "/v1/stream");
+      await places.enter({ address, owner: null }, "/v1/stream");
     } catch (error) {
+      places.leaveKey(owner);
       if (error instanceof RequestError) return busy(error);
       throw error;
     }
     if (request.signal.aborted) {
-      addresses.leave(address);
+      places.leave({ address, owner });
       return new Response(null);
     }
     const { stream } = this.#begin({ address, owner }, handshake);
@@ -196,8 +200,8 @@ export class EventStreams {
 
   #ended(open: OpenEventStream): void {
     if (!this.#open.delete(open)) return;
-    const { addresses, counters } = this.#options;
-    addresses.leave(open.address);
+    const { places, counters } = this.#options;
+    places.leave(open);
     counters.subscribers--;
     open.client.closed();
   }

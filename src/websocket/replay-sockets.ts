@@ -4,6 +4,7 @@
  */
 import type { Server, ServerWebSocket } from "bun";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
+import { type NoteRows, noteAnsweredRows } from "../commands/counted-rows.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
@@ -23,10 +24,10 @@ import { type HistoryFrame, historyFrames } from "../replay/history-frames.ts";
 import { Pacer } from "../replay/pacer.ts";
 import { type ReplayQuery, readReplayQuery } from "../replay/replay-query.ts";
 import type { StockReader } from "../storage/contract.ts";
-import type { Addresses } from "./addresses.ts";
 import { MessageError, readJson } from "./live-request.ts";
 import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import { normalizedReplayBeat, normalizedReplayEnd, normalizedRow } from "./normalized-form.ts";
+import type { SocketPlaces } from "./socket-places.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import { Turns } from "./turns.ts";
 
@@ -64,8 +65,10 @@ export type ReplaySocket = ServerWebSocket<ReplaySocketData>;
 
 export interface ReplaySocketsOptions {
   reader: Pick<StockReader, "rows" | "parts">;
-  addresses: Addresses;
+  places: SocketPlaces;
   stillAdmits: StillAdmits;
+  /** Null: its rows have no bound. */
+  noteRows(owner: Caller): NoteRows | null;
   heartbeatIntervalMs: number;
   symbolsMax: number;
   log: LogLines;
@@ -93,19 +96,27 @@ export class ReplaySockets {
     request: Request,
     server: Server<ReplaySocketData>,
     parameters: URLSearchParams,
-    { address, caller: owner }: { address: string; caller: Caller },
+    by: { address: string; caller: Caller },
   ): Promise<boolean> {
-    const { addresses } = this.#options;
+    return this.#options.places.upgrade(request, server, await this.prepare(parameters, by));
+  }
+
+  /** What a replay begins with. Its place has been entered. @throws RequestError as `upgrade`. */
+  async prepare(
+    parameters: URLSearchParams,
+    { address, caller: owner }: { address: string; caller: Caller },
+  ): Promise<ReplaySocketData> {
+    const { places } = this.#options;
     const query = readReplayQuery(parameters);
     tickerCheck(owner)?.(query.symbols);
-    await addresses.enter(address, "/ws/replay");
+    await places.enter({ address, owner }, "/ws/replay");
     if (this.#open.size >= REPLAYS_MAX) {
-      addresses.leave(address);
+      places.leave({ address, owner });
       throw tooMany(`replay: ${REPLAYS_MAX} replays are running in this worker, expected fewer`, {
         retryAfterS: RETRY_AFTER_S,
       });
     }
-    const data: ReplaySocketData = {
+    return {
       kind: "replay",
       query,
       address,
@@ -115,7 +126,6 @@ export class ReplaySockets {
       rate: messageRate(this.#options.symbolsMax),
       drained: null,
     };
-    return addresses.upgrade(request, server, data);
   }
 
   open(socket: ReplaySocket): void {
@@ -156,7 +166,7 @@ export class ReplaySockets {
 
   close(socket: ReplaySocket): void {
     this.#open.delete(socket);
-    this.#options.addresses.leave(socket.data.address);
+    this.#options.places.leave(socket.data);
     socket.data.stop.abort();
     socket.data.drained?.();
   }
@@ -221,7 +231,7 @@ class Replay {
     try {
       const frames = historyFrames({
         ...this.#query,
-        reader: this.#options.reader,
+        reader: this.#countedReader(),
         turn: () => this.#turns.take(),
         signal: this.#signal,
       });
@@ -234,6 +244,16 @@ class Replay {
       clearInterval(watch);
       clearInterval(keys);
     }
+  }
+
+  #countedReader(): ReplaySocketsOptions["reader"] {
+    const { reader, noteRows } = this.#options;
+    const note = noteRows(this.#socket.data.owner);
+    if (note === null) return reader;
+    return {
+      parts: (kind, ticker) => reader.parts(kind, ticker),
+      rows: (range, signal) => noteAnsweredRows(reader.rows(range, signal), note),
+    };
   }
 
   async #play(frames: AsyncIterable<HistoryFrame>): Promise<void> {

@@ -22,12 +22,12 @@ import {
 import { badRequest } from "../protocol/errors.ts";
 import { SYMBOL_REQUIRED } from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
-import type { Addresses } from "./addresses.ts";
 import { LiveClient } from "./live-client.ts";
 import { type Handshake, readHandshake } from "./live-request.ts";
 import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import { QueuedBytes } from "./request-queue.ts";
 import type { OpenClient, Socket, SocketData, SocketServices } from "./socket-client.ts";
+import type { SocketPlaces } from "./socket-places.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import { Turns } from "./turns.ts";
 import { tooMany } from "./watch-list.ts";
@@ -70,7 +70,7 @@ export interface SocketsOptions {
   maxBodyBytes: number;
   symbolsMax: number;
   queueBytesMax: number;
-  addresses: Addresses;
+  places: SocketPlaces;
   stillAdmits: StillAdmits;
   /** Null: there is none. */
   audit: AuditLog | null;
@@ -101,27 +101,39 @@ export class Sockets {
   /**
    * @returns false when the handshake is incomplete, true when the request became a WebSocket.
    * @throws RequestError 400 a parameter is invalid, 429 too many WebSockets or subscriptions of
-   *   the address, 503 too many subscriptions of all.
+   *   the address or key, 503 too many subscriptions of all.
    */
   async upgrade(
     request: Request,
     server: Server<SocketData>,
     query: URLSearchParams,
-    { address, caller: owner }: { address: string; caller: Caller },
+    by: { address: string; caller: Caller },
   ): Promise<boolean> {
-    const { addresses, symbolsMax, quota } = this.#options;
+    return this.#options.places.upgrade(request, server, await this.prepare(query, by));
+  }
+
+  /**
+   * What a WebSocket of `/ws` begins with. Its place has been entered.
+   *
+   * @throws RequestError as `upgrade`.
+   */
+  async prepare(
+    query: URLSearchParams,
+    { address, caller: owner }: { address: string; caller: Caller },
+  ): Promise<SocketData> {
+    const { places, symbolsMax, quota } = this.#options;
     const handshake = readHandshake(query);
     const tickers = handshake.wish?.tickers ?? [];
     const checkTickers = tickerCheck(owner);
     checkTickers?.(tickers);
     if (tickers.length > symbolsMax) throw badRequest(tooMany(symbolsMax, tickers.length).message);
     quota.check(address, tickers);
-    await addresses.enter(address, "/ws");
+    await places.enter({ address, owner }, "/ws");
     // Its own parameters are checked above, of which the router tells.
     const asked = { who: owner.name, from: address, path: "/ws" };
     const told = auditedCheck(checkTickers, this.#options.audit, asked);
     const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, told);
-    return this.accept(request, server, { open, path: "/ws", address, owner, isCounted: true });
+    return this.#dataOf({ open, path: "/ws", address, owner, isCounted: true });
   }
 
   /**
@@ -130,8 +142,12 @@ export class Sockets {
    * @returns false when the handshake is incomplete.
    */
   accept(request: Request, server: Server<SocketData>, of: NewSocket): boolean {
+    return this.#options.places.upgrade(request, server, this.#dataOf(of));
+  }
+
+  #dataOf(of: NewSocket): SocketData {
     const now = performance.now();
-    const data: SocketData = {
+    return {
       ...of,
       client: null,
       rate: messageRate(this.#options.symbolsMax),
@@ -141,7 +157,6 @@ export class Sockets {
       backlog: 0,
       closingMs: 0,
     };
-    return this.#options.addresses.upgrade(request, server, data);
   }
 
   handler(): WebSocketHandler<SocketData> {
@@ -322,7 +337,7 @@ export class Sockets {
 
   #closed(socket: Socket, code: number): void {
     this.#open.delete(socket);
-    if (socket.data.isCounted) this.#options.addresses.leave(socket.data.address);
+    if (socket.data.isCounted) this.#options.places.leave(socket.data);
     const { client, backlog } = socket.data;
     if (client === null) return;
     const what = `${describe(socket)} closed with ${code}`;

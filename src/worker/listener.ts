@@ -1,7 +1,7 @@
 /**
  * Accepts a worker's connections, can pause, and can take another certificate. Bun can't: so the
  * listener is stopped and a new one made; the WebSockets of the first stay with it until they
- * close.
+ * close. A worker may have others beside that of its port.
  */
 import type { Server } from "bun";
 
@@ -14,7 +14,7 @@ export class Listener<Data> {
   /** Stopped listeners that still have connections. */
   readonly #former = new Set<Server<Data>>();
   #paused: Promise<void> | null = null;
-  /** Stays the same after a pause, even if `--port 0` asked for any port. */
+  /** Stays the same after a pause, even if `--port 0` asked for any port; 0 of a Unix socket. */
   readonly port: number;
 
   /**
@@ -24,7 +24,7 @@ export class Listener<Data> {
   constructor(make: () => Server<Data>) {
     this.#make = make;
     this.#current = make();
-    this.port = this.#current.port!;
+    this.port = this.#current.port ?? 0;
   }
 
   get pendingRequests(): number {
@@ -45,6 +45,10 @@ export class Listener<Data> {
   /** Whether it has been replaced: its clients had better connect again. */
   isFormer(server: Server<Data>): boolean {
     return this.#former.size > 0 && this.#former.has(server);
+  }
+
+  has(server: Server<Data>): boolean {
+    return server === this.#current || this.#former.has(server);
   }
 
   pause(): void {
@@ -78,5 +82,66 @@ export class Listener<Data> {
   async stop(now = false): Promise<void> {
     const servers = new Set([this.#current, ...this.#former]);
     await Promise.all([...servers].map((server) => server.stop(now)));
+  }
+}
+
+interface ListenersOptions<Data> {
+  /** That of the port. */
+  main: Listener<Data>;
+  /** Null: there is none. */
+  unix: Listener<Data> | null;
+  redirecting: Listener<Data> | null;
+}
+
+/** All listeners of a worker as one. */
+export class Listeners<Data> {
+  readonly #main: Listener<Data>;
+  readonly #unix: Listener<Data> | null;
+  readonly #all: readonly Listener<Data>[];
+
+  constructor({ main, unix, redirecting }: ListenersOptions<Data>) {
+    this.#main = main;
+    this.#unix = unix;
+    this.#all = [main, unix, redirecting].filter((listener) => listener !== null);
+  }
+
+  get port(): number {
+    return this.#main.port;
+  }
+
+  get pendingRequests(): number {
+    let pending = 0;
+    for (const listener of this.#all) pending += listener.pendingRequests;
+    return pending;
+  }
+
+  publish(topic: string, text: string): void {
+    this.#main.publish(topic, text);
+    this.#unix?.publish(topic, text);
+  }
+
+  closeIdle(): void {
+    for (const listener of this.#all) listener.closeIdle();
+  }
+
+  isFormer(server: Server<Data>): boolean {
+    return this.#main.isFormer(server);
+  }
+
+  /** Whether its clients come by the Unix socket, and so have no address. */
+  isUnix(server: Server<Data>): boolean {
+    return this.#unix?.has(server) === true;
+  }
+
+  pause(): void {
+    for (const listener of this.#all) listener.pause();
+  }
+
+  resume(): void {
+    for (const listener of this.#all) listener.resume();
+  }
+
+  async stop(now = false): Promise<void> {
+    await Promise.all(this.#all.map((listener) => listener.stop(now)));
   }
 }

@@ -3,9 +3,13 @@
  * process of `--workers 1`.
  */
 import { dirname, join } from "node:path";
+import type { Server } from "bun";
 import { version } from "../../package.json" with { type: "json" };
+import { Callers } from "../access/callers.ts";
+import { KeyRates } from "../access/key-rates.ts";
 import { KeyRing } from "../access/key-ring.ts";
-import { RateBoard } from "../access/rate-board.ts";
+import { TokenRing } from "../access/token-ring.ts";
+import { readTokenRules } from "../access/token-rules.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
 import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import { usableCpus } from "../config/control-groups.ts";
@@ -20,8 +24,8 @@ import { CallerContexts } from "../http/caller-contexts.ts";
 import { AllowedOrigins } from "../http/cross-origin.ts";
 import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
-import { errorResponse } from "../http/responses.ts";
 import { createRouter } from "../http/router.ts";
+import type { AnySocketData } from "../http/router-options.ts";
 import type { StatsOptions } from "../http/stats.ts";
 import { TrustedProxies } from "../http/trusted-proxies.ts";
 import { WholeAnswers } from "../http/whole-answers.ts";
@@ -47,12 +51,12 @@ import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
-import { Addresses } from "../websocket/addresses.ts";
 import { EventStreams } from "../websocket/event-streams.ts";
-import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
-import type { SocketData } from "../websocket/socket-client.ts";
+import { ReplaySockets } from "../websocket/replay-sockets.ts";
+import { SocketPlaces } from "../websocket/socket-places.ts";
 import { Sockets, unreadBytesMax } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
+import { UnnamedSockets } from "../websocket/unnamed-sockets.ts";
 import { withReplays } from "../websocket/with-replays.ts";
 import { AllTickers } from "./all-tickers.ts";
 import { sampler } from "./collect-samples.ts";
@@ -60,10 +64,10 @@ import { commandContext } from "./command-context.ts";
 import { DescriptorGuard } from "./descriptor-guard.ts";
 import { FeedLooks } from "./feed-looks.ts";
 import { invite } from "./invitation.ts";
-import { Listener } from "./listener.ts";
+import type { Listeners } from "./listener.ts";
+import { IDLE_TIMEOUT_MAX_S, IDLE_TIMEOUT_SLACK_S, openListeners } from "./open-listeners.ts";
 import { queryRows } from "./query-rows.ts";
 import { startRollups } from "./start-rollups.ts";
-import { readTls, type TlsOptions, TlsWatch } from "./tls-files.ts";
 import { WorkerFeeds } from "./worker-feeds.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
@@ -81,14 +85,7 @@ const DRAIN_POLL_MS = 50;
 const DRAIN_MARGIN_MS = 500;
 /** Without this pause, the process would exit while Bun still holds bytes of closed WebSockets. */
 const LINGER_MS = 200;
-/**
- * Bun closes a connection that is idle for this long, even under a running handler; at most 255.
- */
-const IDLE_TIMEOUT_MIN_S = 30;
-const IDLE_TIMEOUT_MAX_S = 255;
 const BUS_RETRY_MS = 1_000;
-/** Added to --sql-timeout, so that the client gets its error. */
-const IDLE_TIMEOUT_SLACK_S = 15;
 
 const ENDED: Record<ConditionName, string> = {
   descriptors: "There are enough descriptors again",
@@ -118,16 +115,25 @@ export interface Worker {
   invitation(): Promise<string[]>;
   /** Frees memory at once: see Sockets. */
   closeSomeSockets(): { closed: number; address: string };
+  /** Of changed settings it heeds those that can be taken over at once. */
+  takeOver(settings: Settings): void;
   /** Answers what is in flight, closes WebSockets with 1001; resolves then, or after the time. */
   drain(timeoutMs: number): Promise<void>;
 }
 
 interface Serving {
-  listener: Listener<SocketData | ReplaySocketData>;
+  listener: Listeners<AnySocketData>;
+  leave(): void;
+  takeOver(settings: Settings): void;
   descriptors: DescriptorGuard;
   replays: ReplaySockets;
   memory: MemoryWatch;
   metrics: WorkerMetrics;
+}
+
+interface WorkerRoute {
+  answer: ReturnType<typeof createRouter>;
+  acceptsHost(host: string | null): boolean;
 }
 
 interface RouteParts extends Pick<Serving, "replays" | "memory" | "metrics"> {
@@ -142,7 +148,9 @@ interface StatsParts extends Pick<Serving, "memory"> {
 
 /** @throws Error hub or port unavailable. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const worker = new RunningWorker(options);
+  const rules = readTokenRules(options.settings);
+  const tokens = rules === null ? null : await TokenRing.open(rules, options.log);
+  const worker = new RunningWorker(options, tokens);
   await worker.boot();
   worker.serve();
   return worker;
@@ -152,42 +160,35 @@ class RunningWorker implements Worker {
   readonly #options: WorkerOptions;
   readonly #counters = createCounters();
   readonly #conditions: Conditions;
-  readonly #keys: KeyRing;
+  readonly #callers: Callers;
+  readonly #rates: KeyRates;
   readonly #audit: AuditLog | null;
   readonly #bodies: Bodies;
   readonly #hub: HubClient;
   readonly #allTickers = new AllTickers(() => this.#ownUpdates ?? this.#hub);
   readonly #subscriptions: Subscriptions;
-  readonly #addresses: Addresses;
+  readonly #places: SocketPlaces;
   readonly #feeds: WorkerFeeds;
   readonly #liveBars: LiveBars;
   readonly #quota: SubscriptionQuota;
   readonly #sockets: Sockets;
   readonly #eventStreams: EventStreams;
+  readonly #unnamedSockets: UnnamedSockets;
   /** Set by `boot`. */
   #storage: WorkerStorage | null = null;
   /** Set by `serve`. */
   #serving: Serving | null = null;
   #rollups: Roller | null = null;
   #feedLooks: FeedLooks | null = null;
-  #tlsWatch: TlsWatch | null = null;
   #draining = false;
 
-  constructor(options: WorkerOptions) {
+  constructor(options: WorkerOptions, tokens: TokenRing | null) {
     this.#options = options;
     this.#conditions = new Conditions(options.log);
-    const { settings, log, workerId } = options;
+    const { settings, log } = options;
     this.#audit = settings.auditLog === null ? null : new AuditLog(settings.auditLog, log);
-    this.#keys = new KeyRing({
-      path: settings.keys,
-      mark: join(options.runtimeDir, KEYS_SEEN_FILE),
-      log,
-      onChanged: (added, gone) => {
-        // Every worker sees it, and one tells it.
-        if ((workerId ?? 0) === 0)
-          this.#audit?.note({ what: "keys", who: "-", from: "-", outcome: "ok", added, gone });
-      },
-    });
+    this.#callers = new Callers(this.#createKeyRing(), tokens);
+    this.#rates = new KeyRates(options.runtimeDir);
     this.#bodies = new Bodies(bodyShares(options.settings));
     this.#hub = this.#createHubClient();
     this.#feeds = new WorkerFeeds({
@@ -197,9 +198,9 @@ class RunningWorker implements Worker {
       tellSubscribers: (notice) => this.#subscriptions.tellFeed(notice),
     });
     this.#subscriptions = this.#createSubscriptions();
-    this.#addresses = new Addresses({
-      admit: (address) => this.#hub.admit(address),
-      left: (address) => this.#hub.left(address),
+    this.#places = new SocketPlaces({
+      admit: (holder, max) => this.#hub.admit(holder, max),
+      left: (holder) => this.#hub.left(holder),
       socketsPerAddressMax: options.settings.wsConnectionsPerAddress,
     });
     this.#liveBars = new LiveBars({
@@ -213,6 +214,13 @@ class RunningWorker implements Worker {
     this.#quota = this.#createQuota();
     this.#sockets = this.#createSockets();
     this.#eventStreams = this.#createEventStreams();
+    this.#unnamedSockets = new UnnamedSockets({
+      callers: this.#callers,
+      rates: this.#rates,
+      places: this.#places,
+      audit: this.#audit,
+      log: options.log,
+    });
   }
 
   get port(): number {
@@ -238,8 +246,9 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     const replays = new ReplaySockets({
       reader: this.#database.history,
-      stillAdmits: this.#keys.stillAdmits,
-      addresses: this.#addresses,
+      stillAdmits: this.#callers.stillAdmits,
+      noteRows: (owner) => this.#rates.noteRows(owner),
+      places: this.#places,
       heartbeatIntervalMs: settings.heartbeatIntervalMs,
       symbolsMax: settings.wsSymbolsMax,
       log,
@@ -247,19 +256,20 @@ class RunningWorker implements Worker {
     const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
     const memory = this.#watchMemory(wholeAnswers);
     const metrics = this.#createMetrics(replays);
-    const route = this.#createRoute({ replays, wholeAnswers, memory, metrics });
-    let tls = readTls(settings);
-    const listener = new Listener(() => this.#listen(route, replays, tls));
-    if (tls !== null)
-      this.#tlsWatch = new TlsWatch(settings, {
-        log,
-        onChanged: (changed) => {
-          tls = changed;
-          listener.replace();
-        },
-      });
+    const routeOf = this.#routes({ replays, wholeAnswers, memory, metrics });
+    let route = routeOf(settings);
+    const { listener, leave } = openListeners({
+      ...{ settings, log },
+      answer: (request, server) => route.answer(request, server),
+      acceptsHost: (host) => route.acceptsHost(host),
+      workerId: this.#options.workerId,
+      websocket: this.#unnamedSockets.handler(withReplays(this.#sockets.handler(), replays)),
+    });
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
-    this.#serving = { listener, descriptors, replays, memory, metrics };
+    const takeOver = (changed: Settings): void => {
+      route = routeOf(changed);
+    };
+    this.#serving = { listener, leave, takeOver, descriptors, replays, memory, metrics };
     this.#feedLooks = this.#lookForFeeds();
     if (settings.bus !== null) void this.#joinBus();
     this.#rollups = startRollups({
@@ -277,17 +287,18 @@ class RunningWorker implements Worker {
   async drain(timeoutMs: number): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    const { listener, descriptors, replays } = this.#serves;
+    const { listener, leave, descriptors, replays } = this.#serves;
     const deadline = performance.now() + Math.max(timeoutMs / 2, timeoutMs - DRAIN_MARGIN_MS);
     const left = (): number => Math.max(0, deadline - performance.now());
     const rolledUp = this.#rollups?.stop();
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     descriptors.stop();
-    this.#tlsWatch?.stop();
-    this.#keys.stop();
+    leave();
+    this.#callers.stop();
     const stopped = listener.stop();
     const hadSockets = this.#sockets.size + this.#eventStreams.size + replays.size > 0;
     replays.closeAll();
+    this.#unnamedSockets.closeAll();
     this.#liveBars.stop();
     this.#subscriptions.stop();
     await Promise.all([this.#sockets.drain(left()), this.#eventStreams.drain(left())]);
@@ -302,13 +313,17 @@ class RunningWorker implements Worker {
       // At once, where it is away: nobody waits for a greeting.
       await this.#database.reader.probe();
       const { host, tlsCert } = this.#options.settings;
-      const needsKey = this.#keys.isEnforced;
+      const needsKey = this.#callers.isEnforced;
       return await invite(this.#database.reader, { host, port: this.port, tlsCert, needsKey });
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       // A remote database may come later than this server.
       return [`The database doesn't answer yet: ${error.message}`];
     }
+  }
+
+  takeOver(settings: Settings): void {
+    this.#serves.takeOver(settings);
   }
 
   closeSomeSockets(): { closed: number; address: string } {
@@ -333,6 +348,20 @@ class RunningWorker implements Worker {
   #accept(ticker: string, update: Update): void {
     this.#subscriptions.accept(ticker, update);
     this.#rollups?.hear(ticker, update);
+  }
+
+  #createKeyRing(): KeyRing {
+    const { settings, log, workerId, runtimeDir } = this.#options;
+    return new KeyRing({
+      path: settings.keys,
+      mark: join(runtimeDir, KEYS_SEEN_FILE),
+      log,
+      onChanged: (added, gone) => {
+        // Every worker sees it, and one tells it.
+        if ((workerId ?? 0) === 0)
+          this.#audit?.note({ what: "keys", who: "-", from: "-", outcome: "ok", added, gone });
+      },
+    });
   }
 
   #createHubClient(): HubClient {
@@ -360,7 +389,7 @@ class RunningWorker implements Worker {
         this.#rollups?.missed();
         void this.#endIfDatabaseIsGone();
       },
-      addresses: () => this.#addresses.counts,
+      sockets: () => this.#places.counts,
     });
   }
 
@@ -411,8 +440,8 @@ class RunningWorker implements Worker {
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
       bytesMax: unreadBytesMax(settings.maxBodyBytes),
-      stillAdmits: this.#keys.stillAdmits,
-      addresses: this.#addresses,
+      stillAdmits: this.#callers.stillAdmits,
+      places: this.#places,
       quota: this.#quota,
       counters: this.#counters,
       log,
@@ -427,9 +456,9 @@ class RunningWorker implements Worker {
       maxBodyBytes: settings.maxBodyBytes,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
-      stillAdmits: this.#keys.stillAdmits,
+      stillAdmits: this.#callers.stillAdmits,
       audit: this.#audit,
-      addresses: this.#addresses,
+      places: this.#places,
       quota: this.#quota,
       counters: this.#counters,
       log,
@@ -442,9 +471,9 @@ class RunningWorker implements Worker {
       subscriptions: this.#subscriptions,
       liveBars: this.#liveBars,
       sockets: this.#sockets,
-      addresses: this.#addresses,
+      places: this.#places,
       quota: this.#quota,
-      keys: this.#keys,
+      callers: this.#callers,
       audit: this.#audit,
       symbolsMax: settings.wsSymbolsMax,
       queueBytesMax: settings.wsQueueBytes,
@@ -517,7 +546,8 @@ class RunningWorker implements Worker {
     });
   }
 
-  #createRoute({ replays, wholeAnswers, memory, metrics }: RouteParts): ReturnType<typeof createRouter> {
+  /** @returns what makes the route of settings that can be taken over at once. */
+  #routes({ replays, wholeAnswers, memory, metrics }: RouteParts): (settings: Settings) => WorkerRoute {
     const { settings, log, memory: board } = this.#options;
     const spool = new AnswerSpool({
       board,
@@ -536,28 +566,12 @@ class RunningWorker implements Worker {
         memory.admit("execute_sql");
         return this.#database.executeSql(turned);
       });
-    const origins = new AllowedOrigins(settings.allowOrigins);
-    return createRouter({
-      contexts: new CallerContexts(
-        commandContext({
-          settings,
-          storage: this.#database,
-          hub: this.#hub,
-          subscriptions: this.#subscriptions,
-          counters: this.#counters,
-          feeds: this.#feeds,
-          runSql,
-          log,
-        }),
-        this.#audit,
-      ),
-      guard: new HostGuard(settings.allowHosts, origins),
-      origins,
-      proxies: new TrustedProxies(settings.trustProxies),
-      keys: this.#keys,
-      rates: new RateBoard(this.#options.runtimeDir),
+    const fixed = {
+      callers: this.#callers,
+      rates: this.#rates,
       sockets: this.#sockets,
       eventStreams: this.#eventStreams,
+      unnamedSockets: this.#unnamedSockets,
       replays,
       alpacaStreams: this.#createStreams(),
       health: this.#health(),
@@ -567,21 +581,49 @@ class RunningWorker implements Worker {
       metrics,
       audit: this.#audit,
       log,
-      slowRequestMs: settings.slowRequestMs,
-      accessLog: createAccessLogger(settings.accessLog, log),
       maxBodyBytes: settings.maxBodyBytes,
       spool,
       wholeAnswers,
       memory,
       sqlOutlastsIdleLimit: settings.sqlTimeoutMs / 1_000 + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
       isDraining: () => this.#draining,
-      isFormer: (server) => this.#serving?.listener.isFormer(server) ?? false,
+      isFormer: (server: Server<AnySocketData>) => this.#serving?.listener.isFormer(server) ?? false,
+      isUnix: (server: Server<AnySocketData>) => this.#serving?.listener.isUnix(server) ?? false,
       descriptors: {
         isShort: () => this.#serving?.descriptors.isShort ?? false,
         hasNoneForSocket: () => this.#serving?.descriptors.hasNoneForSocket() ?? false,
       },
       bodies: this.#bodies,
+    };
+    return (now) => {
+      const changing = this.#changingParts(now, runSql);
+      const answer = createRouter({ ...fixed, ...changing });
+      return { answer, acceptsHost: (host) => changing.guard.acceptsHost(host) };
+    };
+  }
+
+  /** What a router has of settings that are taken over at once. */
+  #changingParts(settings: Settings, runSql: StatsParts["runSql"]) {
+    const { log } = this.#options;
+    const origins = new AllowedOrigins(settings.allowOrigins);
+    const context = commandContext({
+      settings,
+      storage: this.#database,
+      hub: this.#hub,
+      subscriptions: this.#subscriptions,
+      counters: this.#counters,
+      feeds: this.#feeds,
+      runSql,
+      log,
     });
+    return {
+      contexts: new CallerContexts(context, { audit: this.#audit, rates: this.#rates }),
+      guard: new HostGuard(settings.allowHosts, origins),
+      origins,
+      proxies: new TrustedProxies(settings.trustProxies),
+      slowRequestMs: settings.slowRequestMs,
+      accessLog: createAccessLogger(settings.accessLog, log),
+    };
   }
 
   #health(): HealthOptions {
@@ -620,30 +662,6 @@ class RunningWorker implements Worker {
         liveBars: this.#liveBars.size,
       }),
     };
-  }
-
-  #listen(route: ReturnType<typeof createRouter>, replays: ReplaySockets, tls: TlsOptions | null) {
-    const { settings, workerId, log } = this.#options;
-    return Bun.serve<SocketData | ReplaySocketData>({
-      hostname: settings.host,
-      port: settings.port,
-      // A listener with another certificate takes the place of one that still listens.
-      reusePort: workerId !== null || tls !== null,
-      ...(tls === null ? {} : { tls }),
-      development: false,
-      idleTimeout: Math.min(
-        IDLE_TIMEOUT_MAX_S,
-        Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutMs / 1_000) + IDLE_TIMEOUT_SLACK_S),
-      ),
-      // Not the limit of a body: a larger one must reach the router to be refused in JSON.
-      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: route,
-      websocket: withReplays(this.#sockets.handler(), replays),
-      error: (error) => {
-        log.error(`Request failed outside of its handler: ${error.message}`);
-        return errorResponse(error);
-      },
-    });
   }
 
   /** After its restart the hub may have another file: a worker that reads the old one must end. */

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { Glob } from "bun";
 import { COMMANDS } from "../../src/commands/index.ts";
 import { settingsTable } from "../../src/config/render-settings.ts";
+import { DECLARATIONS, type TakeOver } from "../../src/config/setting-table.ts";
 import * as codes from "../../src/protocol/codes.ts";
 import { ENGINES } from "../../src/storage/engines.ts";
 import { KIND_NAMES, kindOf } from "../../src/storage/model/kinds.ts";
@@ -14,6 +15,26 @@ const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 
 test("the README's table of settings is that of the declarations (bun scripts/write-settings-table.ts)", () => {
   expect(read("README.md")).toContain(`<!-- settings -->\n${settingsTable().trim()}\n<!-- /settings -->`);
+});
+
+test("docs/signals.md says of each setting how SIGHUP takes it over", () => {
+  const page = read("docs/signals.md");
+  const start = page.indexOf("## Settings that are read again");
+  const [, atOnce, byNewWorkers, others] = page.slice(start).split(/\n- /) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  const isListed = (list: string, flag: string): boolean =>
+    list.includes(`\`${flag}\``) || list.includes(`\`${flag.split("-", 3).join("-")}-…\``);
+  for (const { flag, takeOver } of Object.values<{ flag: string; takeOver?: TakeOver }>(DECLARATIONS))
+    expect([flag, isListed(atOnce, flag), isListed(byNewWorkers, flag)]).toEqual([
+      flag,
+      takeOver === "at once",
+      takeOver === "by new workers",
+    ]);
+  expect(others).toStartWith("All others");
 });
 
 test("docs/commands.md lists exactly the commands there are", () => {

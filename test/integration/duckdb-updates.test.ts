@@ -205,7 +205,6 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     database,
     log: SILENT,
     openBus: null,
-    socketsPerAddressMax: 100,
     leaseTimeoutMs: 60_000,
   });
   const client = new HubClient({
@@ -220,7 +219,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     missed() {},
     livenessMs: 10_000,
     conditions: { begin() {}, end() {} },
-    addresses: () => [],
+    sockets: () => [],
   });
   await client.connect();
   try {

@@ -70,7 +70,6 @@ async function withHub(body: (setting: Setting) => Promise<void>): Promise<void>
     database: { reader: counted, sql },
     log: SILENT,
     openBus: null,
-    socketsPerAddressMax: 3,
     leaseTimeoutMs: 60_000,
   });
   const client = new HubClient({
@@ -85,7 +84,7 @@ async function withHub(body: (setting: Setting) => Promise<void>): Promise<void>
     missed: () => undefined,
     livenessMs: 10_000,
     conditions: { begin() {}, end() {} },
-    addresses: () => [],
+    sockets: () => [],
   });
   try {
     await client.connect();

@@ -48,7 +48,6 @@ function setUp() {
         database: null,
         log: SILENT,
         openBus: null,
-        socketsPerAddressMax: 3,
         leaseTimeoutMs: 60_000,
       });
       let stopped: Promise<void> | null = null;
@@ -75,7 +74,7 @@ function setUp() {
         missed: () => missed++,
         livenessMs: 10_000,
         conditions: { begin() {}, end() {} },
-        addresses: () => addresses,
+        sockets: () => addresses,
       });
       clients.push(client);
       await client.connect();
@@ -220,7 +219,7 @@ test("WebSockets of an address are counted over all workers, also by the next hu
   const one = await setup.connect(0);
   const two = await setup.connect(1);
   const admit = async (of: typeof one, address: string): Promise<boolean> => {
-    const admitted = await of.client.admit(address);
+    const admitted = await of.client.admit(address, 3);
     if (admitted) of.addresses.set(address, (of.addresses.get(address) ?? 0) + 1);
     return admitted;
   };

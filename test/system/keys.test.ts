@@ -15,6 +15,7 @@ import { SCOPES, type Scope, wholeScopes } from "../../src/access/scopes.ts";
 import { COMMANDS } from "../../src/commands/index.ts";
 import { CLOSE_KEY } from "../../src/protocol/codes.ts";
 import { failingStart } from "../support/failing-start.ts";
+import { addKey, bearer, untilRateLasts } from "../support/keys.ts";
 import { type Answer, get, type Json } from "../support/requests.ts";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
@@ -25,17 +26,6 @@ setDefaultTimeout(180_000);
 
 /** Of the form of a key, and unknown. */
 const WRONG = `sdb_${"x".repeat(43)}`;
-const bearer = (key: string | null): Record<string, string> =>
-  key === null ? {} : { authorization: `Bearer ${key}` };
-
-async function addKey(path: string, name: string, may: string, more: string[] = []): Promise<string> {
-  const { code, stdout, stderr } = await runCli([
-    ...["keys", "add", name, "--may", may, "--keys", path, "--json"],
-    ...more,
-  ]);
-  if (code !== 0) throw new Error(stderr);
-  return (JSON.parse(stdout) as { key: string }).key;
-}
 
 async function post(url: string, body: object, key: string | null): Promise<Answer> {
   const response = await fetch(url, {
@@ -156,9 +146,14 @@ afterAll(async () => {
 });
 
 describe("every door by the scopes of a key", () => {
-  test.each(DOORS)("$name needs $needs", async ({ needs, ask }) => {
+  test.each(DOORS)("$name needs $needs", async ({ name, needs, ask }) => {
     for (const key of [null, WRONG]) {
       const status = await ask(server.url, key);
+      // Without one, a WebSocket may still say who it is by its first message.
+      if (key === null && name.startsWith("WebSocket")) {
+        expect(status).toBe(101);
+        continue;
+      }
       if (needs === "nothing") expect(status).toBe(200);
       else expect(status).toBe(401);
     }
@@ -623,8 +618,7 @@ test("a key's rate is one for all workers, and tells what is left of it", async 
     await addKey(path, "free", "read"),
   ];
   // It begins with the hour, which must not be over in between.
-  const leftMs = 3_600_000 - (Date.now() % 3_600_000);
-  if (leftMs < 30_000) await Bun.sleep(leftMs);
+  await untilRateLasts(3_600_000, 30_000);
   const ask = (key: string): Promise<Answer> => get(`${server.url}/v1/tickers`, bearer(key));
   await waitUntil("they are known", async () => (await ask(free)).status === 200);
   await Bun.sleep(1_100);

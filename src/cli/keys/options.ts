@@ -1,5 +1,12 @@
 /** The command line of `keys`. */
-import { goesWithTickers, isKeyName, isNetwork, isPattern } from "../../access/key-record.ts";
+import {
+  goesWithTickers,
+  isKeyName,
+  isNetwork,
+  isPattern,
+  isSocketCount,
+  KEY_SOCKETS_MAX,
+} from "../../access/key-record.ts";
 import { readRate } from "../../access/rate-board.ts";
 import { isScope, SCOPE_MEANINGS, SCOPES, type Scope } from "../../access/scopes.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
@@ -19,6 +26,8 @@ export type KeysAction =
       may: Scope[];
       tickers: string[] | null;
       rate: string | null;
+      rows: string | null;
+      sockets: number | null;
       expiresInMs: number | null;
       from: string[] | null;
     }
@@ -44,7 +53,9 @@ hash alone.
   --may A,B         what the key allows:
 ${SCOPES.map((scope) => `                      ${scope.padEnd(10)} ${SCOPE_MEANINGS[scope]}`).join("\n")}
   --tickers A,B     of these tickers and patterns alone, such as AAPL,OPT_*; not with sql or admin
-  --rate N/s        at most so many requests a second; also N/min and N/h
+  --rate N/s        at most so many requests a second; also N/min and N/h, 5k/min and 1M/h
+  --rows N/min      at most so many rows read and written a minute; as --rate
+  --sockets N       at most so many WebSockets and streams of events open at once
   --expires SPAN    it ends after this time, such as 90d, 12h or 30m; default: when it is revoked
   --from A,B        only from these addresses and networks, such as 10.0.0.0/8
   --overlap SPAN    how long the old key stays valid beside the new one (default 24h)
@@ -60,6 +71,8 @@ const FLAGS = {
   may: { type: "string", multiple: true },
   tickers: { type: "string", multiple: true },
   rate: { type: "string" },
+  rows: { type: "string" },
+  sockets: { type: "string" },
   expires: { type: "string" },
   from: { type: "string", multiple: true },
   overlap: { type: "string" },
@@ -93,7 +106,8 @@ function actionOf(what: string, name: string | undefined, values: GivenFlags): K
     if (values[flag] !== undefined && what !== of)
       throw new UsageError(`keys ${what}: --${flag} goes with ${of} alone`);
   };
-  for (const flag of ["may", "tickers", "rate", "expires", "from"] as const) only(flag, "add");
+  for (const flag of ["may", "tickers", "rate", "rows", "sockets", "expires", "from"] as const)
+    only(flag, "add");
   only("overlap", "rotate");
   if (what === "list") return { do: "list" };
   if (name === undefined) throw new UsageError(`keys ${what}: expected a name`);
@@ -110,7 +124,9 @@ function actionOf(what: string, name: string | undefined, values: GivenFlags): K
     name,
     may,
     tickers: readPatterns(values.tickers, may),
-    rate: checkedRate(values.rate),
+    rate: checkedRate("rate", values.rate),
+    rows: checkedRate("rows", values.rows),
+    sockets: socketCount(values.sockets),
     expiresInMs: spanMs("expires", values.expires),
     from: readNetworks(values.from),
   };
@@ -136,10 +152,18 @@ function readPatterns(given: string[] | undefined, may: readonly Scope[]): strin
   return patterns;
 }
 
-function checkedRate(text: string | undefined): string | null {
+function checkedRate(flag: "rate" | "rows", text: string | undefined): string | null {
   if (text === undefined) return null;
   if (readRate(text) !== null) return text;
-  throw new UsageError(`keys: --rate ${quoted(text)}: expected a rate such as 200/s, 5000/min or 100000/h`);
+  throw new UsageError(`keys: --${flag} ${quoted(text)}: expected a rate such as 200/s, 5000/min or 1M/h`);
+}
+
+function socketCount(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  if (/^\d+$/.test(text) && isSocketCount(Number(text))) return Number(text);
+  throw new UsageError(
+    `keys: --sockets ${quoted(text)}: expected a whole number from 1 to ${KEY_SOCKETS_MAX}`,
+  );
 }
 
 function readNetworks(given: string[] | undefined): string[] | null {

@@ -100,7 +100,7 @@ const ERRORS: Record<number, string> = {
   [STATUS.badRequest]: "A parameter is wrong, missing or unknown.",
   [STATUS.unauthorized]: "A key is needed, and none that is valid was sent.",
   [STATUS.forbidden]: "The server's settings, the key, or a page of another site, forbid it.",
-  [STATUS.tooMany]: "The client's address has too much under way.",
+  [STATUS.tooMany]: "The client's address or key has too much under way, or has reached a limit.",
   [STATUS.unavailable]: "Come back later: too much is under way, or the database is away.",
   [STATUS.timeIsUp]: "It took too long.",
 };

@@ -77,9 +77,9 @@ export const DOORS: Readonly<Record<V1Path, Door>> = {
     parameters: SQL_PARAMETERS,
     isTable: false,
     async answer(call, asked) {
-      const { request, options, address } = call;
+      const { request, options, client } = call;
       if (options.sqlOutlastsIdleLimit) call.liftLimit();
-      const by = { isPost: request.method === "POST", signal: request.signal, client: address };
+      const by = { isPost: request.method === "POST", signal: request.signal, client };
       return respond(await sqlAnswer(asked, by, call.context), call);
     },
   },

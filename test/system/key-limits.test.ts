@@ -1,0 +1,249 @@
+/** What a key may do in a window of time, and at once: rows, WebSockets and streams of events. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { addKey, bearer, untilRateLasts } from "../support/keys.ts";
+import { type Answer, get, type Json } from "../support/requests.ts";
+import { runCli } from "../support/run-cli.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(180_000);
+
+const HOUR_MS = 3_600_000;
+const TRADES = 20_000;
+const DAY = "2024-01-02";
+
+let folder: ReturnType<typeof tempDir>;
+let server: RunningServer;
+let path: string;
+let admin: string;
+
+beforeAll(async () => {
+  folder = tempDir();
+  path = join(folder.path, "some.keys");
+  admin = await addKey(path, "chief", "admin");
+  const audit = ["--audit-log", join(folder.path, "audit.jsonl")];
+  server = await startServer({ flags: ["--keys", path, "--sql", "raw", ...audit], workers: 2 });
+  const start = Date.parse(`${DAY}T15:00:00Z`);
+  const rows = Array.from({ length: TRADES }, (_, i) => `A,${new Date(start + i).toISOString()},${i + 1},1`);
+  const response = await fetch(`${server.url}/v1/trades`, {
+    method: "POST",
+    headers: { "content-type": "text/csv", ...bearer(admin) },
+    body: ["symbol,timestamp,price,size", ...rows].join("\n"),
+  });
+  expect(response.status).toBe(200);
+  const bars = Array.from({ length: 10 }, (_, i) => ({ date: `2024-01-${10 + i}`, close: i + 1 }));
+  await run(admin, "save_stock_data", { ticker: "A", index_col: "date", data: bars });
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+async function run(key: string, command: string, params: object): Promise<Answer> {
+  const response = await fetch(`${server.url}/db_command`, {
+    method: "POST",
+    headers: { "content-type": "application/json", connection: "close", ...bearer(key) },
+    body: JSON.stringify({ command, params }),
+  });
+  return { status: response.status, body: await response.json(), headers: response.headers };
+}
+
+/** Known to both workers. */
+async function untilKnown(key: string, door = "/v1/tickers"): Promise<void> {
+  await waitUntil("the key is known", async () => {
+    for (let i = 0; i < 8; i++) if ((await get(server.url + door, bearer(key))).status === 401) return false;
+    return true;
+  });
+}
+
+const trades = (count: number): object => ({
+  ticker: "B",
+  data_type: "trade",
+  index_col: "timestamp",
+  data: Array.from({ length: count }, (_, i) => ({ timestamp: `${DAY}T15:00:00Z`, price: i + 1, size: 1 })),
+});
+
+async function sent(key: string, door: string): Promise<number> {
+  const response = await fetch(server.url + door, { headers: { connection: "close", ...bearer(key) } });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+/** Each way to rows, and how many it must count. */
+const WAYS: [name: string, rows: number, ask: (key: string) => Promise<unknown>][] = [
+  ["a save", 7, (key) => run(key, "save_realtime_data", trades(7))],
+  ["rows by /v1", 2, (key) => postedRows(key, "C", 2)],
+  ["bars", 10, (key) => run(key, "get_stock_data", { ticker: "A", interval: "daily" })],
+  ["a stream of ticks", TRADES, (key) => run(key, "get_realtime_data", { ticker: "A", data_type: "trade" })],
+  ["newest ticks", 5, (key) => run(key, "get_latest_data", { ticker: "A", data_type: "trade", limit: 5 })],
+  // One row more tells that there is a next page.
+  ["a page", 101, (key) => sent(key, "/v1/trades?symbols=A&limit=100")],
+  ["Arrow", TRADES, (key) => sent(key, "/v1/trades?symbols=A&format=arrow")],
+  ["a price", 1, (key) => run(key, "get_latest_price", { ticker: "A" })],
+  ["prices", 2, (key) => run(key, "get_latest_prices", { tickers: ["A", "B"] })],
+  ["SQL", 10, (key) => sent(key, "/v1/sql?sql=SELECT+*+FROM+daily_prices")],
+  [
+    "SQL that writes",
+    4,
+    (key) =>
+      run(key, "execute_sql", {
+        sql_query: "UPDATE daily_prices SET volume = 1 WHERE close < 5",
+        query_type: "raw",
+      }),
+  ],
+  ["a deletion", 1, (key) => removedRow(key)],
+  ["a replay", 50, (key) => replayed(key)],
+];
+
+async function postedRows(key: string, symbol: string, count: number): Promise<Response> {
+  return fetch(`${server.url}/v1/trades`, {
+    method: "POST",
+    headers: { "content-type": "application/json", connection: "close", ...bearer(key) },
+    body: JSON.stringify({
+      trades: Array.from({ length: count }, (_, i) => ({ S: symbol, t: `${DAY}T16:00:00Z`, p: i + 1, s: 1 })),
+    }),
+  });
+}
+
+async function removedRow(key: string): Promise<Answer> {
+  expect((await postedRows(admin, "GONE", 1)).status).toBe(200);
+  return run(key, "delete_ticks", { ticker: "GONE", data_type: "trade", all: true });
+}
+
+async function replayed(key: string): Promise<void> {
+  const range = `start=${DAY}T15:00:00Z&end=${DAY}T15:00:00.049Z&speed=max&types=trade`;
+  const socket = new WebSocket(`${server.wsUrl}/ws/replay?symbols=A&${range}`, { headers: bearer(key) });
+  await waitUntil("it has ended", () => socket.readyState === WebSocket.CLOSED);
+}
+
+test("rows of every way in and out are counted, and after too many the next request waits", async () => {
+  const keys = new Map<string, string>();
+  for (const [name] of WAYS)
+    keys.set(name, await addKey(path, name.replaceAll(/[ /]/g, "-"), "admin", ["--rows", "1/h"]));
+  await untilRateLasts(HOUR_MS, 60_000);
+  await untilKnown(keys.get(WAYS.at(-1)![0])!);
+  const told: [string, number][] = [];
+  for (const [name, rows, ask] of WAYS) {
+    await ask(keys.get(name)!);
+    const refused = await waitUntil(`${name}: the next is refused`, async () => {
+      const answer = await get(`${server.url}/v1/tickers`, bearer(keys.get(name)!));
+      return answer.status === 429 && answer;
+    });
+    told.push([
+      name,
+      Number(/read and written (\d+) rows, of 1, within 3600 s/.exec(refused.body.error)?.[1]),
+    ]);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect([name, rows]).toEqual(told.at(-1)!);
+  }
+  expect((await get(`${server.url}/v1/tickers`, bearer(admin))).status).toBe(200);
+});
+
+test("below the bound nothing is refused, and the answer that passes it is whole", async () => {
+  const key = await addKey(path, "rows", "read,write", ["--rows", "15/h"]);
+  await untilRateLasts(HOUR_MS, 30_000);
+  await untilKnown(key);
+  const bars = (): Promise<Answer> => run(key, "get_stock_data", { ticker: "A", interval: "daily" });
+  expect((await bars()).body.data).toHaveLength(10);
+  expect((await bars()).body.data).toHaveLength(10);
+  const refused = await bars();
+  expect([refused.status, refused.body.error]).toEqual([
+    429,
+    "the key rows has read and written 20 rows, of 15, within 3600 s, expected no more",
+  ]);
+  const lines = readFileSync(join(folder.path, "audit_refused.jsonl"), "utf8");
+  await waitUntil("the audit tells it", () =>
+    readFileSync(join(folder.path, "audit_refused.jsonl"), "utf8").includes('"who":"rows"'),
+  );
+  expect(lines).toBeString();
+  await waitUntil("the metrics count it", async () => {
+    const text = await (await fetch(`${server.url}/metrics`, { headers: bearer(admin) })).text();
+    return text.includes('stock_db_key_requests_total{key="rows",status="4xx"} 1');
+  });
+});
+
+test("WebSockets and streams of events of a key are counted over all workers", async () => {
+  const key = await addKey(path, "sockets", "read,stream", ["--sockets", "3"]);
+  await untilKnown(key);
+  const headers = bearer(key);
+  const opened: WebSocket[] = [];
+  const open = async (door: string): Promise<boolean> => {
+    const socket = new WebSocket(server.wsUrl + door, { headers });
+    await waitUntil("an end of the handshake", () => socket.readyState !== WebSocket.CONNECTING);
+    opened.push(socket);
+    return socket.readyState === WebSocket.OPEN;
+  };
+  const heard: Json[] = [];
+  const alpaca = new WebSocket(`${server.wsUrl}/v2/sip`, { headers });
+  alpaca.onmessage = ({ data }) => heard.push(...JSON.parse(String(data)));
+  await waitUntil("it is let in", () => heard.length >= 2);
+  expect(heard[1]).toMatchObject({ msg: "authenticated" });
+  expect(await open("/ws?symbol=A")).toBe(true);
+  const abort = new AbortController();
+  const events = await fetch(`${server.url}/v1/stream?symbols=A`, { headers, signal: abort.signal });
+  expect([events.status, events.headers.get("content-type")]).toEqual([
+    200,
+    expect.stringContaining("event-stream"),
+  ]);
+  for (let i = 0; i < 4; i++) expect(await open("/ws?symbol=A")).toBe(false);
+  const replay = "/ws/replay?symbols=A&start=2024-01-02&end=2024-01-03";
+  expect(await open(replay)).toBe(false);
+  const refused = await get(`${server.url}/v1/stream?symbols=A`, headers);
+  expect([refused.status, refused.body.error]).toEqual([
+    429,
+    "/v1/stream: the key sockets has 3 WebSockets and streams open already, expected no more",
+  ]);
+  const second = new WebSocket(`${server.wsUrl}/v2/sip`, { headers });
+  const told: Json[] = [];
+  second.onmessage = ({ data }) => told.push(...JSON.parse(String(data)));
+  await waitUntil("it is refused", () => second.readyState === WebSocket.CLOSED);
+  expect(told.at(-1)).toMatchObject({ T: "error", code: 406 });
+  expect((await get(`${server.url}/v1/tickers`, headers)).status).toBe(200);
+  for (const leave of [() => alpaca.close(), () => abort.abort(), () => opened[0]!.close()]) {
+    leave();
+    await waitUntil("there is room for one more", () => open("/ws?symbol=A"));
+  }
+  expect(await open("/ws?symbol=A")).toBe(false);
+  for (const socket of opened) socket.close();
+});
+
+test("keys list shows the limits, rotation keeps them, and older files are read", async () => {
+  const made = join(folder.path, "list.keys");
+  await addKey(made, "bot", "read", ["--rows", "1M/min", "--sockets", "20", "--rate", "5k/min"]);
+  const told = await runCli([
+    ...["keys", "add", "told", "--may", "read", "--rows", "1M/min", "--sockets", "2"],
+    ...["--keys", join(folder.path, "told.keys")],
+  ]);
+  expect(told.stdout).toContain("may read, at most 1M/min rows, 2 WebSockets and streams.");
+  const list = async (): Promise<string> => (await runCli(["keys", "list", "--keys", made])).stdout;
+  expect(await list()).toMatch(/RATE +ROWS +SOCKETS[\s\S]*5k\/min +1M\/min +20 /);
+  await runCli(["keys", "rotate", "bot", "--keys", made]);
+  expect((await list()).match(/1M\/min +20 /g)).toHaveLength(2);
+  const file = JSON.parse(readFileSync(made, "utf8")) as Json;
+  for (const key of file.keys) for (const member of ["rows", "sockets", "rate"]) delete key[member];
+  writeFileSync(made, JSON.stringify(file));
+  expect(await list()).toMatch(/all +- +- +- +/);
+  for (const [flag, value] of [
+    ["--rows", "0/s"],
+    ["--rows", "5G/s"],
+    ["--rows", "2000M/h"],
+    ["--sockets", "0"],
+    ["--sockets", "many"],
+  ]) {
+    const { code, stderr } = await runCli([
+      "keys",
+      "add",
+      "x",
+      "--may",
+      "read",
+      flag!,
+      value!,
+      "--keys",
+      made,
+    ]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`${flag} "${value}": expected`)]);
+  }
+});
