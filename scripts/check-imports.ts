@@ -16,6 +16,7 @@ const ORDER = [
   "config",
   "observe",
   "memory",
+  "connections",
   "metrics",
   "storage",
   "analysis",

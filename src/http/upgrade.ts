@@ -1,6 +1,7 @@
 import type { Server } from "bun";
 import type { Caller } from "../access/key-ring.ts";
 import { show } from "../commands/params.ts";
+import type { Arrival } from "../connections/connection.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { badRequest, forbidden, unavailable } from "../protocol/errors.ts";
 import type { Call } from "./call.ts";
@@ -14,7 +15,7 @@ interface Upgrading {
     request: Request,
     server: Server<AnySocketData>,
     parameters: URLSearchParams,
-    by: { path: string; address: string; caller: Caller },
+    by: { path: string; address: string; caller: Caller; arrival: Arrival },
   ): Promise<boolean>;
 }
 
@@ -40,8 +41,9 @@ export async function upgrade(call: Call, sockets: Upgrading): Promise<Response 
   if (descriptors.hasNoneForSocket())
     throw unavailable("the worker has no descriptor left for a WebSocket; connect again later");
   memory.admit(path);
-  if (await sockets.upgrade(request, server, new URLSearchParams(query), { path, address, caller }))
-    return undefined;
+  // Noted now, as Bun tells the peer of a request only.
+  const by = { path, address, caller, arrival: call.arrival };
+  if (await sockets.upgrade(request, server, new URLSearchParams(query), by)) return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
   );

@@ -48,6 +48,10 @@ class Log implements UpdateReader {
     return new Map([...found].filter(([ticker]) => tickers === null || tickers.includes(ticker)));
   }
 
+  logBytes(): null {
+    return null;
+  }
+
   keptSinceMs(): null {
     return null;
   }
@@ -99,6 +103,7 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
     unwatch: (ticker) => void watched.push(`-${ticker}`),
     latestPrice: () => 7,
     updates: log,
+    onGap: () => undefined,
     warn: () => undefined,
   });
   const subscriber = () => {

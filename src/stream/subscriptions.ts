@@ -33,6 +33,8 @@ export interface SubscriptionsOptions {
   /** See StartingPointOptions. */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   updates: UpdateReader;
+  /** Called for each gap that all subscribers of a ticker are told. */
+  onGap(): void;
   warn(message: string): void;
 }
 
@@ -90,6 +92,7 @@ export class Subscriptions {
       heartbeats: this.#heartbeats,
       socketHeartbeats: this.#socketHeartbeats,
       epoch: () => this.#check.epoch,
+      onGap: () => options.onGap(),
       warn,
     });
     this.#joining = new Joining({

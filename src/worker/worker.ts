@@ -12,12 +12,17 @@ import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
 import { isInFile } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
+import { AllConnections } from "../connections/all-connections.ts";
+import { Arrivals } from "../connections/arrivals.ts";
+import { OpenConnections } from "../connections/open-connections.ts";
+import { openWorkerDoor } from "../connections/worker-door.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
 import { CallerContexts } from "../http/caller-contexts.ts";
 import { AllowedOrigins } from "../http/cross-origin.ts";
 import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
+import { RequestsUnderWay } from "../http/requests-under-way.ts";
 import { errorResponse } from "../http/responses.ts";
 import { createRouter } from "../http/router.ts";
 import type { StatsOptions } from "../http/stats.ts";
@@ -27,6 +32,7 @@ import { HubClient } from "../hub/hub-client.ts";
 import { LiveBars } from "../live-bars/live-bars.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
+import { residentBytes } from "../memory/resident.ts";
 import { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { AuditLog } from "../observe/audit-log.ts";
@@ -124,9 +130,13 @@ interface Serving {
   replays: ReplaySockets;
   memory: MemoryWatch;
   metrics: WorkerMetrics;
+  /** Null: there is no other worker. */
+  closeDoor: (() => void) | null;
 }
 
 interface RouteParts extends Pick<Serving, "replays" | "memory" | "metrics"> {
+  requests: RequestsUnderWay;
+  connections: AllConnections;
   wholeAnswers: WholeAnswers;
 }
 
@@ -151,6 +161,7 @@ class RunningWorker implements Worker {
   readonly #keys: KeyRing;
   readonly #audit: AuditLog | null;
   readonly #bodies: Bodies;
+  readonly #turns: SqlTurns;
   readonly #hub: HubClient;
   readonly #allTickers = new AllTickers(() => this.#ownUpdates ?? this.#hub);
   readonly #subscriptions: Subscriptions;
@@ -181,6 +192,12 @@ class RunningWorker implements Worker {
         if ((workerId ?? 0) === 0)
           this.#audit?.note({ what: "keys", who: "-", from: "-", outcome: "ok", added, gone });
       },
+    });
+    this.#turns = new SqlTurns({
+      board: options.memory,
+      max: sqlStatementsMax(settings),
+      cpus: usableCpus(),
+      timeoutMs: settings.sqlTimeoutMs,
     });
     this.#bodies = new Bodies(bodyShares(options.settings));
     this.#hub = this.#createHubClient();
@@ -235,7 +252,11 @@ class RunningWorker implements Worker {
     const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
     const memory = this.#watchMemory(wholeAnswers);
     const metrics = this.#createMetrics(replays);
-    const route = this.#createRoute({ replays, wholeAnswers, memory, metrics });
+    const requests = new RequestsUnderWay();
+    const own = this.#ownConnections(replays, requests, metrics);
+    const { runtimeDir, workerId, memory: board } = this.#options;
+    const connections = new AllConnections({ own, folder: runtimeDir, board });
+    const route = this.#createRoute({ replays, wholeAnswers, memory, metrics, requests, connections });
     let tls = readTls(settings);
     const listener = new Listener(() => this.#listen(route, replays, tls));
     if (tls !== null)
@@ -247,7 +268,8 @@ class RunningWorker implements Worker {
         },
       });
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
-    this.#serving = { listener, descriptors, replays, memory, metrics };
+    const closeDoor = workerId === null ? null : openWorkerDoor(runtimeDir, own);
+    this.#serving = { listener, descriptors, replays, memory, metrics, closeDoor };
     if (settings.bus !== null) void this.#joinBus();
     this.#rollups = startRollups({
       settings,
@@ -373,6 +395,9 @@ class RunningWorker implements Worker {
           updates: reader.updates,
         };
       }),
+      onGap: () => {
+        this.#counters.lostGaps++;
+      },
       warn: (message) => log.warning(message),
     });
   }
@@ -478,14 +503,38 @@ class RunningWorker implements Worker {
         },
         conditions: this.#conditions,
         memory,
-        reader: this.#database.rollups === null ? null : this.#database.reader,
+        storage: this.#database,
+        turns: this.#turns,
+        updateLogBytesMax: settings.updateLogBytes,
+        isFirst: (workerId ?? 0) === 0,
         folder: isInFile(settings.dbFile) ? dirname(settings.dbFile) : null,
       }),
       log,
     });
   }
 
-  #createRoute({ replays, wholeAnswers, memory, metrics }: RouteParts): ReturnType<typeof createRouter> {
+  #ownConnections(
+    replays: ReplaySockets,
+    requests: RequestsUnderWay,
+    metrics: WorkerMetrics,
+  ): OpenConnections {
+    return new OpenConnections({
+      worker: this.#options.workerId ?? 0,
+      sources: [this.#sockets, this.#eventStreams, replays, requests],
+      figures: () => ({
+        resident_bytes: residentBytes(process.pid),
+        event_loop_delay_s: Math.round(metrics.eventLoopDelayS * 10_000) / 10_000,
+      }),
+    });
+  }
+
+  #createRoute({
+    replays,
+    wholeAnswers,
+    memory,
+    metrics,
+    ...parts
+  }: RouteParts): ReturnType<typeof createRouter> {
     const { settings, log, memory: board } = this.#options;
     const spool = new AnswerSpool({
       board,
@@ -493,12 +542,7 @@ class RunningWorker implements Worker {
       workers: settings.workers,
       warn: (message) => log.warning(message),
     });
-    const turns = new SqlTurns({
-      board,
-      max: sqlStatementsMax(settings),
-      cpus: usableCpus(),
-      timeoutMs: settings.sqlTimeoutMs,
-    });
+    const turns = this.#turns;
     const runSql = (request: SqlRequest): Promise<SqlAnswer> =>
       turns.run(request, (turned) => {
         memory.admit("execute_sql");
@@ -527,6 +571,8 @@ class RunningWorker implements Worker {
       eventStreams: this.#eventStreams,
       replays,
       alpacaStreams: this.#createStreams(),
+      arrivals: new Arrivals(),
+      ...parts,
       health: this.#health(),
       stats: this.#stats({ runSql, turns, spool, memory }),
       counters: this.#counters,
@@ -663,6 +709,7 @@ class RunningWorker implements Worker {
 
   async #stop(): Promise<void> {
     this.#serves.memory.stop();
+    this.#serves.closeDoor?.();
     await this.#serves.metrics.stop();
     await this.#database.close();
     this.#hub.close();
