@@ -177,8 +177,7 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   details(): { tickers: string[]; lag_updates: number } {
     const { subscriptions } = this.#options;
     let behind = this.#waiting.updates;
-    for (const subscription of this.#watchList) {
-      if (subscription.state === "listening") continue;
+    for (const subscription of this.#requests.isBeginning ? this.#watchList : []) {
       for (const ticker of subscription.tickersBeingRead())
         behind += Math.max(
           0,

@@ -117,6 +117,7 @@ function samplesOf(parts: SampledParts, { size, log, pool, free }: OfDatabase): 
     ...(log === null ? {} : { stock_db_update_log_bytes: one(log) }),
     stock_db_update_log_limit_bytes: one(parts.updateLogBytesMax),
     ...(pool === null ? {} : { stock_db_pool_connections: connectionsOf(pool) }),
+    ...(hub.lagMs === null ? {} : { stock_db_hub_lag_seconds: one(hub.lagMs / 1_000) }),
     stock_db_hub_connected: one(Number(hub.connected)),
     stock_db_condition: Object.fromEntries(
       CONDITIONS.map((condition) => [labelsText({ condition }), Number(parts.conditions.has(condition))]),

@@ -45,6 +45,7 @@ import type { Roller } from "../rollups/roller.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import { SqlTurns } from "../sql/sql-turns.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
+import { freeBytesOf } from "../storage/disk-space.ts";
 import type { UpdateSink, UpdateSource } from "../storage/engine.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
@@ -507,7 +508,7 @@ class RunningWorker implements Worker {
         turns: this.#turns,
         updateLogBytesMax: settings.updateLogBytes,
         isFirst: (workerId ?? 0) === 0,
-        folder: isInFile(settings.dbFile) ? dirname(settings.dbFile) : null,
+        folder: folderOf(settings),
       }),
       log,
     });
@@ -598,11 +599,14 @@ class RunningWorker implements Worker {
 
   #health(): HealthOptions {
     const { settings, dbType, workerId } = this.#options;
+    const folder = folderOf(settings);
     return {
       reader: this.#database.reader,
       dbFile: redact(settings.dbFile),
       dbType,
       workerId,
+      hubLagMs: () => this.#hub.lagMs,
+      freeBytes: () => (folder === null ? null : freeBytesOf(folder)),
       isHubConnected: () => this.#ownUpdates !== null || this.#hub.connected,
       conditions: this.#conditions,
       isDraining: () => this.#draining,
@@ -715,4 +719,9 @@ class RunningWorker implements Worker {
     this.#hub.close();
     await this.#audit?.close();
   }
+}
+
+/** Of the database's file; null: it has none. */
+function folderOf({ dbFile }: Settings): string | null {
+  return isInFile(dbFile) ? dirname(dbFile) : null;
 }

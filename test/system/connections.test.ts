@@ -178,8 +178,8 @@ test("a slow reader stands first, with what waits for it and for how long", asyn
   using slow = await RawWebSocket.openDeaf(server.port, `/ws?symbols=A&${flags}`);
   let saves = 0;
   const save = () => {
-    const begin = Date.UTC(2024, 0, 2) + saves++ * 2_000;
-    const data = Array.from({ length: 2_000 }, (_, i) => ({
+    const begin = Date.UTC(2024, 0, 2) + saves++ * 10_000;
+    const data = Array.from({ length: 10_000 }, (_, i) => ({
       timestamp: new Date(begin + i).toISOString(),
       price: 1,
       size: 1,
@@ -206,6 +206,15 @@ test("a slow reader stands first, with what waits for it and for how long", asyn
   expect(metrics).toMatch(/stock_db_subscribers\{policy="conflate"\} 2\n/);
   expect(metrics).toMatch(/stock_db_subscriber_queue\{policy="conflate"\} [1-9]/);
   expect(metrics).toMatch(/stock_db_updates_folded_total [1-9]/);
+  // One that comes back has the rest of the log before it.
+  for (let i = 0; i < 4; i++) expect((await save()).status).toBe(200);
+  using _back = await RawWebSocket.openDeaf(server.port, "/ws?symbols=A&since=1&types=trade");
+  const behind = await waitUntil("it waits for room", async () => {
+    const found = (await listed(server)).find(({ policy }) => policy === "disconnect");
+    return found?.lag_updates > 0 && found;
+  });
+  expect(behind).toMatchObject({ queue: 0, folded: 0, gaps: 0 });
+  expect((await end(server, behind.id)).status).toBe(200);
   // Also one that reads nothing is gone soon.
   expect((await end(server, first.id)).status).toBe(200);
   await waitUntil("it is gone", async () => (await listed(server)).length === 1);
