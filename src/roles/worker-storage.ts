@@ -58,6 +58,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
       look();
       return answer;
     },
+    plan: engine.plan ?? null,
     sqlFigures: sql.figures,
     commitSamples: () => saves.samples?.() ?? {},
     hasPoolInHub: engine.placement.reads === "hub",

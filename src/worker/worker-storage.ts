@@ -5,6 +5,7 @@ import type { SqlRequest } from "../sql/execute.ts";
 import type { RunnerFigures } from "../sql/runner-pool.ts";
 import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { SentRequest, UpdateSource } from "../storage/engine.ts";
+import type { SqlPlan } from "../storage/sql-plan.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 
 /** Where statements run, or the runners that they run in. */
@@ -43,6 +44,8 @@ export interface WorkerStorage {
   commitSamples(): Samples;
   /** The pool of connections is the hub's, and so the same for each worker. */
   readonly hasPoolInHub: boolean;
+  /** How the engine tells the plan of a statement; null: it doesn't. */
+  readonly plan: SqlPlan | null;
   /** Figures of user-written SQL, for /stats/pool. */
   sqlFigures(): SqlFigures;
   /** The large parts that it knows of, for the log when memory is short. */

@@ -66,6 +66,7 @@ import { DescriptorGuard } from "./descriptor-guard.ts";
 import { invite } from "./invitation.ts";
 import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
+import { SlowStatements } from "./slow-statements.ts";
 import { startRollups } from "./start-rollups.ts";
 import { readTls, type TlsOptions, TlsWatch } from "./tls-files.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
@@ -544,11 +545,18 @@ class RunningWorker implements Worker {
       warn: (message) => log.warning(message),
     });
     const turns = this.#turns;
-    const runSql = (request: SqlRequest): Promise<SqlAnswer> =>
+    const inTurn = (request: SqlRequest): Promise<SqlAnswer> =>
       turns.run(request, (turned) => {
         memory.admit("execute_sql");
         return this.#database.executeSql(turned);
       });
+    const slow = new SlowStatements({
+      limitMs: settings.slowRequestMs,
+      plan: this.#database.plan,
+      run: inTurn,
+      log,
+    });
+    const runSql = (request: SqlRequest): Promise<SqlAnswer> => slow.run(request);
     const origins = new AllowedOrigins(settings.allowOrigins);
     return createRouter({
       contexts: new CallerContexts(
