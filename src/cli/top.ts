@@ -40,7 +40,7 @@ async function onScreen(options: TopOptions, signal: AbortSignal): Promise<void>
   // Also where a second signal ends the process at once.
   const leave = (): void => void process.stdout.write(LEAVE);
   process.once("exit", leave);
-  process.stdout.write(ENTER);
+  process.stdout.write(`${ENTER}${redact(options.url)} …`);
   try {
     for await (const { look, rates } of looks(options, signal)) {
       const { columns = 80, rows = 24 } = process.stdout;

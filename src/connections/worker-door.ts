@@ -2,9 +2,10 @@
  * How workers ask each other for their connections: each listens on a Unix socket in the runtime
  * folder. It goes past the hub, as one asks who is connected also while the hub hangs.
  */
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Server } from "bun";
+import { isAlive } from "../memory/memory-board.ts";
 import type { ConnectionQuestion, EndedConnection, WorkerConnections } from "./connection.ts";
 import type { OpenConnections } from "./open-connections.ts";
 
@@ -13,13 +14,14 @@ const SOCKET_MODE = 0o600;
 /** A worker that answers nothing for so long is told as silent. */
 const ANSWER_MS = 2_000;
 
+const DOOR = /^worker-(\d+)\.sock$/;
+
 const doorOf = (folder: string, pid: number): string => join(folder, `worker-${pid}.sock`);
 
 /** @returns a function that closes it. */
 export function openWorkerDoor(folder: string, connections: OpenConnections): () => void {
   const path = doorOf(folder, process.pid);
-  // Of a process that had the same number.
-  rmSync(path, { force: true });
+  removeLeft(folder);
   const server: Server<undefined> = Bun.serve({
     unix: path,
     development: false,
@@ -31,6 +33,15 @@ export function openWorkerDoor(folder: string, connections: OpenConnections): ()
   });
   chmodSync(path, SOCKET_MODE);
   return () => void server.stop(true);
+}
+
+/** What killed workers have left, and a process that had this one's number. */
+function removeLeft(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const [, pid] = DOOR.exec(name) ?? [];
+    if (pid === undefined) continue;
+    if (Number(pid) === process.pid || !isAlive(Number(pid))) rmSync(join(folder, name), { force: true });
+  }
 }
 
 function questionIn(url: string): ConnectionQuestion {

@@ -1,14 +1,16 @@
 /** `/v1/connections`: who is connected to any worker, how far behind, and the end of one. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { CLOSE_ENDED } from "../../src/protocol/codes.ts";
 import { AlpacaStream } from "../support/alpaca-stream.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { command, fillTicks, get, type Json, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { processesOf } from "../support/server-processes.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
 
@@ -125,16 +127,30 @@ test("streams, replays and Alpaca's clients are listed as what they are, and end
   await waitUntil("none is left", async () => (await listed(server)).length === 0);
 });
 
-test.each(["select", "raw"])(
-  "a statement under way (%s) is listed, and stopped with an error that says so",
-  async (queryType) => {
-    await using server = await startServer();
-    const asked = command(server.url, "execute_sql", { sql_query: ENDLESS, query_type: queryType });
+const postgres = usePostgres();
+const STATEMENTS: [engine: string, queryType: string, dbFile: () => string | Promise<string>, sql: string][] =
+  [
+    ["SQLite", "select", () => "a.db", ENDLESS],
+    ["SQLite", "raw", () => "a.db", ENDLESS],
+    [
+      "DuckDB",
+      "select",
+      () => "a.duckdb",
+      "SELECT count(*) FROM range(100000000000000) t(i) WHERE hash(i) = 1",
+    ],
+    ["PostgreSQL", "select", () => postgres.freshSchema(), "SELECT pg_sleep(3600)"],
+  ];
+
+test.each(STATEMENTS)(
+  "a statement under way on %s (%s) is listed, and stopped with an error that says so",
+  async (_, queryType, dbFile, sql) => {
+    await using server = await startServer({ dbFile: await dbFile() });
+    const asked = command(server.url, "execute_sql", { sql_query: sql, query_type: queryType });
     const [statement] = await waitUntil("it runs", async () => {
       const found = await listed(server, "?kind=sql");
       return found.length === 1 && found[0].running_s > 0.2 && found;
     });
-    expect(statement).toMatchObject({ what: "execute_sql", sql: ENDLESS, key: "-", path: "/db_command" });
+    expect(statement).toMatchObject({ what: "execute_sql", sql, key: "-", path: "/db_command" });
     expect((await end(server, statement.id)).status).toBe(200);
     const { status, body, headers } = await asked;
     expect([status, body.error]).toEqual([503, expect.stringContaining("an operator has ended it")]);
@@ -289,6 +305,21 @@ test("a worker that stands still is named, and a hub that does is not needed", a
     process.kill(stopped, "SIGCONT");
   }
   for (const socket of sockets.values()) socket[Symbol.dispose]();
+});
+
+test("a worker that was killed leaves no socket to its successors", async () => {
+  using dir = tempDir();
+  await using server = await startServer({ workers: 2, env: { XDG_RUNTIME_DIR: dir.path } });
+  const [killed] = processesOf(server).workers;
+  process.kill(killed!, "SIGKILL");
+  await waitUntil("another one serves", async () => {
+    const { workers } = processesOf(server);
+    return workers.length === 2 && !workers.includes(killed!) && (await list(server)).workers.length === 2;
+  });
+  const [folder] = readdirSync(dir.path);
+  const doors = readdirSync(join(dir.path, folder!)).filter((name) => name.startsWith("worker-"));
+  const expected = processesOf(server).workers.map((pid) => `worker-${pid}.sock`);
+  expect(doors.sort()).toEqual(expected.sort());
 });
 
 /** A connection to the worker that isn't `other`. */

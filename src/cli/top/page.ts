@@ -62,7 +62,7 @@ export function pageOf(url: string, look: Look, rates: Rates): string[] {
 }
 
 function commitsOf({ metrics }: Look, { commits, commitMs, savesOfCommit }: Rates): string {
-  const waiting = `${formatCount(metrics.get("stock_db_commit_queue") ?? 0)} saves wait`;
+  const waiting = `saves that wait: ${formatCount(metrics.get("stock_db_commit_queue") ?? 0)}`;
   if (commitMs === null || savesOfCommit === null) return `no commits, ${waiting}`;
   const each = `${commitMs.toFixed(2)} ms and ${savesOfCommit.toFixed(1)} saves`;
   return `${perSecond(commits)} commits/s of ${each}, ${waiting}`;
