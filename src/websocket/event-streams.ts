@@ -107,9 +107,9 @@ export class EventStreams implements ConnectionSource {
         ...{ arrival, path: "/v1/stream", kind: "stream", address, key: owner.name, stalledMs },
         bufferedBytes: stream.getBufferedAmount(),
         end(reason) {
-          client.refuse(CLOSE_ENDED, "ended_by_operator", reason);
-          // A client that reads nothing would not even see that.
+          // A client that reads nothing would not even see the error, and hold the connection.
           if (stalledMs !== 0) stream.terminate();
+          else client.refuse(CLOSE_ENDED, "ended_by_operator", reason);
         },
       });
   }

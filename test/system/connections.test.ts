@@ -238,6 +238,32 @@ test("a slow reader stands first, with what waits for it and for how long", asyn
   expect(quick.ended).toBe(false);
 });
 
+test("a stream whose client takes nothing is ended at once", async () => {
+  await using server = await startServer();
+  const socket = connect(server.port, "127.0.0.1");
+  const over = Promise.withResolvers<void>();
+  socket.on("error", () => {});
+  socket.on("close", () => over.resolve());
+  socket.pause();
+  socket.write("GET /v1/stream?symbols=A&slow=conflate HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await waitUntil("it is open", async () => (await listed(server)).length === 1);
+  let stamp = Date.UTC(2024, 0, 2);
+  const [stream] = await waitUntil("it is behind", async () => {
+    const data = Array.from({ length: 10_000 }, () => ({
+      ...{ timestamp: new Date(stamp++).toISOString(), price: 1, size: 1 },
+    }));
+    const save = { ticker: "A", data_type: "trade", index_col: "timestamp", data };
+    expect((await command(server.url, "save_realtime_data", save)).status).toBe(200);
+    const all = await listed(server);
+    return all[0].lag_s > 1 && all;
+  });
+  expect(stream).toMatchObject({ kind: "stream", policy: "conflate" });
+  expect((await end(server, stream.id)).status).toBe(200);
+  expect(await listed(server)).toEqual([]);
+  socket.resume();
+  await over.promise;
+});
+
 test("a list is bounded, and can be of a kind, a key or an address", async () => {
   await using server = await startServer({ flags: ["--trust-proxy", "127.0.0.1"] });
   const from = (address: string) => ({ headers: { "X-Forwarded-For": address } });
