@@ -17,6 +17,7 @@ const ORDER = [
   "installation",
   "observe",
   "memory",
+  "connections",
   "metrics",
   "storage",
   "feeds",

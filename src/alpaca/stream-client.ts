@@ -4,8 +4,10 @@ import { type Credentials, keyIn } from "../access/credentials.ts";
 import type { Caller } from "../access/key-ring.ts";
 import { auditedCheck } from "../commands/audited.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
+import type { ClientFigures } from "../connections/connection.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import {
+  CLOSE_ENDED,
   CLOSE_KEY,
   CLOSE_POLICY,
   CLOSE_REASON_BYTES_MAX,
@@ -31,6 +33,8 @@ import { WaitingGroups } from "./waiting-groups.ts";
 
 /** How long a client may take to say who it is. */
 const AUTH_MS = 10_000;
+/** Of a list of connections. */
+const TICKERS_SHOWN = 5;
 /** With more than this in Bun's buffer messages wait here. */
 const SLOW_BYTES = 64 * 1024;
 /** Limit for unread answers beside `queueBytesMax`; beyond it no more messages are answered. */
@@ -93,7 +97,7 @@ export class StreamClient implements SocketClient, Listener {
   }
 
   get shown(): string {
-    const tickers = [...this.#entered].map((ticker) => (ticker === ALL_TICKERS ? "*" : ticker));
+    const { tickers } = this.details();
     const more = tickers.length > 3 ? ", …" : "";
     return tickers.length === 0 ? "nothing" : tickers.slice(0, 3).join(", ") + more;
   }
@@ -104,6 +108,28 @@ export class StreamClient implements SocketClient, Listener {
 
   get waits(): boolean {
     return !this.#waiting.isEmpty || this.#requests.size > 0;
+  }
+
+  figures(): ClientFigures {
+    const { updates, bytes, nextSinceMs } = this.#waiting;
+    return {
+      subscriptions: this.#entered.size,
+      policy: "disconnect",
+      queue: updates,
+      queueBytes: bytes,
+      waitedMs: nextSinceMs === null ? 0 : performance.now() - nextSinceMs,
+      folded: 0,
+      gaps: 0,
+    };
+  }
+
+  details(): { tickers: string[]; lag_updates: number } {
+    const tickers: string[] = [];
+    for (const ticker of this.#entered) {
+      if (tickers.length === TICKERS_SHOWN) break;
+      tickers.push(ticker === ALL_TICKERS ? "*" : ticker);
+    }
+    return { tickers, lag_updates: this.#waiting.updates };
   }
 
   start(): void {
@@ -128,7 +154,7 @@ export class StreamClient implements SocketClient, Listener {
 
   refuse(closeCode: number, _errorCode: string, reason: string): void {
     if (!this.#isOpen) return;
-    this.#options.onCutOff(reason);
+    this.#options.onCutOff(reason, closeCode === CLOSE_ENDED);
     this.#end(new StreamError(closeCode === CLOSE_KEY ? 402 : 400, reason), closeCode);
   }
 

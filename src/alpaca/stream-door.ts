@@ -2,6 +2,7 @@
 import type { Server } from "bun";
 import type { Callers } from "../access/callers.ts";
 import { credentialsOf } from "../access/credentials.ts";
+import type { Arrival } from "../connections/connection.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { Zone, zoneOf } from "../market/zone.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
@@ -62,7 +63,7 @@ export class StreamDoor {
     request: Request,
     server: Server<SocketData>,
     _parameters: URLSearchParams,
-    { path, address }: { path: string; address: string },
+    { path, address, arrival }: { path: string; address: string; arrival: Arrival },
   ): Promise<boolean> {
     const { sockets } = this.#options;
     const isCounted = await this.#isAdmitted(address, path);
@@ -78,6 +79,7 @@ export class StreamDoor {
       path,
       address,
       owner: null,
+      arrival,
       isCounted,
     });
   }

@@ -10,6 +10,8 @@ const FRAME_BYTES = 32 * 1024;
 interface WaitingGroup {
   group: EventGroup;
   cost: number;
+  /** By `performance.now()`: since when it waits. */
+  sinceMs: number;
 }
 
 export class WaitingGroups {
@@ -32,15 +34,26 @@ export class WaitingGroups {
     return this.#bytes;
   }
 
+  /** Roughly: an update that several channels tell is several here. */
+  get updates(): number {
+    return this.#waiting.length - this.#next;
+  }
+
+  /** By `performance.now()`: since when the next one waits; null: none does. */
+  get nextSinceMs(): number | null {
+    return this.#waiting[this.#next]?.sinceMs ?? null;
+  }
+
   /** @param groups of one update. @returns false when they don't fit. */
   add(groups: readonly EventGroup[]): boolean {
     let bytes = 0;
     for (const group of groups) bytes += group.in(this.#codec).length;
     const share = Math.min(1, this.#maxBytes / UPDATE_PARTS / bytes);
     if (!this.isEmpty && this.#bytes + bytes * share > this.#maxBytes) return false;
+    const sinceMs = performance.now();
     for (const group of groups) {
       const cost = group.in(this.#codec).length * share;
-      this.#waiting.push({ group, cost });
+      this.#waiting.push({ group, cost, sinceMs });
       this.#bytes += cost;
     }
     return true;

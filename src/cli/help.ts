@@ -7,6 +7,7 @@ import { EXPORT_HELP } from "./export/options.ts";
 import { IMPORT_HELP } from "./import/options.ts";
 import { KEYS_HELP } from "./keys/options.ts";
 import { REPLAY_HELP } from "./replay/options.ts";
+import { TOP_HELP } from "./top/options.ts";
 
 /** Subcommands with a page of their own. The general page is that of `serve`, the default. */
 const PAGES: Readonly<Record<string, string>> = {
@@ -18,6 +19,7 @@ const PAGES: Readonly<Record<string, string>> = {
   delete: DELETE_HELP,
   rename: RENAME_HELP,
   keys: KEYS_HELP,
+  top: TOP_HELP,
   doctor: DOCTOR_HELP,
 };
 
@@ -40,6 +42,7 @@ function generalHelp(): string {
        stock-db-server rename OLD NEW [flags]
        stock-db-server config check [flags]
        stock-db-server keys add|list|rotate|revoke [NAME] [flags]
+       stock-db-server top [URL] [flags]
        stock-db-server doctor [--db-file PATH|URL] [flags]
 
 One market database that many programs share: bars, quotes and trades over HTTP and WebSocket.
@@ -55,6 +58,7 @@ Subcommands:
   rename    Give the rows of a ticker another one
   config    Tell whether a server would start with these settings: config check [flags of serve]
   keys      Make and end the keys of clients
+  top       Show what a running server does, and who is connected
   doctor    Tell whether the server can run with a database, on this machine
 "check --help" and so on tell of their flags.
 

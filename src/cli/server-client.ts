@@ -1,4 +1,4 @@
-/** One request to a running server: for import, replay, check and the test feed. */
+/** One request to a running server: for import, replay, check, top and the test feed. */
 import { ownKeyHeaders } from "../access/own-key.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import { isObject, type JsonRecord, stringifyExact } from "../protocol/json.ts";
@@ -28,6 +28,7 @@ export interface ServerAnswer {
   headers: Headers;
   /** Empty when the answer is no JSON object, such as the page of a proxy. */
   body: JsonRecord;
+  text: string;
 }
 
 /** Nothing listens there, the connection was lost, or the answer took too long. */
@@ -68,8 +69,9 @@ export async function askServer(url: string, request: ServerRequest): Promise<Se
       signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     });
     const { status, statusText } = response;
-    const body = objectIn(await response.text());
-    return { status, statusLine: `${status} ${statusText}`.trim(), headers: response.headers, body };
+    const text = await response.text();
+    const statusLine = `${status} ${statusText}`.trim();
+    return { status, statusLine, headers: response.headers, body: objectIn(text), text };
   } catch (error) {
     throw new NoAnswer(error);
   }

@@ -169,6 +169,7 @@ function countedUpdates({ updates }: StockReader, note: NoteRows): UpdateReader 
   return {
     epoch: () => updates.epoch(),
     keptSinceMs: () => updates.keptSinceMs(),
+    logBytes: () => updates.logBytes(),
     positions: (tickers) => updates.positions(tickers),
     newest: (ticker) => updates.newest(ticker),
     async after(...asked) {

@@ -129,6 +129,7 @@ function seenUpdates(
   return {
     epoch: () => reader.updates.epoch(),
     keptSinceMs: () => reader.updates.keptSinceMs(),
+    logBytes: () => reader.updates.logBytes(),
     async positions(tickers) {
       if (tickers !== null) check(tickers);
       const found = await reader.updates.positions(tickers);

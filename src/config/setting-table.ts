@@ -503,7 +503,8 @@ export const DECLARATIONS = {
     type: seconds({ min: 0, max: 3600 }),
     default: 0,
     unit: "s",
-    sentence: "Log a warning for each request whose answer begins later than this; 0 for none.",
+    sentence:
+      "Log a warning for each request and each statement of SQL whose answer begins later than this; 0 for none.",
   }),
   accessLog: setting({
     flag: "--access-log",

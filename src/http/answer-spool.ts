@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { MIB } from "../config/units.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import type { AnswerProgress, HeldRequest } from "./requests-under-way.ts";
 
 /** A client that takes no piece for this long is slow. */
 const SLOW_AFTER_MS = 250;
@@ -66,9 +67,20 @@ export class AnswerSpool {
     this.#options = options;
   }
 
-  /** @returns the same bytes at the reader's pace. The source doesn't wait for the reader. */
-  through(source: ReadableStream<Uint8Array>, client: string): ReadableStream<Uint8Array> {
+  /**
+   * @param request whose answer it is; absent in tests.
+   * @returns the same bytes at the reader's pace. The source doesn't wait for the reader.
+   */
+  through(
+    source: ReadableStream<Uint8Array>,
+    client: string,
+    request: Pick<HeldRequest, "progress" | "ended" | "answerBegins" | "answerOver"> | null = null,
+  ): ReadableStream<Uint8Array> {
+    request?.answerBegins();
     const answer = new SpooledAnswer(source.getReader(), {
+      progress: request?.progress ?? { takenBytes: 0, waitingBytes: 0 },
+      ended: request?.ended ?? null,
+      over: () => request?.answerOver(),
       times: this.#options.times ?? TIMES,
       openFile: () => this.#openFile(),
       reserve: (bytes) => this.#reserve(client, bytes),
@@ -146,6 +158,10 @@ export class AnswerSpool {
 }
 
 interface SpoolAccess {
+  progress: AnswerProgress;
+  /** Aborts when an operator ends the answer. */
+  ended: AbortSignal | null;
+  over(): void;
   times: typeof TIMES;
   openFile(): Promise<FileHandle>;
   reserve(bytes: number): Promise<void>;
@@ -189,6 +205,10 @@ class SpooledAnswer {
       answerMs,
     );
     this.#tooLate.unref();
+    const { ended } = this.#access;
+    ended?.addEventListener("abort", () => this.#breakOff(controller, messageOf(ended.reason)), {
+      once: true,
+    });
     this.#expectPull(controller);
   }
 
@@ -203,6 +223,8 @@ class SpooledAnswer {
       return;
     }
     controller.enqueue(piece);
+    this.#access.progress.takenBytes += piece.length;
+    this.#access.progress.waitingBytes = this.#written - this.#read;
     this.#expectPull(controller);
   }
 
@@ -298,6 +320,7 @@ class SpooledAnswer {
     }
     if (this.#ended) this.#access.release(bytes.length);
     else this.#written += bytes.length;
+    this.#access.progress.waitingBytes = this.#written - this.#read;
   }
 
   async #withFile(work: (file: FileHandle) => Promise<void>): Promise<void> {
@@ -333,6 +356,7 @@ class SpooledAnswer {
     this.#access.release(this.#written);
     this.#written = 0;
     this.#closeIfDone();
+    this.#access.over();
   }
 
   #closeIfDone(): void {

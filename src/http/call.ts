@@ -1,12 +1,14 @@
 /** A request on its way through the router. Each request makes one, so it looks things up late. */
-import type { Server } from "bun";
+import type { Server, SocketAddress } from "bun";
 import { type Caller, EVERYBODY } from "../access/key-ring.ts";
 import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import type { CommandContext } from "../commands/context.ts";
 import { UNIX_PEER } from "../config/setting-types.ts";
+import type { Arrival } from "../connections/connection.ts";
 import type { SaveSender } from "../feeds/writer-counts.ts";
 import { forbidden } from "../protocol/errors.ts";
+import type { HeldRequest } from "./requests-under-way.ts";
 import type { ErrorForm } from "./responses.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
@@ -36,6 +38,10 @@ export class Call implements SaveSender {
   what = "other";
   /** Of its route; null: the form of all doors. */
   errorForm: ErrorForm | null = null;
+  /** Null: it isn't told as a request under way. */
+  held: HeldRequest | null = null;
+  #arrival: Arrival | null = null;
+  #peer: SocketAddress | null | undefined;
   #length: string | null | undefined;
   #address: string | null = null;
 
@@ -76,7 +82,26 @@ export class Call implements SaveSender {
   /** Of the connection. */
   get peer(): string {
     if (this.options.isUnix(this.server)) return UNIX_PEER;
-    return this.server.requestIP(this.request)?.address ?? "-";
+    return this.#socketAddress?.address ?? "-";
+  }
+
+  get #socketAddress(): SocketAddress | null {
+    if (this.#peer === undefined) this.#peer = this.server.requestIP(this.request);
+    return this.#peer;
+  }
+
+  /** Noted when it is first asked for: most requests are over before anybody could ask. */
+  get arrival(): Arrival {
+    this.#arrival ??= this.options.arrivals.note({
+      port: this.#socketAddress?.port ?? null,
+      userAgent: this.request.headers.get("user-agent"),
+    });
+    return this.#arrival;
+  }
+
+  /** Aborts when the client has gone, or an operator ends what is held. */
+  get signal(): AbortSignal {
+    return this.held?.signal ?? this.request.signal;
   }
 
   /** That a client or a proxy has given it, by `X-Request-Id` or `traceparent`; null: none. */
@@ -101,6 +126,12 @@ export class Call implements SaveSender {
   demand(scope: Scope): void {
     const { name, may } = this.caller;
     if (!may.has(scope)) throw forbidden(`${this.path}: the key ${name} lacks the scope ${scope}`);
+  }
+
+  /** From now on it is told as a request under way. @param sql the statement that it runs. */
+  hold(sql: string | null = null): HeldRequest {
+    this.held ??= this.options.requests.hold(this, sql);
+    return this.held;
   }
 
   liftLimit(): void {

@@ -105,6 +105,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
   call.demand(command.scope);
   // The statement may take longer than Bun's idle limit.
   if (name === "execute_sql" && options.sqlOutlastsIdleLimit) call.liftLimit();
+  if (name === "execute_sql") call.hold(String(params.sql_query));
   const isStrict = readStrict(params.strict);
   const wantsWarnings = params.warnings !== false;
   let warnings = wantsWarnings ? unknownParams(command, params) : null;
@@ -122,7 +123,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
     idempotencyKey: request.headers.get(IDEMPOTENCY_HEADER),
     // Bun makes the signal when it is first read.
     get signal() {
-      return request.signal;
+      return call.signal;
     },
     get client() {
       return call.client;

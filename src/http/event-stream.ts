@@ -4,7 +4,7 @@ import type { Call } from "./call.ts";
 
 /** @throws RequestError 400; what may be better later is told in a stream that ends at once. */
 export async function eventStream(call: Call): Promise<Response> {
-  const { request, query, options, address, caller, path } = call;
+  const { request, query, options, address, caller, path, arrival } = call;
   const { isDraining, descriptors, memory, eventStreams } = options;
   try {
     if (isDraining()) throw unavailable("the worker is draining; connect again");
@@ -16,5 +16,5 @@ export async function eventStream(call: Call): Promise<Response> {
     throw error;
   }
   call.liftLimit();
-  return eventStreams.answer(request, { address, owner: caller }, new URLSearchParams(query));
+  return eventStreams.answer(request, { address, owner: caller, arrival }, new URLSearchParams(query));
 }

@@ -12,6 +12,10 @@ export interface HealthOptions {
   /** Null in a single process. */
   workerId: number | null;
   isHubConnected(): boolean;
+  /** How long the hub takes to answer; null: it is away. */
+  hubLagMs(): number | null;
+  /** Of the disk of the database's file; null: it has none, or that can't be told. */
+  freeBytes(): number | null;
   conditions: Pick<Conditions, "reasons">;
   isDraining(): boolean;
 }
@@ -37,6 +41,7 @@ export async function checkHealth(
     worker_id: options.workerId ?? undefined,
   };
   const database = { db_file: options.dbFile, db_type: options.dbType };
+  const state = kind === "live" ? {} : stateOf(options);
   if (problem === null) {
     return {
       status: 200,
@@ -45,12 +50,32 @@ export async function checkHealth(
         message: "Stock DB Server is running",
         database,
         ...(kind === "health" ? { requests_known_since: await knownSince(options.reader) } : {}),
+        ...state,
         process: processInfo,
       },
     };
   }
   const { status, message } = problem;
-  return { status, body: { status: "unhealthy", message, database, process: processInfo } };
+  return { status, body: { status: "unhealthy", message, database, ...state, process: processInfo } };
+}
+
+function stateOf(options: HealthOptions): Record<string, unknown> {
+  const lagMs = options.hubLagMs();
+  const freeBytes = options.freeBytes();
+  return {
+    ...(freeBytes === null ? {} : { disk: { free_bytes: freeBytes } }),
+    hub: { connected: lagMs !== null, lag_ms: lagMs === null ? null : Math.round(lagMs * 10) / 10 },
+    reasons: reasonsOf(options),
+  };
+}
+
+/** What keeps this worker from being ready, beside a database that doesn't answer. */
+function reasonsOf({ isDraining, isHubConnected, conditions }: HealthOptions): string[] {
+  return [
+    ...(isDraining() ? ["the worker is draining"] : []),
+    ...(isHubConnected() ? [] : ["the database's writer is away"]),
+    ...conditions.reasons,
+  ];
 }
 
 /**
@@ -72,9 +97,7 @@ async function findProblem(
   via: string | null,
 ): Promise<RequestError | null> {
   if (kind === "ready") {
-    if (options.isDraining()) return unavailable("the worker is draining");
-    if (!options.isHubConnected()) return unavailable("the database's writer is away");
-    const { reasons } = options.conditions;
+    const reasons = reasonsOf(options);
     if (reasons.length > 0) return unavailable(reasons.join("; "));
   }
   try {

@@ -24,7 +24,7 @@ export async function respond(
       : null;
   if (coding !== null)
     sent = sent instanceof ReadableStream ? packStream(sent, coding) : await packWhole(sent, coding);
-  if (sent instanceof ReadableStream) sent = spool.through(sent, call.address);
+  if (sent instanceof ReadableStream) sent = spool.through(sent, call.address, call.hold());
   const response = answer(sent, { isClosing: isDraining(), coding, headers });
   return accessLog.wants(200, path) ? measured(response, coding === null ? body : sent) : response;
 }

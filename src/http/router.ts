@@ -53,13 +53,15 @@ export function createRouter(options: RouterOptions): Handler {
       const turn = turns.take(started);
       if (turn !== null) await turn;
       response = await dispatch(call, guard);
-    } catch (error) {
+    } catch (thrown) {
+      const error = call.held === null ? thrown : call.held.errorFor(thrown);
       if (!(error instanceof RequestError)) {
         log.error(`${request.method} ${request.url}${idOf(call)}: ${withCauses(error)}`);
       }
       response = errorResponse(error, call.errorForm);
       if (options.audit !== null) noteRefusal(options.audit, call, error);
     }
+    call.held?.answered();
     const status = response?.status ?? SWITCHING_PROTOCOLS;
     countAnswer(counters, status);
     const { hash, name } = call.caller;
@@ -126,7 +128,7 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   };
   call.errorForm = route.errorForm ?? null;
   // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
-  if (route.isReachableByPages && (method === "GET" || method === "HEAD"))
+  if (route.isReachableByPages && (method === "GET" || method === "HEAD" || method === "DELETE"))
     refuseForeignSite(request, host, guard);
   const preflight = call.options.origins.preflight(request, route.methods);
   if (preflight !== null) return preflight;

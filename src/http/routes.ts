@@ -134,8 +134,10 @@ function timed(path: string): Route {
 }
 
 async function sql(call: Call): Promise<Response> {
-  const { request, query, options } = call;
+  const { query, options } = call;
   if (options.sqlOutlastsIdleLimit) call.liftLimit();
-  const asked = { signal: request.signal, client: call.client };
-  return respond(await sqlOverGet(new URLSearchParams(query), asked, call.context), call);
+  const parameters = new URLSearchParams(query);
+  const { signal } = call.hold(parameters.get("sql") || parameters.get("sql_query"));
+  const asked = { signal, client: call.client };
+  return respond(await sqlOverGet(parameters, asked, call.context), call);
 }

@@ -1,6 +1,7 @@
 import type { Server } from "bun";
 import type { Caller } from "../access/key-ring.ts";
 import { show } from "../commands/params.ts";
+import type { Arrival } from "../connections/connection.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { badRequest, forbidden, unavailable } from "../protocol/errors.ts";
 import type { Destination } from "../websocket/unnamed-sockets.ts";
@@ -15,7 +16,7 @@ interface Upgrading extends Partial<Destination> {
     request: Request,
     server: Server<AnySocketData>,
     parameters: URLSearchParams,
-    by: { path: string; address: string; caller: Caller },
+    by: { path: string; address: string; caller: Caller; arrival: Arrival },
   ): Promise<boolean>;
 }
 
@@ -42,13 +43,15 @@ export async function upgrade(call: Call, sockets: Upgrading): Promise<Response 
     throw unavailable("the worker has no descriptor left for a WebSocket; connect again later");
   memory.admit(path);
   const parameters = new URLSearchParams(query);
+  // Noted now, as Bun tells the peer of a request only.
+  const { arrival } = call;
   const upgraded = call.isUnnamed
     ? call.options.unnamedSockets.upgrade(request, server, parameters, {
-        ...{ path, address },
+        ...{ path, address, arrival },
         // Routes that take a first message have one.
         destination: sockets as Destination,
       })
-    : await sockets.upgrade(request, server, parameters, { path, address, caller });
+    : await sockets.upgrade(request, server, parameters, { path, address, caller, arrival });
   if (upgraded) return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,

@@ -129,6 +129,11 @@ export class HubClient {
     await this.#absence.over();
   }
 
+  /** How long the hub takes to answer; null: there is none. */
+  get lagMs(): number | null {
+    return this.connected ? this.#watch.lagMs : null;
+  }
+
   /** Bytes of unanswered saves. */
   get saveBytesInFlight(): number {
     return this.#saves.bytesInFlight;

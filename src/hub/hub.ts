@@ -6,6 +6,9 @@
 import { chmodSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Socket, UnixSocketListener } from "bun";
+import { CommitFigures } from "../metrics/commit-figures.ts";
+import { HubMetrics } from "../metrics/hub-metrics.ts";
+import type { Samples } from "../metrics/samples.ts";
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
@@ -66,6 +69,8 @@ class RunningHub implements Hub {
   readonly #lease: WriteLease;
   readonly #bus: BusLink;
   readonly #feeds: FeedKeeper;
+  readonly #figures = new CommitFigures();
+  readonly #metrics: HubMetrics;
   readonly #receive: ReturnType<typeof workerRequests>;
   #listener: UnixSocketListener<WorkerLink> | null = null;
   #looks: Timer[] = [];
@@ -80,6 +85,7 @@ class RunningHub implements Hub {
     this.#saves = new SaveQueue({
       writer,
       note: new WriterNote(runtimeDir),
+      figures: this.#figures,
       beforeCommit: () => this.#state.lookForChanges(),
       committed: (saves) => this.#tellCommitted(saves),
       failed: () => this.#state.lookForRoom(),
@@ -103,6 +109,9 @@ class RunningHub implements Hub {
       publish: options.openBus === null ? null : (feeds) => this.#bus.publishFeeds(feeds),
       log,
     });
+    // Where workers commit, they tell of that.
+    const ofCommits = (): Samples => (writer === null ? {} : this.#figures.samples(this.#saves.size));
+    this.#metrics = new HubMetrics(runtimeDir, ofCommits, log);
     this.#receive = workerRequests({
       writer,
       links: this.#links,
@@ -151,6 +160,7 @@ class RunningHub implements Hub {
     this.#feeds.stop();
     this.#bus.stop();
     await this.#saves.drain();
+    this.#metrics.stop();
     this.#listener?.stop(true);
     await this.#bus.close();
   }

@@ -39,6 +39,7 @@ const READS: Record<ReadName, Crossing> = {
   "updates.newest": "value",
   "updates.snapshot": "value",
   "updates.keptSinceMs": "value",
+  "updates.logBytes": "value",
   "updates.after": "updates",
 };
 

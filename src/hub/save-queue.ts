@@ -2,6 +2,7 @@
  * Saves of all workers in order of arrival, committed in batches: saves that come during a commit
  * go together in the next.
  */
+import type { CommitFigures } from "../metrics/commit-figures.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { commitBatch, hasColumns } from "../storage/column-saves.ts";
 import {
@@ -52,6 +53,7 @@ export interface SaveQueueOptions {
   /** Null when workers commit for themselves; then no saves come. */
   writer: StockWriter | null;
   note: Pick<WriterNote, "begin" | "at" | "end">;
+  figures: Pick<CommitFigures, "note">;
   beforeCommit(): void;
   /** Called in commit order, also for saves that the database refused. */
   committed(saves: CommittedSave[]): void;
@@ -85,6 +87,11 @@ export class SaveQueue {
 
   get isIdle(): boolean {
     return this.#queue.length === 0 && this.#edits.length === 0 && this.#committing === null;
+  }
+
+  /** Saves that wait for a transaction. */
+  get size(): number {
+    return this.#queue.length;
   }
 
   /** How long the commit under way has lasted; 0 if there is none. */
@@ -177,6 +184,7 @@ export class SaveQueue {
     const { writer, note, watch } = this.#options;
     if (writer === null) throw new Error("a save came to a hub without a writer");
     const batch = this.#takeBatch();
+    const beganMs = performance.now();
     this.#options.beforeCommit();
     note.begin(batch[0]!.entry[1], batch.length);
     let outcomes: (SaveOutcome | null)[];
@@ -202,6 +210,7 @@ export class SaveQueue {
     } finally {
       note.end();
     }
+    this.#options.figures.note(performance.now() - beganMs, outcomes);
     const refused = outcomes.filter((outcome) => outcome !== null && !outcome.ok && outcome.status >= 500);
     const [first] = refused as { details?: string; error: string }[];
     if (first === undefined) watch.succeeded();

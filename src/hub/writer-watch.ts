@@ -23,7 +23,9 @@ export class WriterWatch {
   readonly #options: WriterWatchOptions;
   readonly #toldAfterMs: number;
   readonly #timer: Timer;
-  #isAsking = false;
+  /** By `performance.now()`; null: nothing is asked. */
+  #askedMs: number | null = null;
+  #answeredMs = 0;
   /** Counted in intervals: a stall of this process counts as one, however long. */
   #silentMs = 0;
   #progress = 0;
@@ -40,6 +42,12 @@ export class WriterWatch {
     return this.#silentMs >= this.#toldAfterMs;
   }
 
+  /** How long the hub took to answer, or has taken by now: what waits in it waits about as long. */
+  get lagMs(): number {
+    const waitingMs = this.#askedMs === null ? 0 : performance.now() - this.#askedMs;
+    return Math.max(waitingMs, this.#answeredMs);
+  }
+
   /** Call when the hub is lost: the next one begins anew. */
   lost(): void {
     this.#silentMs = 0;
@@ -50,7 +58,7 @@ export class WriterWatch {
   }
 
   #tick(intervalMs: number): void {
-    if (!this.#isAsking) {
+    if (this.#askedMs === null) {
       void this.#ask();
       return;
     }
@@ -65,9 +73,11 @@ export class WriterWatch {
 
   async #ask(): Promise<void> {
     const { conditions, ping } = this.#options;
-    this.#isAsking = true;
+    const askedMs = performance.now();
+    this.#askedMs = askedMs;
     try {
       const commitMs = await ping();
+      this.#answeredMs = performance.now() - askedMs;
       this.#silentMs = 0;
       if (commitMs < this.#toldAfterMs) {
         conditions.end("writer", "The database's writer answers again");
@@ -79,7 +89,7 @@ export class WriterWatch {
     } catch {
       // /ready reports a lost hub in its own words.
     } finally {
-      this.#isAsking = false;
+      this.#askedMs = null;
     }
   }
 }

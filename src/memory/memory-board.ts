@@ -223,7 +223,7 @@ export class MemoryBoard {
 }
 
 /** The first process makes it. All use the same length, and new bytes are zeros. */
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

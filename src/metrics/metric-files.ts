@@ -1,8 +1,8 @@
 /**
- * The figures of all workers of a server, in files of its runtime folder: each writes its own every
- * second, and whoever is asked reads all. So one scrape has the whole server, and what a worker has
- * counted stays when it dies. A file that is read is also what the next reader finds or less than
- * that: a count never goes back.
+ * The figures of all processes of a server that count, in files of its runtime folder: each worker
+ * and the hub write their own every second, and whoever is asked reads all. So one scrape has the
+ * whole server, and what a process has counted stays when it dies. A file that is read is also what
+ * the next reader finds or less than that: a count never goes back.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,10 @@ const ENDED = `${PREFIX}ended.json`;
 /** A worker that has written nothing for so long is gone, or stuck. */
 const SILENT_MS = 10_000;
 
+type MetricRole = "worker" | "hub";
+
 interface MetricFile {
+  role: MetricRole;
   pid: number;
   atMs: number;
   samples: Samples;
@@ -23,25 +26,28 @@ interface MetricFile {
 
 export class MetricFiles {
   readonly #folder: string;
+  readonly #role: MetricRole;
   readonly #own: string;
 
-  constructor(folder: string) {
+  /** @param role of this process; one may have both. */
+  constructor(folder: string, role: MetricRole) {
     this.#folder = folder;
-    this.#own = join(folder, `${PREFIX}${process.pid}.json`);
+    this.#role = role;
+    this.#own = join(folder, `${PREFIX}${role}-${process.pid}.json`);
   }
 
   write(samples: Samples): void {
-    const file: MetricFile = { pid: process.pid, atMs: Date.now(), samples };
+    const file: MetricFile = { role: this.#role, pid: process.pid, atMs: Date.now(), samples };
     put(this.#own, file);
   }
 
-  /** Of all workers, those that have ended included. */
+  /** Of all, those that have ended included. */
   read(): Samples {
     const all: Samples = {};
     let workers = 0;
-    for (const { pid, atMs, samples } of this.#files()) {
+    for (const { role, pid, atMs, samples } of this.#files()) {
       const isOver = pid === 0 || residentBytes(pid) === 0;
-      if (!isOver && Date.now() - atMs < SILENT_MS) workers++;
+      if (role === "worker" && !isOver && Date.now() - atMs < SILENT_MS) workers++;
       addSamples(all, samples, isOver);
     }
     all.stock_db_workers = { "": workers };
@@ -49,7 +55,7 @@ export class MetricFiles {
   }
 
   /**
-   * What ended workers have counted becomes one file, so that there aren't more and more. Call it
+   * What ended processes have counted becomes one file, so that there aren't more and more. Call it
    * from one process at a time.
    */
   fold(): void {
@@ -61,7 +67,7 @@ export class MetricFiles {
       if (pid !== 0) names.push(name);
     }
     if (names.length === 0) return;
-    put(join(this.#folder, ENDED), { pid: 0, atMs: Date.now(), samples: ended });
+    put(join(this.#folder, ENDED), { role: "worker", pid: 0, atMs: Date.now(), samples: ended });
     for (const name of names) rmSync(join(this.#folder, name), { force: true });
   }
 

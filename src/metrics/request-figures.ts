@@ -1,4 +1,5 @@
 /** What a worker counts of each request. On the way of every answer, so it takes 0.1 µs. */
+import { Histogram } from "./histogram.ts";
 import { labelsText, type Samples } from "./samples.ts";
 
 /** Upper bounds of the histogram, in seconds. */
@@ -9,9 +10,7 @@ const OTHERS = "others";
 
 interface RequestsOf {
   byStatus: Map<number, number>;
-  /** As many as bounds, and one for what is longer. */
-  buckets: Float64Array;
-  seconds: number;
+  seconds: Histogram;
 }
 
 export class RequestFigures {
@@ -25,15 +24,11 @@ export class RequestFigures {
   note(what: string, { status, ms, key }: { status: number; ms: number; key: string | null }): void {
     let of = this.#byWhat.get(what);
     if (of === undefined) {
-      of = { byStatus: new Map(), buckets: new Float64Array(BOUNDS.length + 1), seconds: 0 };
+      of = { byStatus: new Map(), seconds: new Histogram(BOUNDS) };
       this.#byWhat.set(what, of);
     }
     of.byStatus.set(status, (of.byStatus.get(status) ?? 0) + 1);
-    const seconds = ms / 1_000;
-    let bucket = 0;
-    while (bucket < BOUNDS.length && seconds > BOUNDS[bucket]!) bucket++;
-    of.buckets[bucket]!++;
-    of.seconds += seconds;
+    of.seconds.note(ms / 1_000);
     if (key !== null) this.#noteKey(key, status);
   }
 
@@ -43,14 +38,7 @@ export class RequestFigures {
     for (const [what, of] of this.#byWhat) {
       for (const [status, count] of of.byStatus)
         requests[labelsText({ what, status: String(status) })] = count;
-      let sum = 0;
-      for (const [index, count] of of.buckets.entries()) {
-        sum += count;
-        const le = index < BOUNDS.length ? String(BOUNDS[index]) : "+Inf";
-        seconds[`_bucket${labelsText({ what, le })}`] = sum;
-      }
-      seconds[`_sum${labelsText({ what })}`] = of.seconds;
-      seconds[`_count${labelsText({ what })}`] = sum;
+      Object.assign(seconds, of.seconds.samples({ what }));
     }
     const keys: Record<string, number> = {};
     for (const [key, byClass] of this.#byKey)

@@ -29,17 +29,20 @@ export class WorkerMetrics {
   readonly #timers: Timer[];
   #probedMs = performance.now();
   #delayMs = 0;
+  #toldDelayS = 0;
   #foldedMs = 0;
   #hasFailed = false;
 
   constructor(options: WorkerMetricsOptions) {
     this.#options = options;
-    this.#files = new MetricFiles(options.folder);
+    this.#files = new MetricFiles(options.folder, "worker");
     this.#timers = [
       setInterval(() => this.#probe(), PROBE_MS),
       setInterval(() => void this.#write(), WRITE_MS),
     ];
     for (const timer of this.#timers) timer.unref();
+    // Also of one that dies within its first second it is known that it has started.
+    void this.#write();
   }
 
   /**
@@ -49,6 +52,11 @@ export class WorkerMetrics {
   async text(sees: ((ticker: string) => boolean) | null): Promise<string> {
     await this.#write();
     return exposition({ ...this.#files.read(), ...this.#options.whole(sees) });
+  }
+
+  /** The longest delay of the event loop in the second before the last write. */
+  get eventLoopDelayS(): number {
+    return this.#toldDelayS;
   }
 
   async stop(): Promise<void> {
@@ -71,9 +79,11 @@ export class WorkerMetrics {
       this.#files.write({
         ...samples,
         ...this.requests.samples(),
+        stock_db_starts_total: { '{role="worker"}': 1 },
         stock_db_event_loop_delay_seconds: { "": delay },
       });
       this.#delayMs = 0;
+      this.#toldDelayS = delay;
       if (isFirst && performance.now() - this.#foldedMs > FOLD_MS) {
         this.#foldedMs = performance.now();
         this.#files.fold();

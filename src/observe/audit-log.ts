@@ -19,7 +19,7 @@ const CHARACTERS_MAX = 2_000;
 const REFUSED_CHARACTERS_MAX = 300;
 
 export interface AuditEvent {
-  what: "signed_in" | "refused" | "left_out" | "keys" | "sql" | "delete" | "rename";
+  what: "signed_in" | "refused" | "left_out" | "keys" | "sql" | "delete" | "rename" | "end";
   /** Name of the key; "-" where none is needed, or none was known. */
   who: string;
   from: string;

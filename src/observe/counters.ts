@@ -16,6 +16,12 @@ export interface Counters {
   messages: number;
   /** Closed because they didn't read. */
   subscribersCutOff: number;
+  /** Updates that a newer one of their type stands for, as their client read slowly. */
+  updatesFolded: number;
+  /** Gaps that were told to one client each, as it read slowly. */
+  slowGaps: number;
+  /** Gaps that were told to all, as what they stand for is not kept. */
+  lostGaps: number;
   sqlRuns: number;
   /** SQL runs stopped at --sql-timeout. */
   sqlTimeouts: number;
@@ -32,6 +38,9 @@ export function createCounters(): Counters {
     subscribers: 0,
     messages: 0,
     subscribersCutOff: 0,
+    updatesFolded: 0,
+    slowGaps: 0,
+    lostGaps: 0,
     sqlRuns: 0,
     sqlTimeouts: 0,
   };

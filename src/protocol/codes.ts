@@ -34,6 +34,8 @@ export const CLOSE_RESTART = 1012;
 /** "Try again later". */
 export const CLOSE_TRY_LATER = 1013;
 export const CLOSE_SLOW = 4008;
+/** An operator has ended the connection. */
+export const CLOSE_ENDED = 4010;
 /** The key of the client was revoked or has expired, or none is enough any more. */
 export const CLOSE_KEY = 4401;
 export const KEY_GONE = "the key is not valid any more";

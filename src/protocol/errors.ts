@@ -66,17 +66,20 @@ function refusal(status: number, usual: ErrorParts = {}) {
 export const badRequest = refusal(STATUS.badRequest);
 export const unauthorized = refusal(STATUS.unauthorized);
 export const forbidden = refusal(STATUS.forbidden);
+export const notFound = refusal(STATUS.notFound);
 export const tooMany = refusal(STATUS.tooMany, { retryAfterS: 1 });
 export const wrongUpstream = refusal(STATUS.wrongUpstream);
 export const unavailable = refusal(STATUS.unavailable, { retryAfterS: 1 });
 export const timeIsUp = refusal(STATUS.timeIsUp);
+
+export const CLIENT_GONE = "the client is gone";
 
 /**
  * 499, for the access log: there is nobody to answer.
  * @param what "read". @param effect what has been done by then; it ends the message.
  */
 export function clientGone(what: string, effect = ""): RequestError {
-  return new RequestError(STATUS.clientGone, `${what}: the client is gone${effect}`);
+  return new RequestError(STATUS.clientGone, `${what}: ${CLIENT_GONE}${effect}`);
 }
 
 /** The database's own refusal; a 503 may be tried again. */

@@ -8,6 +8,7 @@ import { helpText } from "../cli/help.ts";
 import { runImport } from "../cli/import.ts";
 import { runKeys } from "../cli/keys.ts";
 import { runReplay } from "../cli/replay.ts";
+import { runTop } from "../cli/top.ts";
 import { fileModeOf, useFileMode } from "../config/file-mode.ts";
 import { redact } from "../config/redact.ts";
 import { UsageError } from "../config/usage-error.ts";
@@ -40,12 +41,14 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return await runKeys(args);
     case "doctor":
       return await runDoctor(args, doctorCommand);
+    case "top":
+      return await runTop(args);
     case "help":
       console.log(helpText());
       return 0;
     default:
       throw new UsageError(
-        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, delete, rename, keys, config or doctor`,
+        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, delete, rename, keys, top, config or doctor`,
       );
   }
 }

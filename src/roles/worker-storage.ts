@@ -6,6 +6,7 @@ import { runSqlInHub } from "../hub/hub-sql.ts";
 import { SqlCaution } from "../hub/sql-caution.ts";
 import type { VersionBoard } from "../hub/version-board.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
+import type { Samples } from "../metrics/samples.ts";
 import { logAt } from "../observe/log.ts";
 import { executeSql, executeSqlDirectly } from "../sql/execute.ts";
 import { createRunnerPool } from "../sql/runner-pool.ts";
@@ -57,7 +58,10 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
       look();
       return answer;
     },
+    plan: engine.plan ?? null,
     sqlFigures: sql.figures,
+    commitSamples: () => saves.samples?.() ?? {},
+    hasPoolInHub: engine.placement.reads === "hub",
     memory: () => [
       ...(kept === null ? [] : [{ what: "answers kept", bytes: kept.keptBytes }]),
       ...(sql.memory?.() ?? []),
@@ -78,6 +82,7 @@ interface Saves extends Pick<WorkerStorage, "save" | "edit" | "removeCheck"> {
   saveTogether?(saves: readonly Save[]): Promise<SaveOutcome>[];
   /** Resolves when everything accepted is committed or refused. */
   idle?(): Promise<void>;
+  samples?(): Samples;
 }
 
 const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => Saves> = {
@@ -109,6 +114,7 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
       },
       removeCheck: async (ticker) => writer!.removeCheck(ticker),
       idle: () => commits.idle(),
+      samples: () => commits.samples(),
     };
   },
 };
@@ -125,7 +131,7 @@ function bytesOf(saves: readonly Save[]): number {
 
 interface Sql extends Partial<Pick<WorkerStorage, "memory" | "shrink" | "close">> {
   execute: WorkerStorage["executeSql"];
-  figures(): object;
+  figures: WorkerStorage["sqlFigures"];
 }
 
 const SQL: Record<Placement["sql"], (parts: WorkerParts, options: WorkerStorageOptions) => Sql> = {

@@ -64,7 +64,7 @@ interface RunnerSession {
   close(): void;
 }
 
-interface RunnerFigures {
+export interface RunnerFigures {
   size: number;
   idle: number;
   busy: number;

@@ -7,11 +7,11 @@ const READ_CHARS_MAX = 2_000;
 const LITERALS =
   /'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\$(\w*)\$[\s\S]*?(?:\$\1\$|$)|\b(?:0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?)\b/gi;
 
-export function withoutLiterals(sql: string): string {
+export function withoutLiterals(sql: string, charsMax = CHARS_MAX): string {
   const text = sql
     .slice(0, READ_CHARS_MAX)
     .replace(LITERALS, (literal) => (literal.startsWith("--") || literal.startsWith("/*") ? " " : "?"))
     .replace(/\s+/g, " ")
     .trim();
-  return text.length > CHARS_MAX ? `${text.slice(0, CHARS_MAX)}…` : text;
+  return text.length > charsMax ? `${text.slice(0, charsMax)}…` : text;
 }

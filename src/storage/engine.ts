@@ -15,6 +15,7 @@ import type {
   TransferReader,
 } from "./contract.ts";
 import type { DiagnosisStep } from "./diagnosis.ts";
+import type { SqlPlan } from "./sql-plan.ts";
 import type { Update } from "./update-contract.ts";
 import type { InterruptibleSql, SqlAnswer, SqlParam, UserSqlEngine } from "./user-sql-contract.ts";
 
@@ -58,6 +59,8 @@ export interface Engine {
   readonly isShared?: boolean;
   /** The database can itself be the bus: `--bus postgres`. */
   readonly carriesBus?: boolean;
+  /** Absent: it tells no plans of statements. */
+  readonly plan?: SqlPlan;
   /** Why `doctor --new-epoch` can't begin one, and what does. */
   readonly epochElsewhere?: string;
 

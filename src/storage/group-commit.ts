@@ -3,6 +3,8 @@
  * go together into the next. While a commit takes long, a second one of other tickers begins: the
  * database may be far away, or another program may hold a ticker's lock.
  */
+import { CommitFigures } from "../metrics/commit-figures.ts";
+import type { Samples } from "../metrics/samples.ts";
 import { unavailable } from "../protocol/errors.ts";
 import { commitBatch, hasColumns } from "./column-saves.ts";
 import {
@@ -42,6 +44,7 @@ export class GroupCommit {
   readonly #edited = new Set<Set<string>>();
   #nextTurn: NodeJS.Timeout | NodeJS.Immediate | null = null;
   readonly #idle: (() => void)[] = [];
+  readonly #figures = new CommitFigures();
 
   constructor(writer: Pick<StockWriter, "commit" | "commitColumns" | "edit">) {
     this.#writer = writer;
@@ -95,6 +98,11 @@ export class GroupCommit {
     }
   }
 
+  /** Of its commits, for metrics. */
+  samples(): Samples {
+    return this.#figures.samples(this.#waiting.length);
+  }
+
   /** Resolves when everything accepted is committed or refused. */
   async idle(): Promise<void> {
     if (this.#isIdle()) return;
@@ -136,11 +144,13 @@ export class GroupCommit {
 
   async #commit(batch: Waiting[]): Promise<void> {
     let left: Waiting[] = [];
+    const beganMs = performance.now();
     try {
       const outcomes = await commitBatch(
         this.#writer,
         batch.map(({ save }) => save),
       );
+      this.#figures.note(performance.now() - beganMs, outcomes);
       left = batch.filter((_, index) => outcomes[index] == null);
       for (const [index, waiting] of batch.entries()) {
         const outcome = outcomes[index];

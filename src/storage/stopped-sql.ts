@@ -1,5 +1,5 @@
 /** Errors for a client whose statement was stopped, on any engine. */
-import { clientGone, type RequestError, timeIsUp, unavailable } from "../protocol/errors.ts";
+import { CLIENT_GONE, clientGone, type RequestError, timeIsUp, unavailable } from "../protocol/errors.ts";
 
 /** Shorter waits are not told. */
 const WAIT_TOLD_MS = 50;
@@ -29,6 +29,13 @@ export function stoppedAtLimit({ timeoutMs, waitedMs = 0, effect = "" }: TimeLim
 
 export function stoppedAsClientLeft(effect = ""): RequestError {
   return clientGone("execute_sql: stopped", effect);
+}
+
+/** @param stopped what would have been told if the client had left; its end says what was done. */
+export function stoppedByOperator(what: string, stopped: RequestError): RequestError {
+  const effect = stopped.message.slice(stopped.message.indexOf(CLIENT_GONE) + CLIENT_GONE.length);
+  // To try again at once would not be what the operator wants.
+  return unavailable(`${what}: an operator has ended it${effect}`, { retryAfterS: undefined });
 }
 
 function seconds(ms: number): string {

@@ -125,6 +125,8 @@ export interface UpdateReader {
    * then are known. Null: none is kept.
    */
   keptSinceMs(): number | null | Promise<number | null>;
+  /** Roughly, as its bound counts them. Null: the database doesn't tell. */
+  logBytes(): number | null | Promise<number | null>;
   /** From one moment: holds exactly the updates up to its position. */
   snapshot(ticker: string): TickerSnapshot | Promise<TickerSnapshot>;
 }

@@ -15,6 +15,8 @@ export interface DeliveryOptions {
   heartbeats: Heartbeats;
   socketHeartbeats: SocketHeartbeats;
   epoch(): string;
+  /** Called for each gap that all subscribers of a ticker are told. */
+  onGap(): void;
   warn(message: string): void;
 }
 
@@ -56,6 +58,7 @@ export class Delivery {
       }
     }
     this.#moved(ticker, to);
+    this.#options.onGap();
     this.#options.warn(
       `Updates ${from} to ${to} of ${ticker} are not kept: subscribers were told of the gap`,
     );

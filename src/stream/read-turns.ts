@@ -24,6 +24,7 @@ export function inTurns(reads: () => StreamReads): StreamReads {
       positions: (tickers) => turns.run(() => reads().updates.positions(tickers)),
       newest: (ticker) => turns.run(() => reads().updates.newest(ticker)),
       after: (ticker, after, limit) => turns.run(() => reads().updates.after(ticker, after, limit)),
+      logBytes: () => turns.run(() => reads().updates.logBytes()),
       keptSinceMs: () => turns.run(() => reads().updates.keptSinceMs()),
       snapshot: (ticker) => turns.run(() => reads().updates.snapshot(ticker)),
     },

@@ -49,6 +49,10 @@ class Log implements UpdateReader {
     return new Map([...found].filter(([ticker]) => tickers === null || tickers.includes(ticker)));
   }
 
+  logBytes(): null {
+    return null;
+  }
+
   keptSinceMs(): null {
     return null;
   }
@@ -101,6 +105,7 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
     latestPrice: () => 7,
     updates: log,
     staleFeeds: new FeedView(),
+    onGap: () => undefined,
     warn: () => undefined,
   });
   const subscriber = () => {

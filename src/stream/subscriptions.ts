@@ -36,6 +36,8 @@ export interface SubscriptionsOptions {
   latestPrice(ticker: string): number | null | Promise<number | null>;
   updates: UpdateReader;
   staleFeeds: StaleFeeds;
+  /** Called for each gap that all subscribers of a ticker are told. */
+  onGap(): void;
   warn(message: string): void;
 }
 
@@ -94,6 +96,7 @@ export class Subscriptions {
       heartbeats: this.#heartbeats,
       socketHeartbeats: this.#socketHeartbeats,
       epoch: () => this.#check.epoch,
+      onGap: () => options.onGap(),
       warn,
     });
     this.#notices = new FeedNotices({

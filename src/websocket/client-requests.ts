@@ -108,6 +108,11 @@ export class ClientRequests implements Beginner {
     }
   }
 
+  /** Some subscriptions are not up to date yet. */
+  get isBeginning(): boolean {
+    return this.#beginning !== null;
+  }
+
   message(received: string | Buffer): void {
     const { client } = this.#options;
     const text = typeof received === "string" ? received : null;

@@ -5,20 +5,23 @@
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import { suggest } from "../config/nearest.ts";
+import type { Arrival, ConnectionSource, OpenConnection } from "../connections/connection.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
-import { CLOSE_GOING_AWAY, CLOSE_KEY, KEY_GONE } from "../protocol/codes.ts";
+import { CLOSE_ENDED, CLOSE_GOING_AWAY, CLOSE_KEY, KEY_GONE } from "../protocol/codes.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { errorFrame } from "../protocol/frames.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
+import { ClientTotals } from "./client-totals.ts";
 import { EventIds } from "./event-id.ts";
 import { EventStream } from "./event-stream.ts";
 import { LiveClient } from "./live-client.ts";
 import { type Handshake, LIVE_PARAMETERS, readHandshake, type Wish } from "./live-request.ts";
 import { NORMALIZED } from "./normalized-form.ts";
 import { QueuedBytes } from "./request-queue.ts";
+import { shownClient } from "./shown-client.ts";
 import type { SocketPlaces } from "./socket-places.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import { Turns } from "./turns.ts";
@@ -61,22 +64,28 @@ export interface EventStreamsOptions {
   log: LogLines;
 }
 
-interface OpenEventStream {
-  stream: EventStream;
-  client: LiveClient;
+/** Whose it is. */
+interface StreamOwner {
   address: string;
   owner: Caller;
+  arrival: Arrival;
+}
+
+interface OpenEventStream extends StreamOwner {
+  stream: EventStream;
+  client: LiveClient;
   /** Bytes that waited at the last sweep, and since when they have not become fewer. */
   backlog: number;
   stalledMs: number;
 }
 
-export class EventStreams {
+export class EventStreams implements ConnectionSource {
   readonly #options: EventStreamsOptions;
   readonly #open = new Set<OpenEventStream>();
   readonly #queuedBytes = new QueuedBytes();
   readonly #turns = new Turns();
   readonly #sweep: Timer;
+  #totals = new ClientTotals();
 
   constructor(options: EventStreamsOptions) {
     this.#options = options;
@@ -85,6 +94,24 @@ export class EventStreams {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** As of the last look, which is up to a second ago. */
+  get totals(): ClientTotals {
+    return this.#totals;
+  }
+
+  *connections(): Iterable<OpenConnection> {
+    for (const { stream, client, address, owner, arrival, stalledMs } of this.#open)
+      yield shownClient(client, {
+        ...{ arrival, path: "/v1/stream", kind: "stream", address, key: owner.name, stalledMs },
+        bufferedBytes: stream.getBufferedAmount(),
+        end(reason) {
+          // A client that reads nothing would not even see the error, and hold the connection.
+          if (stalledMs !== 0) stream.terminate();
+          else client.refuse(CLOSE_ENDED, "ended_by_operator", reason);
+        },
+      });
   }
 
   get waitingBytes(): number {
@@ -98,12 +125,9 @@ export class EventStreams {
    *   better later is a stream that ends at once: on another status a browser would never come
    *   back.
    */
-  async answer(
-    request: Request,
-    { address, owner }: { address: string; owner: Caller },
-    query: URLSearchParams,
-  ): Promise<Response> {
+  async answer(request: Request, by: StreamOwner, query: URLSearchParams): Promise<Response> {
     const handshake = this.#read(request, query);
+    const { address, owner } = by;
     tickerCheck(owner)?.(handshake.wish.tickers);
     const { places, quota } = this.#options;
     // Not told in a stream that ends: who comes back by itself would do so for ever.
@@ -120,7 +144,7 @@ export class EventStreams {
       places.leave({ address, owner });
       return new Response(null);
     }
-    const { stream } = this.#begin({ address, owner }, handshake);
+    const { stream } = this.#begin(by, handshake);
     request.signal.addEventListener("abort", () => stream.close(), { once: true });
     return new Response(stream.body, { headers: HEADERS });
   }
@@ -144,10 +168,8 @@ export class EventStreams {
     }
   }
 
-  #begin(
-    { address, owner }: { address: string; owner: Caller },
-    handshake: Handshake & { wish: Wish },
-  ): OpenEventStream {
+  #begin(by: StreamOwner, handshake: Handshake & { wish: Wish }): OpenEventStream {
+    const { address } = by;
     const { subscriptions, liveBars, counters, log, symbolsMax, queueBytesMax, quota, bytesMax } =
       this.#options;
     const ids = new EventIds(handshake.wish.tickers);
@@ -163,8 +185,8 @@ export class EventStreams {
       onEnd: () => this.#ended(open),
       onOverflow: (bytes) => cutOff(`${bytes} bytes wait for it`),
     });
-    const cutOff = (reason: string): void => {
-      counters.subscribersCutOff++;
+    const cutOff = (reason: string, isAsked = false): void => {
+      if (!isAsked) counters.subscribersCutOff++;
       log.warning(`Stream of ${client.shown} for ${address}: closing it, ${reason}`);
     };
     const client: LiveClient = new LiveClient(stream, handshake, {
@@ -177,6 +199,7 @@ export class EventStreams {
       quota,
       // It asks for nothing else.
       checkTickers: null,
+      counts: counters,
       queuedBytes: this.#queuedBytes,
       turns: this.#turns,
       onHeard: () => {
@@ -191,7 +214,7 @@ export class EventStreams {
       },
       warn: (message) => log.warning(message),
     });
-    const open: OpenEventStream = { stream, client, address, owner, backlog: 0, stalledMs: 0 };
+    const open: OpenEventStream = { ...by, stream, client, backlog: 0, stalledMs: 0 };
     this.#open.add(open);
     counters.subscribers++;
     client.start();
@@ -209,6 +232,7 @@ export class EventStreams {
   #look(): void {
     const now = performance.now();
     let total = 0;
+    const totals = new ClientTotals();
     for (const open of [...this.#open]) {
       const { stream, client } = open;
       stream.keepAlive();
@@ -217,11 +241,13 @@ export class EventStreams {
       if (backlog === 0 || backlog < open.backlog) open.stalledMs = 0;
       else if (open.stalledMs === 0) open.stalledMs = now;
       open.backlog = backlog;
+      totals.add(client.figures(), backlog);
       total += backlog + client.waitingBytes;
       if (!this.#options.stillAdmits(open.owner)) client.close(CLOSE_KEY, KEY_GONE);
       else if (open.stalledMs !== 0 && now - open.stalledMs > STALL_MAX_MS)
         this.#cutOff(open, `has taken nothing for ${STALL_MAX_MS / 1000} s`);
     }
+    this.#totals = totals;
     const byBacklog = total > BACKLOG_TOTAL_BYTES_MAX ? [...this.#open] : [];
     for (const open of byBacklog.sort((a, b) => b.backlog - a.backlog)) {
       if (total <= BACKLOG_TOTAL_BYTES_MAX) return;

@@ -4,9 +4,10 @@
  */
 
 import type { CheckTickers } from "../commands/context.ts";
+import type { ClientFigures } from "../connections/connection.ts";
 import type { BarFrame } from "../live-bars/bar-listener.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
-import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/codes.ts";
+import { CLOSE_ENDED, CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/codes.ts";
 import { errorFrame } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { FrameForm } from "../stream/frame-form.ts";
@@ -29,6 +30,8 @@ const SLOW_BYTES = 64 * 1024;
 const POSITIONS_NAMED_MAX = 10_000;
 /** Frames sent as one write: as many as Bun collects for a topic. */
 const HEARD_MAX = 32;
+/** Of a list of connections. */
+const TICKERS_SHOWN = 5;
 /** Limits for one batch; what is due beyond them goes into the next. A frame may be longer. */
 const BATCH_FRAMES_MAX = 1_000;
 const BATCH_CHARACTERS_MAX = 64 * 1024;
@@ -83,9 +86,10 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
     this.#handshake = handshake;
     this.#options = options;
     this.#telling = handshake;
-    this.#waiting = new WaitingUpdates(handshake.slow, options.queueBytesMax, (ticker, range) =>
-      this.form.gap(ticker, range, "slow", options.subscriptions.knownEpoch),
-    );
+    this.#waiting = new WaitingUpdates(handshake.slow, options.queueBytesMax, {
+      gapText: (ticker, range) => this.form.gap(ticker, range, "slow", options.subscriptions.knownEpoch),
+      counts: options.counts,
+    });
     this.#waitingBars = new WaitingBars(options.queueBytesMax);
     this.#bars = new ClientBars({
       liveBars: options.liveBars,
@@ -157,6 +161,32 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
     return this.#slow || this.#room !== null;
   }
 
+  figures(): ClientFigures {
+    const { updates, folded, gaps, nextSinceMs } = this.#waiting;
+    return {
+      subscriptions: this.#watchList.size,
+      policy: this.#handshake.slow,
+      queue: updates + this.#waitingBars.size,
+      queueBytes: this.waitingBytes,
+      waitedMs: nextSinceMs === null ? 0 : performance.now() - nextSinceMs,
+      folded,
+      gaps,
+    };
+  }
+
+  details(): { tickers: string[]; lag_updates: number } {
+    const { subscriptions } = this.#options;
+    let behind = this.#waiting.updates;
+    for (const subscription of this.#requests.isBeginning ? this.#watchList : []) {
+      for (const ticker of subscription.tickersBeingRead())
+        behind += Math.max(
+          0,
+          subscriptions.delivered(ticker) - (subscriptions.reached(subscription, ticker) ?? 0),
+        );
+    }
+    return { tickers: this.#watchList.firstTickers(TICKERS_SHOWN), lag_updates: behind };
+  }
+
   /**
    * Of each ticker, the position up to which everything was sent; those that have not begun are
    * left out. Null: they mean nothing now, as the subscriptions were taken away.
@@ -219,7 +249,7 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   refuse(code: number, errorCode: string, reason: string): void {
     if (!this.open) return;
     this.send(errorFrame(errorCode, reason));
-    this.#options.onCutOff(reason);
+    this.#options.onCutOff(reason, code === CLOSE_ENDED);
     this.close(code, reason);
     this.closed();
   }

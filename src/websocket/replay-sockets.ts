@@ -6,8 +6,10 @@ import type { Server, ServerWebSocket } from "bun";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
 import { type NoteRows, noteAnsweredRows } from "../commands/counted-rows.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
+import type { Arrival, ConnectionSource, OpenConnection } from "../connections/connection.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
+  CLOSE_ENDED,
   CLOSE_FAILED,
   CLOSE_GOING_AWAY,
   CLOSE_KEY,
@@ -43,6 +45,8 @@ const ANSWERS_BYTES_MAX = 256 * 1024;
 /** Time from the close frame to the forced end of the connection. */
 const CLOSE_WAIT_MS = 5_000;
 const PING_MS = 30_000;
+/** Of a list of connections. */
+const TICKERS_SHOWN = 5;
 const KEY_LOOK_MS = 1_000;
 /** Long, as a program that works on what it has got may answer no ping meanwhile. */
 const SILENCE_MAX_MS = 300_000;
@@ -54,6 +58,7 @@ export interface ReplaySocketData {
   /** Kept here, since Bun has forgotten it when the socket closes. */
   address: string;
   owner: Caller;
+  arrival: Arrival;
   stop: AbortController;
   heardMs: number;
   rate: TokenBucket;
@@ -74,7 +79,7 @@ export interface ReplaySocketsOptions {
   log: LogLines;
 }
 
-export class ReplaySockets {
+export class ReplaySockets implements ConnectionSource {
   readonly #options: ReplaySocketsOptions;
   readonly #open = new Set<ReplaySocket>();
   readonly #turns = new Turns();
@@ -96,7 +101,7 @@ export class ReplaySockets {
     request: Request,
     server: Server<ReplaySocketData>,
     parameters: URLSearchParams,
-    by: { address: string; caller: Caller },
+    by: { address: string; caller: Caller; arrival: Arrival },
   ): Promise<boolean> {
     return this.#options.places.upgrade(request, server, await this.prepare(parameters, by));
   }
@@ -104,7 +109,7 @@ export class ReplaySockets {
   /** What a replay begins with. Its place has been entered. @throws RequestError as `upgrade`. */
   async prepare(
     parameters: URLSearchParams,
-    { address, caller: owner }: { address: string; caller: Caller },
+    { address, caller: owner, arrival }: { address: string; caller: Caller; arrival: Arrival },
   ): Promise<ReplaySocketData> {
     const { places } = this.#options;
     const query = readReplayQuery(parameters);
@@ -121,11 +126,28 @@ export class ReplaySockets {
       query,
       address,
       owner,
+      arrival,
       stop: new AbortController(),
       heardMs: performance.now(),
       rate: messageRate(this.#options.symbolsMax),
       drained: null,
     };
+  }
+
+  *connections(): Iterable<OpenConnection> {
+    for (const socket of this.#open) {
+      const { arrival, address, owner, query } = socket.data;
+      yield {
+        ...{ arrival, kind: "replay", path: "/ws/replay", key: owner.name, address },
+        // It waits for its client, which can't be behind what is due.
+        rank: () => ({ lagS: 0, queueBytes: socket.getBufferedAmount() }),
+        details: () => ({
+          subscriptions: query.symbols.length,
+          tickers: query.symbols.slice(0, TICKERS_SHOWN),
+        }),
+        end: (reason) => this.#refuse(socket, { code: CLOSE_ENDED, errorCode: "ended_by_operator", reason }),
+      };
+    }
   }
 
   open(socket: ReplaySocket): void {
@@ -138,7 +160,7 @@ export class ReplaySockets {
   message(socket: ReplaySocket, message: string | Buffer): void {
     if (!this.heard(socket, message)) return;
     if (socket.getBufferedAmount() > BACKLOG_BYTES_MAX + ANSWERS_BYTES_MAX) {
-      this.#refuse(socket, "too many answers to messages are not read");
+      this.#refuse(socket, tooManySent("too many answers to messages are not read"));
       return;
     }
     try {
@@ -160,7 +182,7 @@ export class ReplaySockets {
     data.heardMs = performance.now();
     if (data.stop.signal.aborted) return false;
     if (data.rate.take(messageCost(message))) return true;
-    this.#refuse(socket, tooManyMessages(this.#options.symbolsMax));
+    this.#refuse(socket, tooManySent(tooManyMessages(this.#options.symbolsMax)));
     return false;
   }
 
@@ -171,15 +193,15 @@ export class ReplaySockets {
     socket.data.drained?.();
   }
 
-  #refuse(socket: ReplaySocket, reason: string): void {
+  #refuse(socket: ReplaySocket, { code, errorCode, reason }: ReplayRefusal): void {
     const { data } = socket;
     this.#options.log.warning(
       `Replay of ${data.query.symbols.join(",")} from ${data.address}: closing it, ${reason}`,
     );
     data.stop.abort();
     data.drained?.();
-    socket.send(errorFrame("too_many_messages", reason));
-    socket.close(CLOSE_POLICY, reason.slice(0, CLOSE_REASON_BYTES_MAX));
+    socket.send(errorFrame(errorCode, reason));
+    socket.close(code, reason.slice(0, CLOSE_REASON_BYTES_MAX));
     this.#endSoon(socket);
   }
 
@@ -193,6 +215,16 @@ export class ReplaySockets {
   closeAll(): void {
     for (const socket of this.#open) socket.close(CLOSE_GOING_AWAY, "server is stopping");
   }
+}
+
+interface ReplayRefusal {
+  code: number;
+  errorCode: string;
+  reason: string;
+}
+
+function tooManySent(reason: string): ReplayRefusal {
+  return { code: CLOSE_POLICY, errorCode: "too_many_messages", reason };
 }
 
 interface OneReplayOptions extends ReplaySocketsOptions {

@@ -1,9 +1,11 @@
 /** One client's end of a WebSocket, whatever it speaks: /ws and the doors of other protocols. */
 import type { ServerWebSocket } from "bun";
 import type { Caller } from "../access/key-ring.ts";
+import type { Arrival, ClientFigures } from "../connections/connection.ts";
 import type { QueuedBytes } from "./request-queue.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import type { Turns } from "./turns.ts";
+import type { LeftOutCounts } from "./waiting-updates.ts";
 
 export interface SocketClient {
   /** What it watches, for the log. */
@@ -12,6 +14,10 @@ export interface SocketClient {
   readonly waitingBytes: number;
   /** Whether anything waits that `pace` may move on. */
   readonly waits: boolean;
+  /** Takes no longer where it has more subscriptions. */
+  figures(): ClientFigures;
+  /** What a list of connections shows beside them; may take as long as there are subscriptions. */
+  details(): { tickers: string[]; lag_updates: number };
   start(): void;
   message(received: string | Buffer): void;
   /** Called after a publish, and when Bun's buffer is empty. */
@@ -30,6 +36,7 @@ export interface SocketData {
   address: string;
   /** Whose key it is; null: it hasn't said so yet. */
   owner: Caller | null;
+  arrival: Arrival;
   /** Whether it counts among those of its address. */
   isCounted: boolean;
   client: SocketClient | null;
@@ -49,12 +56,16 @@ export type OpenClient = (socket: Socket, services: SocketServices) => SocketCli
 
 /** What a client needs of the worker's sockets. */
 export interface SocketServices {
+  counts: LeftOutCounts;
   queuedBytes: QueuedBytes;
   turns: Turns;
   /** Called for each frame that goes to this client alone. @param bytes of it. */
   onHeard(bytes: number): void;
-  /** Called with the reason before a slow client, or one that sends too much, is closed. */
-  onCutOff(reason: string): void;
+  /**
+   * Called with the reason before a slow client, or one that sends too much, is closed.
+   * @param isAsked an operator wants it; it is no fault of the client.
+   */
+  onCutOff(reason: string, isAsked?: boolean): void;
   /** Called when a message met an unexpected error. */
   onFailed(error: unknown): void;
   warn(message: string): void;

@@ -7,11 +7,13 @@ import type { Caller, StillAdmits } from "../access/key-ring.ts";
 import { auditedCheck } from "../commands/audited.ts";
 import type { CheckTickers } from "../commands/context.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
+import type { Arrival, ConnectionSource, OpenConnection } from "../connections/connection.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
+  CLOSE_ENDED,
   CLOSE_FAILED,
   CLOSE_GOING_AWAY,
   CLOSE_KEY,
@@ -22,10 +24,12 @@ import {
 import { badRequest } from "../protocol/errors.ts";
 import { SYMBOL_REQUIRED } from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
+import { ClientTotals } from "./client-totals.ts";
 import { LiveClient } from "./live-client.ts";
 import { type Handshake, readHandshake } from "./live-request.ts";
 import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import { QueuedBytes } from "./request-queue.ts";
+import { shownClient } from "./shown-client.ts";
 import type { OpenClient, Socket, SocketData, SocketServices } from "./socket-client.ts";
 import type { SocketPlaces } from "./socket-places.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
@@ -79,15 +83,16 @@ export interface SocketsOptions {
   log: LogLines;
 }
 
-type NewSocket = Pick<SocketData, "open" | "path" | "address" | "owner" | "isCounted">;
+type NewSocket = Pick<SocketData, "open" | "path" | "address" | "owner" | "arrival" | "isCounted">;
 
-export class Sockets {
+export class Sockets implements ConnectionSource {
   readonly #options: SocketsOptions;
   readonly #open = new Set<Socket>();
   readonly #sweep: Timer;
   readonly #queuedBytes = new QueuedBytes();
   readonly #turns = new Turns();
   #pace: Timer | null = null;
+  #totals = new ClientTotals();
 
   constructor(options: SocketsOptions) {
     this.#options = options;
@@ -107,7 +112,7 @@ export class Sockets {
     request: Request,
     server: Server<SocketData>,
     query: URLSearchParams,
-    by: { address: string; caller: Caller },
+    by: { address: string; caller: Caller; arrival: Arrival },
   ): Promise<boolean> {
     return this.#options.places.upgrade(request, server, await this.prepare(query, by));
   }
@@ -119,7 +124,7 @@ export class Sockets {
    */
   async prepare(
     query: URLSearchParams,
-    { address, caller: owner }: { address: string; caller: Caller },
+    { address, caller: owner, arrival }: { address: string; caller: Caller; arrival: Arrival },
   ): Promise<SocketData> {
     const { places, symbolsMax, quota } = this.#options;
     const handshake = readHandshake(query);
@@ -133,7 +138,7 @@ export class Sockets {
     const asked = { who: owner.name, from: address, path: "/ws" };
     const told = auditedCheck(checkTickers, this.#options.audit, asked);
     const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, told);
-    return this.#dataOf({ open, path: "/ws", address, owner, isCounted: true });
+    return this.#dataOf({ open, path: "/ws", address, owner, arrival, isCounted: true });
   }
 
   /**
@@ -182,6 +187,24 @@ export class Sockets {
   published(topic: string, text: string): void {
     if (text.length >= LARGE_FRAME_BYTES) this.#noteLarge(topic, text.length);
     this.#pace ??= this.#paceSoon();
+  }
+
+  /** As of the last look, which is up to a second ago. */
+  get totals(): ClientTotals {
+    return this.#totals;
+  }
+
+  *connections(): Iterable<OpenConnection> {
+    for (const socket of this.#open) {
+      const { client, path, stalledMs, owner, arrival, address } = socket.data;
+      if (client === null) continue;
+      yield shownClient(client, {
+        ...{ arrival, path, address, key: owner?.name ?? null, stalledMs },
+        kind: path.startsWith("/v2/") ? "alpaca" : "websocket",
+        bufferedBytes: socket.getBufferedAmount(),
+        end: (reason) => client.refuse(CLOSE_ENDED, "ended_by_operator", reason),
+      });
+    }
   }
 
   /** Bytes that clients have not read yet. */
@@ -265,11 +288,12 @@ export class Sockets {
   #services(socket: Socket): SocketServices {
     const { counters, log } = this.#options;
     return {
+      counts: counters,
       queuedBytes: this.#queuedBytes,
       turns: this.#turns,
-      onCutOff: (reason) => {
+      onCutOff: (reason, isAsked = false) => {
         socket.data.closingMs = performance.now();
-        counters.subscribersCutOff++;
+        if (!isAsked) counters.subscribersCutOff++;
         log.warning(`${describe(socket)}: closing it, ${reason}`);
       },
       onHeard: (bytes) => this.#heardAlone(socket, bytes),
@@ -361,9 +385,11 @@ export class Sockets {
   #cutOffDead(): void {
     const now = performance.now();
     const backlogs = new Map<Socket, number>();
+    const totals = new ClientTotals();
     for (const socket of this.#open) {
       const { data } = socket;
       const backlog = socket.getBufferedAmount();
+      if (data.client !== null) totals.add(data.client.figures(), backlog);
       if (backlog > 0) backlogs.set(socket, backlog + (data.client?.waitingBytes ?? 0));
       if (backlog === 0 || backlog < data.backlog) data.stalledMs = 0;
       else if (data.stalledMs === 0) data.stalledMs = now;
@@ -381,6 +407,7 @@ export class Sockets {
         socket.ping();
       }
     }
+    this.#totals = totals;
     this.#boundTotal(backlogs);
   }
 

@@ -6,6 +6,7 @@ import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Callers } from "../access/callers.ts";
 import type { KeyRates } from "../access/key-rates.ts";
 import type { Caller } from "../access/key-ring.ts";
+import type { Arrival } from "../connections/connection.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
@@ -54,7 +55,13 @@ type UnnamedSocket = ServerWebSocket<UnnamedSocketData>;
 /** Where a WebSocket may be opened for. */
 export interface Destination {
   /** Enters the place of its caller. @throws RequestError */
-  prepare(query: URLSearchParams, by: { path: string; address: string; caller: Caller }): Promise<Holder>;
+  prepare(query: URLSearchParams, by: Arrived & { caller: Caller }): Promise<Holder>;
+}
+
+interface Arrived {
+  path: string;
+  address: string;
+  arrival: Arrival;
 }
 
 export interface UnnamedSocketsOptions {
@@ -84,7 +91,7 @@ export class UnnamedSockets {
     request: Request,
     server: Server<UnnamedSocketData>,
     query: URLSearchParams,
-    { path, address, destination }: { path: string; address: string; destination: Destination },
+    { path, address, arrival, destination }: Arrived & { destination: Destination },
   ): boolean {
     const ofAddress = this.#counts.get(address) ?? 0;
     if (ofAddress >= PER_ADDRESS_MAX)
@@ -104,7 +111,7 @@ export class UnnamedSockets {
         earlyCharacters: 0,
         isClosing: false,
       },
-      prepare: (caller) => destination.prepare(query, { path, address, caller }),
+      prepare: (caller) => destination.prepare(query, { path, address, arrival, caller }),
     };
     this.#count++;
     this.#counts.set(address, ofAddress + 1);

@@ -25,6 +25,10 @@ export class WaitingBars {
     return this.#bytes;
   }
 
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   /** @returns false: it doesn't fit. */
   add(frame: BarFrame): boolean {
     if (frame.type === "partial_bars") return true;

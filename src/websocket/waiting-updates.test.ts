@@ -1,16 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import { SENT } from "../stream/frame-form.ts";
-import { WaitingUpdates } from "./waiting-updates.ts";
+import { type LeftOutCounts, WaitingUpdates } from "./waiting-updates.ts";
 
 const gapText = (ticker: string, range: { from: number; to: number }): string =>
   SENT.gap(ticker, range, "slow", "e");
+
+const noCounts = (): LeftOutCounts => ({ updatesFolded: 0, slowGaps: 0 });
 
 const add = (waiting: WaitingUpdates, type: string, position: number, ticker = "A"): boolean =>
   waiting.add(ticker, { position, type, frame: "" }, `{"seq":${position}}`);
 
 describe("conflate", () => {
   test("what waits begins after the newest that was sent, also where one before it is folded into a later one", () => {
-    const waiting = new WaitingUpdates("conflate", 1_000_000, gapText);
+    const waiting = new WaitingUpdates("conflate", 1_000_000, { gapText, counts: noCounts() });
     for (const [type, position] of [
       ["t0", 1],
       ["t1", 2],
@@ -26,7 +28,7 @@ describe("conflate", () => {
   });
 
   test("deletions are never folded: none stands for another", () => {
-    const waiting = new WaitingUpdates("conflate", 1_000_000, gapText);
+    const waiting = new WaitingUpdates("conflate", 1_000_000, { gapText, counts: noCounts() });
     const types = ["t0", "tick_delete t0", "t0", "tick_delete t0", "ticker_rename", "ticker_rename"];
     for (const [index, type] of types.entries()) add(waiting, type, index + 1);
     expect(types.map(() => waiting.take())).toEqual([
@@ -38,7 +40,7 @@ describe("conflate", () => {
   });
 
   test("a snapshot stays at its place, and the next one replaces it", () => {
-    const waiting = new WaitingUpdates("conflate", 1_000_000, gapText);
+    const waiting = new WaitingUpdates("conflate", 1_000_000, { gapText, counts: noCounts() });
     add(waiting, "t0", 1);
     waiting.addGap("A", 2, 3, "gap");
     waiting.addSnapshot("A", 3, "old");
@@ -57,7 +59,7 @@ describe("conflate", () => {
 });
 
 test("where updates are dropped, what isn't kept is dropped with them", () => {
-  const waiting = new WaitingUpdates("gap", 16, gapText);
+  const waiting = new WaitingUpdates("gap", 16, { gapText, counts: noCounts() });
   add(waiting, "t0", 1);
   while (waiting.bytes < 16) add(waiting, "t0", waiting.size + 1);
   const full = waiting.size;

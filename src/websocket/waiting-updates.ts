@@ -16,6 +16,14 @@ interface Waiting {
   text: string | null;
   /** Updates that were folded into this one. */
   folded: number;
+  /** By `performance.now()`: since when it waits. */
+  sinceMs: number;
+}
+
+/** Plain sums, raised by all clients of a worker. */
+export interface LeftOutCounts {
+  updatesFolded: number;
+  slowGaps: number;
 }
 
 /** The frame of a gap of the reason `slow`. */
@@ -28,19 +36,28 @@ export class WaitingUpdates {
   readonly #policy: SlowPolicy;
   readonly #maxBytes: number;
   readonly #gapText: GapText;
+  readonly #counts: LeftOutCounts;
   /** Sorted by sending order; keyed by ticker and type if updates are folded. */
   #waiting = new Map<string | number, Waiting>();
   #bytes = 0;
+  #updates = 0;
+  #folded = 0;
+  #gapsTold = 0;
   #nextKey = 0;
   /** The newest entry of each ticker, if that is a gap that can still grow. */
   readonly #gaps = new Map<string, Waiting>();
   /** The newest position taken of each ticker, while something waits. `from` may lie before it. */
   readonly #taken = new Map<string, number>();
 
-  constructor(policy: SlowPolicy, maxBytes: number, gapText: GapText) {
+  constructor(
+    policy: SlowPolicy,
+    maxBytes: number,
+    { gapText, counts }: { gapText: GapText; counts: LeftOutCounts },
+  ) {
     this.#policy = policy;
     this.#maxBytes = maxBytes;
     this.#gapText = gapText;
+    this.#counts = counts;
   }
 
   get size(): number {
@@ -49,6 +66,26 @@ export class WaitingUpdates {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Updates that wait, with those that were folded, or dropped for a gap that waits. */
+  get updates(): number {
+    return this.#updates;
+  }
+
+  /** Of this client, from its first moment on. */
+  get folded(): number {
+    return this.#folded;
+  }
+
+  get gaps(): number {
+    return this.#gapsTold;
+  }
+
+  /** By `performance.now()`: since when the next one waits; null: none does. */
+  get nextSinceMs(): number | null {
+    for (const { sinceMs } of this.#waiting.values()) return sinceMs;
+    return null;
   }
 
   /** @returns false when the client has to be disconnected. */
@@ -61,22 +98,24 @@ export class WaitingUpdates {
     // After a gap, updates wait again only once the queue was emptied; else every update would have
     // a gap before it.
     if (fits && gap === undefined) {
-      this.#put(this.#nextKey++, { ticker, type, from: position, position, text, folded: 0 });
+      this.#put(this.#nextKey++, { ...one(ticker, position, text), type });
       return true;
     }
     if (gap === undefined) {
-      const fresh = { ticker, type: "", from: position, position, text: null, folded: 0 };
+      const fresh = one(ticker, position, null);
       this.#gaps.set(ticker, fresh);
       this.#put(this.#nextKey++, fresh);
-    } else gap.position = position;
+      this.#gapsTold++;
+      this.#counts.slowGaps++;
+    } else this.#grow(gap, position);
     return true;
   }
 
   /** Tells lost positions, whatever the policy. */
   addGap(ticker: string, from: number, to: number, text: string): void {
     const gap = this.#gaps.get(ticker);
-    if (gap !== undefined) gap.position = to;
-    else this.#put(this.#nextKey++, { ticker, type: "", from, position: to, text, folded: 0 });
+    if (gap !== undefined) this.#grow(gap, to);
+    else this.#put(this.#nextKey++, { ...one(ticker, to, text), from });
   }
 
   /** Follows `addGap`. A gap of dropped updates includes it. */
@@ -86,7 +125,7 @@ export class WaitingUpdates {
     const before = this.#waiting.get(key);
     if (before !== undefined) this.#remove(key, before);
     // The ticker's next update comes after the snapshot's position.
-    this.#put(key, { ticker, type: "", from: position + 1, position, text, folded: 0 });
+    this.#put(key, { ...one(ticker, position, text), from: position + 1 });
   }
 
   dropTicker(ticker: string): void {
@@ -153,6 +192,12 @@ export class WaitingUpdates {
     this.#gaps.clear();
     this.#taken.clear();
     this.#bytes = 0;
+    this.#updates = 0;
+  }
+
+  #grow(gap: Waiting, to: number): void {
+    this.#updates += to - gap.position;
+    gap.position = to;
   }
 
   /** Can refuse too: one entry per ticker and type may still be too many. */
@@ -161,30 +206,42 @@ export class WaitingUpdates {
     const key = editOfType(type) === null ? JSON.stringify([ticker, type]) : this.#nextKey++;
     const before = this.#waiting.get(key);
     if (before === undefined && this.#bytes + this.#cost(text) > this.#maxBytes) return false;
-    if (before !== undefined) this.#remove(key, before);
+    if (before !== undefined) {
+      this.#remove(key, before);
+      this.#folded++;
+      this.#counts.updatesFolded++;
+    }
     // Moves it to the end, so that a ticker's positions stay in order.
     this.#put(key, {
-      ticker,
+      ...one(ticker, position, text),
       type,
       from: before?.from ?? position,
-      position,
-      text,
       folded: before === undefined ? 0 : before.folded + 1,
     });
     return true;
   }
 
-  #remove(key: string | number, { text }: Waiting): void {
+  #remove(key: string | number, entry: Waiting): void {
     this.#waiting.delete(key);
-    this.#bytes -= this.#cost(text);
+    this.#bytes -= this.#cost(entry.text);
+    this.#updates -= updatesIn(entry);
   }
 
   #put(key: string | number, entry: Waiting): void {
     this.#waiting.set(key, entry);
     this.#bytes += this.#cost(entry.text);
+    this.#updates += updatesIn(entry);
   }
 
   #cost(text: string | null): number {
     return Math.min(text?.length ?? 0, Math.floor(this.#maxBytes / FRAME_PARTS)) + 1;
   }
+}
+
+function one(ticker: string, position: number, text: string | null): Waiting {
+  return { ticker, type: "", from: position, position, text, folded: 0, sinceMs: performance.now() };
+}
+
+function updatesIn({ text, from, position, folded }: Waiting): number {
+  return text === null ? position - from + 1 : folded + 1;
 }

@@ -94,9 +94,14 @@ export class WatchList implements Iterable<Subscription> {
     this.#byTicker.clear();
   }
 
-  get shown(): string {
+  firstTickers(count: number): string[] {
     const names: string[] = [];
-    for (const ticker of this.#byTicker.keys()) if (names.push(shownTicker(ticker)) === 3) break;
+    for (const ticker of this.#byTicker.keys()) if (names.push(shownTicker(ticker)) === count) break;
+    return names;
+  }
+
+  get shown(): string {
+    const names = this.firstTickers(3);
     return names.length === 0 ? "nothing" : names.join(", ") + (this.size > 3 ? ", …" : "");
   }
 

@@ -9,15 +9,23 @@ import { processesOf } from "../memory/memory-watch.ts";
 import { labelsText, type Samples } from "../metrics/samples.ts";
 import type { ConditionName, Conditions } from "../observe/conditions.ts";
 import type { Counters } from "../observe/counters.ts";
-import type { StockReader } from "../storage/contract.ts";
+import type { SqlTurns } from "../sql/sql-turns.ts";
+import type { PoolFigures } from "../storage/contract.ts";
 import { freeBytesOf } from "../storage/disk-space.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
+import { within } from "../time/within.ts";
+import type { ClientTotals } from "../websocket/client-totals.ts";
 import type { EventStreams } from "../websocket/event-streams.ts";
+import type { SlowPolicy } from "../websocket/live-request.ts";
 import type { ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { Sockets } from "../websocket/sockets.ts";
+import type { WorkerStorage } from "./worker-storage.ts";
 
 /** PostgreSQL takes some milliseconds for its size. */
-const DISK_EVERY_MS = 30_000;
+const DATABASE_EVERY_MS = 30_000;
+/** Whoever asks for metrics waits no longer for the database, which may hang. */
+const DATABASE_WAIT_MS = 500;
+const POLICIES: readonly SlowPolicy[] = ["disconnect", "conflate", "gap"];
 const CONDITIONS: readonly ConditionName[] = ["descriptors", "disk", "memory", "writer", "database"];
 
 export interface SampledParts {
@@ -37,37 +45,54 @@ export interface SampledParts {
   listener: { pendingRequests(): number };
   conditions: Conditions;
   memory: MemoryBoard;
-  /** Null: the database is another server's, which tells its size itself. */
-  reader: Pick<StockReader, "sizeBytes"> | null;
+  storage: WorkerStorage;
+  turns: SqlTurns;
+  updateLogBytesMax: number;
+  /** It tells what is the same for each worker. */
+  isFirst: boolean;
   /** Of the database's file; null: it has none. */
   folder: string | null;
 }
 
-interface OnDisk {
+/** Null: it isn't told, or the database doesn't answer. */
+interface OfDatabase {
   size: number | null;
+  log: number | null;
+  pool: PoolFigures | null;
   free: number | null;
 }
 
 /** @returns what collects them, when it is called. */
 export function sampler(parts: SampledParts): () => Promise<Samples> {
-  let disk: OnDisk = { size: null, free: null };
+  let known: OfDatabase = { size: null, log: null, pool: null, free: null };
   let lookedMs = Number.NEGATIVE_INFINITY;
   return async () => {
-    if (performance.now() - lookedMs > DISK_EVERY_MS) {
+    if (performance.now() - lookedMs > DATABASE_EVERY_MS) {
       lookedMs = performance.now();
-      const size = parts.reader === null ? null : await sizeOf(parts.reader);
-      disk = { size, free: parts.folder === null ? null : freeBytesOf(parts.folder) };
+      const looked = lookAt(parts).then((found) => {
+        known = found;
+      });
+      await within(looked, DATABASE_WAIT_MS, () => undefined);
     }
-    return samplesOf(parts, disk);
+    return samplesOf(parts, known);
   };
 }
 
-/** A database that is away has no size now. */
-async function sizeOf(reader: Pick<StockReader, "sizeBytes">): Promise<number | null> {
-  return Promise.resolve(reader.sizeBytes()).catch(() => null);
+async function lookAt({ storage, folder, isFirst }: SampledParts): Promise<OfDatabase> {
+  const free = folder === null ? null : freeBytesOf(folder);
+  // Of a database that is another server's, that one tells.
+  if (storage.rollups === null) return { size: null, log: null, pool: null, free };
+  const { reader, hasPoolInHub } = storage;
+  const told = async <T>(ask: () => T | Promise<T>): Promise<T | null> => Promise.try(ask).catch(() => null);
+  const [size, log, pool] = await Promise.all([
+    told(() => reader.sizeBytes()),
+    told(() => reader.updates.logBytes()),
+    hasPoolInHub && !isFirst ? null : told(() => reader.pool()),
+  ]);
+  return { size, log, pool, free };
 }
 
-function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {
+function samplesOf(parts: SampledParts, { size, log, pool, free }: OfDatabase): Samples {
   const { counters, sockets, eventStreams, replays, subscriptions, liveBars, bodies, hub } = parts;
   const one = (value: number): Record<string, number> => ({ "": value });
   return {
@@ -79,7 +104,9 @@ function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {
     stock_db_frames_total: one(counters.framesPublished),
     stock_db_messages_total: one(counters.messages),
     stock_db_subscribers_cut_off_total: one(counters.subscribersCutOff),
-    stock_db_subscribers: one(counters.subscribers),
+    stock_db_updates_folded_total: one(counters.updatesFolded),
+    stock_db_gaps_total: { '{reason="slow"}': counters.slowGaps, '{reason="not_kept"}': counters.lostGaps },
+    ...subscriberSamples([sockets.totals, eventStreams.totals]),
     stock_db_replays: one(replays.size),
     stock_db_subscriptions: one(subscriptions.size),
     stock_db_watched_tickers: one(subscriptions.channels),
@@ -89,6 +116,12 @@ function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {
     stock_db_requests_under_way: one(parts.listener.pendingRequests()),
     stock_db_body_bytes: one(bodies.bytes),
     stock_db_hub_saves_bytes: one(hub.saveBytesInFlight),
+    ...parts.storage.commitSamples(),
+    ...sqlSamples(parts),
+    ...(log === null ? {} : { stock_db_update_log_bytes: one(log) }),
+    stock_db_update_log_limit_bytes: one(parts.updateLogBytesMax),
+    ...(pool === null ? {} : { stock_db_pool_connections: connectionsOf(pool) }),
+    ...(hub.lagMs === null ? {} : { stock_db_hub_lag_seconds: one(hub.lagMs / 1_000) }),
     stock_db_hub_connected: one(Number(hub.connected)),
     stock_db_condition: Object.fromEntries(
       CONDITIONS.map((condition) => [labelsText({ condition }), Number(parts.conditions.has(condition))]),
@@ -99,6 +132,47 @@ function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {
     ...(free === null ? {} : { stock_db_disk_free_bytes: one(free) }),
     stock_db_start_time_seconds: one(parts.startedMs / 1_000),
   };
+}
+
+/** Each policy, so that a sum of none is told too. */
+function subscriberSamples(all: readonly ClientTotals[]): Samples {
+  const subscribers: Record<string, number> = {};
+  const queue: Record<string, number> = {};
+  const bytes: Record<string, number> = {};
+  const lag: Record<string, number> = {};
+  for (const policy of POLICIES) {
+    const of = all.map(({ byPolicy }) => byPolicy.get(policy)).filter((each) => each !== undefined);
+    const label = labelsText({ policy });
+    subscribers[label] = of.reduce((sum, each) => sum + each.subscribers, 0);
+    queue[label] = of.reduce((sum, each) => sum + each.queue, 0);
+    bytes[label] = of.reduce((sum, each) => sum + each.queueBytes, 0);
+    lag[label] = Math.max(0, ...of.map(({ lagS }) => lagS));
+  }
+  return {
+    stock_db_subscribers: subscribers,
+    stock_db_subscriber_queue: queue,
+    stock_db_subscriber_queue_bytes: bytes,
+    stock_db_subscriber_lag_seconds: lag,
+  };
+}
+
+function sqlSamples({ storage, turns }: SampledParts): Samples {
+  const sql = storage.sqlFigures();
+  const { running, waiting } = turns.figures();
+  return {
+    stock_db_sql_running: { "": running },
+    stock_db_sql_waiting: { "": waiting },
+    ...("runs_at" in sql
+      ? {}
+      : {
+          stock_db_sql_runners: { '{state="busy"}': sql.busy, '{state="idle"}': sql.idle },
+          stock_db_sql_runners_killed_total: { "": sql.killed },
+        }),
+  };
+}
+
+function connectionsOf({ active_connections, available_connections }: PoolFigures): Record<string, number> {
+  return { '{state="active"}': active_connections, '{state="available"}': available_connections };
 }
 
 /** "worker 3" is one of the workers; which one it is changes with each restart. */

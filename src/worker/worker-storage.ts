@@ -1,9 +1,15 @@
 /** A worker's access to its database, whichever process holds it: see ARCHITECTURE.md "Engines". */
 import type { MemoryPart } from "../memory/memory-watch.ts";
+import type { Samples } from "../metrics/samples.ts";
 import type { SqlRequest } from "../sql/execute.ts";
+import type { RunnerFigures } from "../sql/runner-pool.ts";
 import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { SentRequest, UpdateSource } from "../storage/engine.ts";
+import type { SqlPlan } from "../storage/sql-plan.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
+
+/** Where statements run, or the runners that they run in. */
+type SqlFigures = { runs_at: string } | RunnerFigures;
 
 export interface WorkerStorage {
   readonly reader: StockReader;
@@ -34,8 +40,14 @@ export interface WorkerStorage {
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
   /** Removes the rows, updates and position of a ticker of `check`. @throws RequestError 503 */
   removeCheck(ticker: string): Promise<void>;
+  /** Of commits, where this process makes them; else none. */
+  commitSamples(): Samples;
+  /** The pool of connections is the hub's, and so the same for each worker. */
+  readonly hasPoolInHub: boolean;
+  /** How the engine tells the plan of a statement; null: it doesn't. */
+  readonly plan: SqlPlan | null;
   /** Figures of user-written SQL, for /stats/pool. */
-  sqlFigures(): object;
+  sqlFigures(): SqlFigures;
   /** The large parts that it knows of, for the log when memory is short. */
   memory(): MemoryPart[];
   /** Gives back what it can do without. */

@@ -17,6 +17,10 @@ import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
 import { isInFile } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
+import { AllConnections } from "../connections/all-connections.ts";
+import { Arrivals } from "../connections/arrivals.ts";
+import { OpenConnections } from "../connections/open-connections.ts";
+import { openWorkerDoor } from "../connections/worker-door.ts";
 import { feedSamples } from "../feeds/feed-samples.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
@@ -24,6 +28,7 @@ import { CallerContexts } from "../http/caller-contexts.ts";
 import { AllowedOrigins } from "../http/cross-origin.ts";
 import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
+import { RequestsUnderWay } from "../http/requests-under-way.ts";
 import { createRouter } from "../http/router.ts";
 import type { AnySocketData } from "../http/router-options.ts";
 import type { StatsOptions } from "../http/stats.ts";
@@ -33,6 +38,7 @@ import { HubClient } from "../hub/hub-client.ts";
 import { LiveBars } from "../live-bars/live-bars.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
+import { residentBytes } from "../memory/resident.ts";
 import { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { AuditLog } from "../observe/audit-log.ts";
@@ -45,6 +51,7 @@ import type { Roller } from "../rollups/roller.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import { SqlTurns } from "../sql/sql-turns.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
+import { freeBytesOf } from "../storage/disk-space.ts";
 import type { UpdateSink, UpdateSource } from "../storage/engine.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
@@ -67,6 +74,7 @@ import { invite } from "./invitation.ts";
 import type { Listeners } from "./listener.ts";
 import { IDLE_TIMEOUT_MAX_S, IDLE_TIMEOUT_SLACK_S, openListeners } from "./open-listeners.ts";
 import { queryRows } from "./query-rows.ts";
+import { SlowStatements } from "./slow-statements.ts";
 import { startRollups } from "./start-rollups.ts";
 import { WorkerFeeds } from "./worker-feeds.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
@@ -129,6 +137,8 @@ interface Serving {
   replays: ReplaySockets;
   memory: MemoryWatch;
   metrics: WorkerMetrics;
+  /** Null: there is no other worker. */
+  closeDoor: (() => void) | null;
 }
 
 interface WorkerRoute {
@@ -137,6 +147,8 @@ interface WorkerRoute {
 }
 
 interface RouteParts extends Pick<Serving, "replays" | "memory" | "metrics"> {
+  requests: RequestsUnderWay;
+  connections: AllConnections;
   wholeAnswers: WholeAnswers;
 }
 
@@ -164,6 +176,7 @@ class RunningWorker implements Worker {
   readonly #rates: KeyRates;
   readonly #audit: AuditLog | null;
   readonly #bodies: Bodies;
+  readonly #turns: SqlTurns;
   readonly #hub: HubClient;
   readonly #allTickers = new AllTickers(() => this.#ownUpdates ?? this.#hub);
   readonly #subscriptions: Subscriptions;
@@ -189,6 +202,12 @@ class RunningWorker implements Worker {
     this.#audit = settings.auditLog === null ? null : new AuditLog(settings.auditLog, log);
     this.#callers = new Callers(this.#createKeyRing(), tokens);
     this.#rates = new KeyRates(options.runtimeDir);
+    this.#turns = new SqlTurns({
+      board: options.memory,
+      max: sqlStatementsMax(settings),
+      cpus: usableCpus(),
+      timeoutMs: settings.sqlTimeoutMs,
+    });
     this.#bodies = new Bodies(bodyShares(options.settings));
     this.#hub = this.#createHubClient();
     this.#feeds = new WorkerFeeds({
@@ -256,20 +275,24 @@ class RunningWorker implements Worker {
     const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
     const memory = this.#watchMemory(wholeAnswers);
     const metrics = this.#createMetrics(replays);
-    const routeOf = this.#routes({ replays, wholeAnswers, memory, metrics });
+    const requests = new RequestsUnderWay();
+    const own = this.#ownConnections(replays, requests, metrics);
+    const { runtimeDir, workerId, memory: board } = this.#options;
+    const connections = new AllConnections({ own, folder: runtimeDir, board });
+    const routeOf = this.#routes({ replays, wholeAnswers, memory, metrics, requests, connections });
     let route = routeOf(settings);
     const { listener, leave } = openListeners({
-      ...{ settings, log },
+      ...{ settings, log, workerId },
       answer: (request, server) => route.answer(request, server),
       acceptsHost: (host) => route.acceptsHost(host),
-      workerId: this.#options.workerId,
       websocket: this.#unnamedSockets.handler(withReplays(this.#sockets.handler(), replays)),
     });
     const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
     const takeOver = (changed: Settings): void => {
       route = routeOf(changed);
     };
-    this.#serving = { listener, leave, takeOver, descriptors, replays, memory, metrics };
+    const closeDoor = workerId === null ? null : openWorkerDoor(runtimeDir, own);
+    this.#serving = { listener, leave, takeOver, descriptors, replays, memory, metrics, closeDoor };
     this.#feedLooks = this.#lookForFeeds();
     if (settings.bus !== null) void this.#joinBus();
     this.#rollups = startRollups({
@@ -418,6 +441,9 @@ class RunningWorker implements Worker {
         };
       }),
       staleFeeds: this.#feeds.view,
+      onGap: () => {
+        this.#counters.lostGaps++;
+      },
       warn: (message) => log.warning(message),
     });
   }
@@ -525,8 +551,11 @@ class RunningWorker implements Worker {
         },
         conditions: this.#conditions,
         memory,
-        reader: this.#database.rollups === null ? null : this.#database.reader,
-        folder: isInFile(settings.dbFile) ? dirname(settings.dbFile) : null,
+        storage: this.#database,
+        turns: this.#turns,
+        updateLogBytesMax: settings.updateLogBytes,
+        isFirst: (workerId ?? 0) === 0,
+        folder: folderOf(settings),
       }),
       log,
     });
@@ -546,8 +575,29 @@ class RunningWorker implements Worker {
     });
   }
 
+  #ownConnections(
+    replays: ReplaySockets,
+    requests: RequestsUnderWay,
+    metrics: WorkerMetrics,
+  ): OpenConnections {
+    return new OpenConnections({
+      worker: this.#options.workerId ?? 0,
+      sources: [this.#sockets, this.#eventStreams, replays, requests],
+      figures: () => ({
+        resident_bytes: residentBytes(process.pid),
+        event_loop_delay_s: Math.round(metrics.eventLoopDelayS * 10_000) / 10_000,
+      }),
+    });
+  }
+
   /** @returns what makes the route of settings that can be taken over at once. */
-  #routes({ replays, wholeAnswers, memory, metrics }: RouteParts): (settings: Settings) => WorkerRoute {
+  #routes({
+    replays,
+    wholeAnswers,
+    memory,
+    metrics,
+    ...parts
+  }: RouteParts): (settings: Settings) => WorkerRoute {
     const { settings, log, memory: board } = this.#options;
     const spool = new AnswerSpool({
       board,
@@ -555,13 +605,8 @@ class RunningWorker implements Worker {
       workers: settings.workers,
       warn: (message) => log.warning(message),
     });
-    const turns = new SqlTurns({
-      board,
-      max: sqlStatementsMax(settings),
-      cpus: usableCpus(),
-      timeoutMs: settings.sqlTimeoutMs,
-    });
-    const runSql = (request: SqlRequest): Promise<SqlAnswer> =>
+    const turns = this.#turns;
+    const inTurn = (request: SqlRequest): Promise<SqlAnswer> =>
       turns.run(request, (turned) => {
         memory.admit("execute_sql");
         return this.#database.executeSql(turned);
@@ -574,8 +619,10 @@ class RunningWorker implements Worker {
       unnamedSockets: this.#unnamedSockets,
       replays,
       alpacaStreams: this.#createStreams(),
+      arrivals: new Arrivals(),
+      ...parts,
       health: this.#health(),
-      stats: this.#stats({ runSql, turns, spool, memory }),
+      stats: this.#stats({ runSql: inTurn, turns, spool, memory }),
       counters: this.#counters,
       feeds: this.#feeds,
       metrics,
@@ -596,15 +643,17 @@ class RunningWorker implements Worker {
       bodies: this.#bodies,
     };
     return (now) => {
-      const changing = this.#changingParts(now, runSql);
+      const changing = this.#changingParts(now, inTurn);
       const answer = createRouter({ ...fixed, ...changing });
       return { answer, acceptsHost: (host) => changing.guard.acceptsHost(host) };
     };
   }
 
   /** What a router has of settings that are taken over at once. */
-  #changingParts(settings: Settings, runSql: StatsParts["runSql"]) {
+  #changingParts(settings: Settings, run: StatsParts["runSql"]) {
     const { log } = this.#options;
+    const { slowRequestMs: limitMs } = settings;
+    const slow = new SlowStatements({ limitMs, plan: this.#database.plan, run, log });
     const origins = new AllowedOrigins(settings.allowOrigins);
     const context = commandContext({
       settings,
@@ -613,7 +662,7 @@ class RunningWorker implements Worker {
       subscriptions: this.#subscriptions,
       counters: this.#counters,
       feeds: this.#feeds,
-      runSql,
+      runSql: (request) => slow.run(request),
       log,
     });
     return {
@@ -628,11 +677,14 @@ class RunningWorker implements Worker {
 
   #health(): HealthOptions {
     const { settings, dbType, workerId } = this.#options;
+    const folder = folderOf(settings);
     return {
       reader: this.#database.reader,
       dbFile: redact(settings.dbFile),
       dbType,
       workerId,
+      hubLagMs: () => this.#hub.lagMs,
+      freeBytes: () => (folder === null ? null : freeBytesOf(folder)),
       isHubConnected: () => this.#ownUpdates !== null || this.#hub.connected,
       conditions: this.#conditions,
       isDraining: () => this.#draining,
@@ -717,9 +769,15 @@ class RunningWorker implements Worker {
     this.#serves.memory.stop();
     this.#feedLooks?.stop();
     this.#feeds.stop();
+    this.#serves.closeDoor?.();
     await this.#serves.metrics.stop();
     await this.#database.close();
     this.#hub.close();
     await this.#audit?.close();
   }
+}
+
+/** Of the database's file; null: it has none. */
+function folderOf({ dbFile }: Settings): string | null {
+  return isInFile(dbFile) ? dirname(dbFile) : null;
 }

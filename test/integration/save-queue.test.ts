@@ -3,6 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { SaveQueue } from "../../src/hub/save-queue.ts";
 import type { WorkerLink } from "../../src/hub/worker-links.ts";
+import { CommitFigures } from "../../src/metrics/commit-figures.ts";
 import type { Save, SaveTicks, StockWriter } from "../../src/storage/contract.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { SqliteWriter } from "../../src/storage/sqlite/writer.ts";
@@ -29,6 +30,7 @@ async function committed(writer: StockWriter) {
   const outcomes: object[] = [];
   const queue = new SaveQueue({
     writer,
+    figures: new CommitFigures(),
     note: { begin() {}, at() {}, end() {} },
     beforeCommit() {},
     committed(saves) {

@@ -238,6 +238,11 @@ class MemoryUpdates implements UpdateReader {
     return oldest.length === 0 ? null : Math.min(...oldest.map(({ savedAtMs }) => savedAtMs));
   }
 
+  logBytes(): number {
+    const updates = [...this.#tables.logs.values()].flatMap((log) => log.updates);
+    return updates.reduce((sum, { frame }) => sum + frame.length, 0);
+  }
+
   snapshot(ticker: string): TickerSnapshot {
     const newest = KIND_NAMES.flatMap((kind) =>
       snapshotParts(kind, () => partsOf(this.#tables, kind, ticker)).flatMap((part) => {

@@ -73,6 +73,17 @@ const postDoor = (path: string, needs: Scope, body: object, what = ""): Door => 
   needs,
   ask: async (url, key) => (await post(url + path, body, key)).status,
 });
+const deleteDoor = (path: string, needs: Scope): Door => ({
+  name: `DELETE ${path}`,
+  needs,
+  async ask(url, key) {
+    const { status } = await fetch(url + path, {
+      method: "DELETE",
+      headers: { connection: "close", ...bearer(key) },
+    });
+    return status;
+  },
+});
 const socketDoor = (path: string): Door => ({
   name: `WebSocket ${path}`,
   needs: "stream",
@@ -121,6 +132,8 @@ const DOORS: Door[] = [
     { command: "execute_sql", params: { ...SQL, query_type: "raw" } },
     ", raw",
   ),
+  getDoor("/v1/connections", "admin"),
+  deleteDoor("/v1/connections/none", "admin"),
   getDoor("/v1/stream?symbols=A", "stream"),
   socketDoor("/ws?symbol=A"),
   socketDoor("/ws/replay?symbols=A&start=2024-01-01&end=2024-01-02"),

@@ -4,9 +4,10 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FAMILIES } from "../../src/metrics/families.ts";
-import { get, type Json, saveTrade } from "../support/requests.ts";
+import { usePostgres } from "../support/postgres.ts";
+import { get, type Json, runSql, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
-import { processesOf } from "../support/server-processes.ts";
+import { childrenOf, processesOf, roleOf } from "../support/server-processes.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
@@ -65,11 +66,65 @@ test("one scrape adds up all workers, and what a killed one has counted stays", 
 test("what is open is told, and is gone when it has closed", async () => {
   await using server = await startServer();
   const sockets = Array.from({ length: 3 }, () => new WebSocket(`${server.wsUrl}/ws?symbols=A,B`));
-  const subscribers = async (): Promise<number> => (await scrape(server)).get("stock_db_subscribers")!;
+  const subscribers = async (): Promise<number> => {
+    const samples = await scrape(server);
+    const policies = ["disconnect", "conflate", "gap"];
+    return policies.reduce((sum, each) => sum + samples.get(`stock_db_subscribers{policy="${each}"}`)!, 0);
+  };
   await waitUntil("all are open", async () => (await subscribers()) === 3);
   await waitUntil("subscribed", async () => (await scrape(server)).get("stock_db_watched_tickers") === 2);
   for (const socket of sockets) socket.close();
   await waitUntil("none is open", async () => (await subscribers()) === 0);
+});
+
+const postgres = usePostgres();
+const DATABASES: Record<string, (dir: string) => string | Promise<string>> = {
+  SQLite: (dir) => join(dir, "a.db"),
+  DuckDB: (dir) => join(dir, "a.duckdb"),
+  PostgreSQL: () => postgres.freshSchema(),
+};
+
+test.each(Object.keys(DATABASES))("commits, updates and their log are told of %s", async (engine) => {
+  using dir = tempDir();
+  const dbFile = await DATABASES[engine]!(dir.path);
+  await using server = await startServer({ workers: 2, dbFile });
+  for (let i = 1; i <= 20; i++) expect((await saveTrade(server.url, "A", i)).status).toBe(200);
+  const told = async (name: string): Promise<number> => (await scrape(server)).get(name) ?? -1;
+  await waitUntil("all are counted", async () => (await told("stock_db_updates_total")) === 20);
+  const before = await scrape(server);
+  expect(before.get("stock_db_commit_saves_sum")).toBe(20);
+  expect(before.get("stock_db_commit_seconds_count")).toBe(before.get("stock_db_commit_saves_count")!);
+  expect(before.get("stock_db_commit_seconds_sum")).toBeGreaterThan(0);
+  expect(before.get("stock_db_commit_queue")).toBe(0);
+  const newest = before.get("stock_db_newest_update_seconds")!;
+  expect(Math.abs(newest - Date.now() / 1_000)).toBeLessThan(60);
+  expect(before.get("stock_db_update_log_bytes")).toBeGreaterThanOrEqual(0);
+  expect(before.get("stock_db_update_log_limit_bytes")).toBeGreaterThan(1e6);
+  expect(before.get('stock_db_pool_connections{state="available"}')).toBeGreaterThan(0);
+  expect(before.get('stock_db_starts_total{role="hub"}')).toBe(1);
+  expect(before.get('stock_db_starts_total{role="worker"}')).toBe(2);
+  if (engine === "SQLite") {
+    expect((await runSql(server.url, "SELECT 1")).status).toBe(200);
+    const idle = 'stock_db_sql_runners{state="idle"}';
+    await waitUntil("its runner is told", async () => (await told(idle)) === 1);
+  }
+
+  process.kill(processesOf(server).hub, "SIGKILL");
+  await waitUntil("another has started", async () => (await told('stock_db_starts_total{role="hub"}')) === 2);
+  for (let i = 21; i <= 25; i++)
+    await waitUntil("saved", async () => (await saveTrade(server.url, "A", i)).status === 200);
+  await waitUntil("no count went back", async () => (await told("stock_db_updates_total")) >= 24);
+});
+
+test("metrics are told while the hub stands still", async () => {
+  await using server = await startServer({ dbFile: "a.duckdb", flags: ["--liveness-timeout", "60"] });
+  const [hub] = childrenOf(server.pid).filter((pid) => roleOf(pid) === "hub");
+  process.kill(hub!, "SIGSTOP");
+  try {
+    expect((await scrape(server)).get("stock_db_workers")).toBe(1);
+  } finally {
+    process.kill(hub!, "SIGCONT");
+  }
 });
 
 /** Of the panels, with what Grafana puts in for its variables. */
@@ -87,7 +142,7 @@ test("docs/metrics.md names every metric, and the rules and the dashboard use no
   const used = [rules, ...dashboardExpressions()].join("\n");
   expect(dashboardExpressions().length).toBeGreaterThan(10);
   for (const [name] of used.matchAll(/stock_db_\w+/g))
-    expect([name, Object.hasOwn(FAMILIES, name.replace(/_bucket$/, ""))]).toEqual([name, true]);
+    expect([name, Object.hasOwn(FAMILIES, name.replace(/_(bucket|sum|count)$/, ""))]).toEqual([name, true]);
 });
 
 const promtool = Bun.which("promtool");

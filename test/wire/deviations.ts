@@ -272,6 +272,7 @@ const ENDPOINTS = [
   ...["bars", "trades", "quotes"].map((name) => `/v1/${name} (GET, POST)`),
   ...["asof", "latest", "snapshots", "options"].map((name) => `/v1/${name} (GET)`),
   ...["corporate-actions", "tickers", "feeds", "sql"].map((name) => `/v1/${name} (GET)`),
+  "/v1/connections (GET)",
   "/openapi.json (GET)",
   "/docs (GET)",
 ];

@@ -33,8 +33,11 @@ export function docsPage(): Response {
 
 function html(): string {
   const { paths } = openApi();
-  const sections = Object.entries(paths).map(
-    ([path, { get }]) => `<section>
+  const readable = Object.entries(paths).flatMap(([path, { get }]) =>
+    get === undefined ? [] : [{ path, get }],
+  );
+  const sections = readable.map(
+    ({ path, get }) => `<section>
 <h2>GET ${escaped(path)}</h2>
 <p>${escaped(get.summary)}. As POST it takes the same parameters as a JSON object.</p>
 <form action="${escaped(path)}" method="get">

@@ -6,16 +6,17 @@ import { WRITE_PARAMETERS } from "../../commands/writes/write-parameters.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { IDEMPOTENCY_HEADER } from "../../protocol/save-id.ts";
 import { LIVE_PARAMETERS } from "../../websocket/live-request.ts";
+import { CONNECTIONS_PARAMETERS } from "./connections.ts";
 import { FORMAT_TYPES } from "./format-types.ts";
 import { DOORS, type Door } from "./v1-doors.ts";
-import { V1_PATHS, type V1Path } from "./v1-paths.ts";
+import { CONNECTIONS_PATH, V1_PATHS, type V1Path } from "./v1-paths.ts";
 import { writeContent } from "./write-description.ts";
 
 type JsonSchema = Record<string, unknown>;
 
 export interface OpenApiParameter {
   name: string;
-  in: "query" | "header";
+  in: "query" | "header" | "path";
   required: boolean;
   description: string;
   schema: JsonSchema;
@@ -35,7 +36,7 @@ interface Operation {
 export interface OpenApi {
   openapi: "3.1.0";
   info: object;
-  paths: Record<string, { get: Operation; post?: Operation }>;
+  paths: Record<string, { get?: Operation; post?: Operation; delete?: Operation }>;
   security: object[];
   components: object;
 }
@@ -56,6 +57,8 @@ export function openApi(): OpenApi {
     paths: {
       ...Object.fromEntries((Object.keys(V1_PATHS) as V1Path[]).map((path) => [path, pathOf(path)])),
       "/v1/stream": { get: STREAM },
+      [CONNECTIONS_PATH]: { get: connectionsOperation() },
+      [`${CONNECTIONS_PATH}/{id}`]: { delete: END_OF_CONNECTION },
     },
     // Of a server with keys; others ask for none.
     security: [{}, { key: [] }],
@@ -83,6 +86,39 @@ const STREAM: Operation = {
       description: "Events whose data is a frame in JSON, without an end.",
       content: { "text/event-stream": { schema: { type: "string" } } },
     },
+  },
+};
+
+function connectionsOperation(): Operation {
+  return {
+    operationId: "get_connections",
+    summary: "Who is connected, what they ask for, and how far behind they are",
+    parameters: parametersOf(schemaOf({ parameters: CONNECTIONS_PARAMETERS })),
+    responses: {
+      200: {
+        description: "Connections of all workers, those most behind first; see docs/connections.md.",
+        content: { "application/json": { schema: { type: "object" } } },
+      },
+    },
+  };
+}
+
+const END_OF_CONNECTION: Operation = {
+  operationId: "delete_connection",
+  summary: "Ends a connection",
+  parameters: [
+    {
+      ...{ name: "id", in: "path", required: true },
+      description: "As `GET /v1/connections` tells it.",
+      schema: { type: "string" },
+    },
+  ],
+  responses: {
+    200: {
+      description: "It was ended.",
+      content: { "application/json": { schema: { type: "object" } } },
+    },
+    404: { description: "No connection has this id, or it has ended." },
   },
 };
 
@@ -114,7 +150,7 @@ const WRITE_ERRORS: Record<number, string> = {
   [STATUS.conflict]: "A row is there already, or other rows came under the same Idempotency-Key.",
 };
 
-function pathOf(path: V1Path): { get: Operation; post: Operation } {
+function pathOf(path: V1Path): OpenApi["paths"][string] {
   const door = DOORS[path];
   const { summary } = door;
   const written = V1_PATHS[path];

@@ -79,7 +79,8 @@ export const DOORS: Readonly<Record<V1Path, Door>> = {
     async answer(call, asked) {
       const { request, options, client } = call;
       if (options.sqlOutlastsIdleLimit) call.liftLimit();
-      const by = { isPost: request.method === "POST", signal: request.signal, client };
+      const { signal } = call.hold((asked as { sql: string }).sql);
+      const by = { isPost: request.method === "POST", signal, client };
       return respond(await sqlAnswer(asked, by, call.context), call);
     },
   },
@@ -95,10 +96,11 @@ function table(
     parameters: parameters.extend({ format: formatParameter.optional() }),
     async answer(call, asked: { format?: TableFormat }) {
       const { format, ...question } = asked;
-      const { request } = call;
+      // The first rows of many may take long.
+      const { signal } = call.hold();
       const { reader, marketTimezone } = call.context;
       const context = { reader: sourceOf(reader, (question as { limit?: number }).limit), marketTimezone };
-      return answerTable(await open(question as never, context, request.signal), format, call);
+      return answerTable(await open(question as never, context, signal), format, call);
     },
   };
 }

@@ -16,4 +16,7 @@ export const V1_PATHS = {
   "/v1/sql": null,
 } as const satisfies Record<string, WrittenTable | null>;
 
+/** What is open at the server; one of it is behind another slash. */
+export const CONNECTIONS_PATH = "/v1/connections";
+
 export type V1Path = keyof typeof V1_PATHS;

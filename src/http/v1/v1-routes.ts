@@ -4,7 +4,7 @@
  */
 import { jsonResponse } from "../responses.ts";
 import type { Route } from "../route.ts";
-import { V1_PATHS, type V1Path } from "./v1-paths.ts";
+import { CONNECTIONS_PATH, V1_PATHS, type V1Path } from "./v1-paths.ts";
 
 const READ = ["GET", "HEAD"];
 
@@ -23,6 +23,28 @@ export const V1_ROUTES: readonly Route[] = [
       },
     }),
   ),
+  {
+    paths: [CONNECTIONS_PATH],
+    methods: READ,
+    scope: "admin",
+    shown: "GET",
+    isReachableByPages: true,
+    async answer(call) {
+      const { listConnections } = await import("./connections.ts");
+      return listConnections(call);
+    },
+  },
+  {
+    paths: [],
+    prefixes: [`${CONNECTIONS_PATH}/`],
+    methods: ["DELETE"],
+    scope: "admin",
+    isReachableByPages: true,
+    async answer(call) {
+      const { endConnection } = await import("./connections.ts");
+      return endConnection(call);
+    },
+  },
   {
     paths: ["/openapi.json"],
     methods: READ,

@@ -6,6 +6,7 @@ import { MIB } from "../../config/units.ts";
 import type { DatabaseSettings, Engine, HubEvents } from "../engine.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { DUCKDB_FORMAT } from "./file-format.ts";
+import { DUCKDB_PLAN } from "./plan.ts";
 
 /** For subcommands, which have no flags for them. */
 const MEMORY_BYTES = 1024 * MIB;
@@ -17,6 +18,7 @@ export const DUCKDB: Engine = {
   names: { duckdb: "DuckDB" },
   forms: { endings: [".duckdb"], companions: [".wal"] },
   placement: { reads: "hub", saves: "hub", sql: "hub" },
+  plan: DUCKDB_PLAN,
   keepsAnswers: true,
   open,
   openTarget: open,

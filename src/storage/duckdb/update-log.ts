@@ -83,6 +83,11 @@ export class UpdateLog {
     this.#limitCharacters = limitBytes ?? Number.POSITIVE_INFINITY;
   }
 
+  /** Of all updates that it holds, roughly. */
+  get characters(): number {
+    return this.#lastId - this.#trimmedTo;
+  }
+
   /** The sum of all positions, since users may delete rows of the log. */
   get given(): Given {
     return { epoch: this.epoch, newestId: this.#positionsGiven };

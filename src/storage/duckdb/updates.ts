@@ -104,6 +104,10 @@ export class DuckDbUpdates implements UpdateReader {
     return rows[0] === undefined ? null : Number(rows[0][0]);
   }
 
+  logBytes(): number {
+    return this.#log.characters;
+  }
+
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const name = storable(ticker);
     // Noted before the statement begins, which therefore sees this update.

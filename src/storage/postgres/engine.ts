@@ -5,6 +5,7 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { FIVE_PARTS } from "../../config/redact.ts";
 import type { DatabaseSettings, Engine, WorkerContext, WorkerParts } from "../engine.ts";
+import { POSTGRES_PLAN } from "./plan.ts";
 
 /** One connection for a statement, one beside it: a writer alone needs no more. */
 const WRITER_POOL_SIZE = 2;
@@ -17,6 +18,7 @@ export const POSTGRES: Engine = {
     expected: "a URL such as postgresql://user:password@host:5432/database",
   },
   placement: { reads: "worker", saves: "worker", sql: "worker" },
+  plan: POSTGRES_PLAN,
   keepsAnswers: false,
   isShared: true,
   carriesBus: true,

@@ -77,6 +77,7 @@ interface SnapshotRow {
 
 type Cells = (string | null)[];
 
+const BYTES_SQL = "SELECT coalesce(pg_catalog.sum(p.bytes), 0)::float8 AS bytes FROM update_log_parts p";
 const OLDEST_SQL = "SELECT l.saved_at::float8 AS saved_at FROM update_log l ORDER BY l.id LIMIT 1";
 
 export class PostgresUpdates implements UpdateReader {
@@ -131,6 +132,12 @@ export class PostgresUpdates implements UpdateReader {
   async keptSinceMs(): Promise<number | null> {
     const rows = await runRead<{ saved_at: number }>(this.#pool, OLDEST_SQL);
     return rows[0]?.saved_at ?? null;
+  }
+
+  /** As the last trimming has counted them. */
+  async logBytes(): Promise<number> {
+    const [row] = await runRead<{ bytes: number }>(this.#pool, BYTES_SQL);
+    return row!.bytes;
   }
 
   async snapshot(ticker: string): Promise<TickerSnapshot> {

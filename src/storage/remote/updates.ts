@@ -77,6 +77,11 @@ export class RemoteUpdateReader implements UpdateReader {
     return typeof since === "string" ? Date.parse(since) : null;
   }
 
+  /** Its own metrics tell. */
+  logBytes(): null {
+    return null;
+  }
+
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const answer = await askNewer(this.#upstream, "get_snapshot", { ticker }, readExactObject);
     const rowOf = (member: string, of = answer) => memberOf(of, member, isObjectOrNull, "get_snapshot");

@@ -1,6 +1,7 @@
 /** SQLite: the hub writes, each worker reads for itself, killable processes run users' SQL. */
 import { isFrame } from "../../protocol/frames.ts";
 import type { DatabaseSettings, Engine } from "../engine.ts";
+import { SQLITE_PLAN } from "./plan.ts";
 
 const open = async (settings: DatabaseSettings) => (await import("./open.ts")).openSqlite(settings);
 
@@ -8,6 +9,7 @@ export const SQLITE: Engine = {
   names: { sqlite: "SQLite" },
   forms: { endings: [".db", ".sqlite", ".sqlite3"], companions: ["-wal", "-shm"] },
   placement: { reads: "worker", saves: "hub", sql: "runner" },
+  plan: SQLITE_PLAN,
   keepsAnswers: true,
   open,
   openTarget: open,

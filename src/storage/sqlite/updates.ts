@@ -95,6 +95,11 @@ export class SqliteUpdates implements UpdateReader {
     return this.#connection.read(() => this.#statements.oldest.get()?.saved_at ?? null);
   }
 
+  /** Ids count the bytes of updates. */
+  logBytes(): number {
+    return this.#connection.read(() => this.#statements.span.get()?.bytes ?? 0);
+  }
+
   snapshot(ticker: string): TickerSnapshot {
     return this.#inOneMoment(() => ({
       position: this.#newest(ticker).position,
@@ -211,6 +216,9 @@ function prepareStatements(connection: ReadingConnection) {
   return {
     begin: prepare("BEGIN"),
     commit: prepare("COMMIT"),
+    span: prepare<{ bytes: number }>(
+      "SELECT (SELECT max(id) FROM update_log) - (SELECT min(id) FROM update_log) AS bytes",
+    ),
     oldest: prepare<{ saved_at: number }>("SELECT saved_at FROM update_log ORDER BY id LIMIT 1"),
     state: prepare<{ epoch: string; indexed_to: number }>("SELECT epoch, indexed_to FROM update_log_state"),
     position: prepare<{ seq: number; saved_at: number }>(
