@@ -18,6 +18,7 @@ const ORDER = [
   "memory",
   "metrics",
   "storage",
+  "backup",
   "analysis",
   "formats",
   "market-data",

@@ -1,4 +1,6 @@
 /** What the metrics tell of a worker beside its requests. */
+import { dirname } from "node:path";
+import { type LastBackup, readLastBackup } from "../backup/last-backup.ts";
 import type { Bodies } from "../http/bodies.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
@@ -36,24 +38,30 @@ export interface SampledParts {
   memory: MemoryBoard;
   /** Null: the database is another server's, which tells its size itself. */
   reader: Pick<StockReader, "sizeBytes"> | null;
-  /** Of the database's file; null: it has none. */
-  folder: string | null;
+  /** Of the database; null: it has none. */
+  file: string | null;
 }
 
 interface OnDisk {
   size: number | null;
   free: number | null;
+  lastBackup: LastBackup | null;
 }
 
 /** @returns what collects them, when it is called. */
 export function sampler(parts: SampledParts): () => Promise<Samples> {
-  let disk: OnDisk = { size: null, free: null };
+  let disk: OnDisk = { size: null, free: null, lastBackup: null };
   let lookedMs = Number.NEGATIVE_INFINITY;
   return async () => {
     if (performance.now() - lookedMs > DISK_EVERY_MS) {
       lookedMs = performance.now();
       const size = parts.reader === null ? null : await sizeOf(parts.reader);
-      disk = { size, free: parts.folder === null ? null : freeBytesOf(parts.folder) };
+      const { file } = parts;
+      disk = {
+        size,
+        free: file === null ? null : freeBytesOf(dirname(file)),
+        lastBackup: file === null ? null : readLastBackup(file),
+      };
     }
     return samplesOf(parts, disk);
   };
@@ -64,7 +72,7 @@ async function sizeOf(reader: Pick<StockReader, "sizeBytes">): Promise<number | 
   return Promise.resolve(reader.sizeBytes()).catch(() => null);
 }
 
-function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {
+function samplesOf(parts: SampledParts, { size, free, lastBackup }: OnDisk): Samples {
   const { counters, sockets, eventStreams, replays, subscriptions, liveBars, bodies, hub } = parts;
   const one = (value: number): Record<string, number> => ({ "": value });
   return {
@@ -93,6 +101,10 @@ function samplesOf(parts: SampledParts, { size, free }: OnDisk): Samples {
     stock_db_memory_limit_bytes: one(parts.memoryBytesMax),
     ...(size === null ? {} : { stock_db_database_bytes: one(size) }),
     ...(free === null ? {} : { stock_db_disk_free_bytes: one(free) }),
+    ...(lastBackup?.taken_at
+      ? { stock_db_last_backup_timestamp_seconds: one(Date.parse(lastBackup.taken_at) / 1_000) }
+      : {}),
+    ...(lastBackup === null ? {} : { stock_db_backup_failed: one(Number(lastBackup.failure !== null)) }),
     stock_db_start_time_seconds: one(parts.startedMs / 1_000),
   };
 }

@@ -2,11 +2,12 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
 import { KeyRing } from "../access/key-ring.ts";
 import { RateBoard } from "../access/rate-board.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
+import { readLastBackup } from "../backup/last-backup.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
@@ -479,7 +480,7 @@ class RunningWorker implements Worker {
         conditions: this.#conditions,
         memory,
         reader: this.#database.rollups === null ? null : this.#database.reader,
-        folder: isInFile(settings.dbFile) ? dirname(settings.dbFile) : null,
+        file: isInFile(settings.dbFile) ? settings.dbFile : null,
       }),
       log,
     });
@@ -560,6 +561,7 @@ class RunningWorker implements Worker {
       isHubConnected: () => this.#ownUpdates !== null || this.#hub.connected,
       conditions: this.#conditions,
       isDraining: () => this.#draining,
+      lastBackup: () => readLastBackup(settings.dbFile),
     };
   }
 

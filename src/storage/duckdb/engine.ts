@@ -21,6 +21,8 @@ export const DUCKDB: Engine = {
   open,
   openTarget: open,
   openToRead: async (dbFile) => (await import("./read-only-file.ts")).openDuckDbToRead(dbFile),
+  openImage: async (dbFile) => (await import("./image.ts")).openDuckDbImage(dbFile),
+  isServed: async (dbFile) => (await import("./read-only-file.ts")).isOpenInAnother(dbFile),
   async openWorker({ settings }) {
     const file = new OpenedFile(settings.dbFile, DUCKDB_FORMAT);
     return { look: () => file.checkForRead() };

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { TransferReader } from "../contract.ts";
-import { explain } from "./errors.ts";
+import { explain, isOpenElsewhere } from "./errors.ts";
 import { ownNames } from "./own-names.ts";
 import { Session } from "./session.ts";
 import { DuckDbTransfer } from "./transfer.ts";
@@ -64,5 +64,15 @@ export async function openDuckDbToRead(dbFile: string): Promise<TransferReader |
     return new DuckDbTransfer(session, file);
   } catch (error) {
     throw new Error(`cannot read ${dbFile}: ${explain(error)}`, { cause: error });
+  }
+}
+
+/** A file that is damaged is open nowhere, as far as this tells. */
+export async function isOpenInAnother(path: string): Promise<boolean> {
+  try {
+    (await openReadOnly(path)).close();
+    return false;
+  } catch (error) {
+    return isOpenElsewhere(error);
   }
 }

@@ -12,6 +12,8 @@ export const SQLITE: Engine = {
   open,
   openTarget: open,
   openToRead: async (dbFile) => (await import("./open.ts")).openSqliteToRead(dbFile),
+  openImage: async (dbFile, scratch) => (await import("./image.ts")).openSqliteImage(dbFile, scratch),
+  isServed: async (dbFile) => (await import("./file-lock.ts")).isDatabaseFileLocked(dbFile),
   async openWorker({ settings, lostInHub }) {
     const { SqliteReader } = await import("./reader.ts");
     const reader = new SqliteReader(settings.dbFile, settings.dbPoolSize, isFrame);
