@@ -28,7 +28,7 @@ import { sleep } from "../time/pauses.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { BackupError, type Manifest, readManifest } from "./manifest.ts";
 
-export const MANIFEST_FILE = "backup.json";
+const MANIFEST_FILE = "backup.json";
 export const INDEX_FILE = "chunks.index";
 export const PACK_FILE = "chunks.pack";
 const PARTIAL = ".partial";

@@ -5,7 +5,7 @@
 
 /** Of a database's part; its last chunk may be shorter. */
 export const CHUNK_BYTES = 64 * 1024;
-export const HASH_BYTES = 32;
+const HASH_BYTES = 32;
 const ENTRY_BYTES = 48;
 const PACK_OFFSET = HASH_BYTES;
 const PLACE_OFFSET = PACK_OFFSET + 4;

@@ -1,7 +1,7 @@
 /** Takes a backup of a database file, which a server may be writing. */
 import { createHash } from "node:crypto";
-import { rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { realpathSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
 import type { Engine } from "../storage/engine.ts";
 import { type FileImage, ImageSpoiltError } from "../storage/file-image.ts";
@@ -22,7 +22,7 @@ import { verifyByOpening } from "./verify.ts";
 
 /** The file changed under so many readings. */
 const READINGS_MAX = 5;
-/** A pack of which less is in use is not used by later backups, so that it can go with the older. */
+/** Later backups leave a pack alone of which less is in use, so that it can go with the older. */
 const USED_SHARE_MIN = 1 / 2;
 /** A backup needs no more packs of those before: what is in the smallest is stored anew. */
 const PACKS_MAX = 200;
@@ -65,7 +65,7 @@ async function take({ engine, dbFile, folder, opens, signal }: BackupRequest, pa
   const name = backupName(image.takenAtMs);
   const manifest: Manifest = {
     engine: nameOf(engine),
-    database: resolve(dbFile),
+    database: realpathSync(dbFile),
     taken_at: new Date(image.takenAtMs).toISOString(),
     finished_at: new Date().toISOString(),
     server_version: version,
@@ -100,11 +100,11 @@ interface Packed {
   storedBytes: number;
 }
 
-interface Packing extends Pick<BackupRequest, "engine" | "folder" | "signal"> {
+interface PackRequest extends Pick<BackupRequest, "engine" | "folder" | "signal"> {
   path: string;
 }
 
-async function packImage(image: FileImage, { engine, folder, path, signal }: Packing): Promise<Packed> {
+async function packImage(image: FileImage, { engine, folder, path, signal }: PackRequest): Promise<Packed> {
   const before = chunksBefore(folder, nameOf(engine));
   const packs: (string | null)[] = [...before.packs, null];
   const index = ChunkIndex.ofChunks(image.parts.reduce((all, { bytes }) => all + chunksOf(bytes), 0));

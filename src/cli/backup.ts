@@ -1,5 +1,5 @@
 /** `stock-db-server backup`: makes backups of a database that a server goes on serving. */
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { setPriority } from "node:os";
 import { type Backup, BackupFolder } from "../backup/backup-folder.ts";
 import { readLastBackup, writeLastBackup } from "../backup/last-backup.ts";
@@ -64,11 +64,11 @@ interface Taking {
   signal: AbortSignal;
 }
 
-/** One that fails is told, and the next is tried at its time. */
+/** One that fails is told, and the next is tried at its time. An interruption is its usual end. */
 async function takeForEver(
   options: BackupOptions & { everyMs: number },
   { engine, folder, signal }: Pick<Taking, "engine" | "folder" | "signal">,
-): Promise<string> {
+): Promise<null> {
   let openedAt = Number.NEGATIVE_INFINITY;
   while (!signal.aborted) {
     const startedAt = performance.now();
@@ -81,16 +81,17 @@ async function takeForEver(
     }
     await sleep(Math.max(0, startedAt + options.everyMs - performance.now()), signal);
   }
-  return INTERRUPTED;
+  return null;
 }
 
 async function takeOne({ options, engine, folder, opens, signal }: Taking): Promise<void> {
-  const { dbFile, keep, json } = options;
+  const { dbFile, keep, moved, json } = options;
   const startedAt = performance.now();
   let backup: Backup;
   let removed: number;
   const lock = await folder.lock(signal);
   try {
+    if (!moved) requireSameDatabase(folder, dbFile);
     backup = await takeBackup({ engine, dbFile, folder, opens, signal });
     removed = keep === null ? 0 : folder.prune(keep);
   } catch (error) {
@@ -106,6 +107,15 @@ async function takeOne({ options, engine, folder, opens, signal }: Taking): Prom
   const checked = opens ? "restored and opened" : "read back";
   console.log(
     `${backup.taken_at} ${backup.name}: ${formatBytes(backup.new_bytes)} of ${all} are new and take ${formatBytes(backup.stored_bytes)}; ${checked}; ${seconds.toFixed(1)} s`,
+  );
+}
+
+/** @throws Error The backups that are there are of another database. */
+function requireSameDatabase(folder: BackupFolder, dbFile: string): void {
+  const newest = folder.list().at(-1);
+  if (newest === undefined || newest.database === realpathSync(dbFile)) return;
+  throw new Error(
+    `${folder.path} has backups of ${newest.database}: name another folder, or --moved where it is the same database`,
   );
 }
 

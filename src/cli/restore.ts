@@ -34,8 +34,8 @@ async function restore(options: RestoreOptions, signal: AbortSignal): Promise<vo
   const folder = existingFolder(from);
   const lock = await folder.lock(signal);
   try {
-    const backup = chosen(folder, options, engine);
     await requirePlace(options, engine);
+    const backup = chosen(folder, options, engine);
     mkdirSync(dirname(dbFile), { recursive: true });
     const { epoch, replaced } = await restoreBackup({ engine, folder, backup, dbFile, signal });
     if (json) {

@@ -5,8 +5,6 @@ import { quoted, UsageError } from "../../config/usage-error.ts";
 import { describeDatabase } from "../../storage/engines.ts";
 import { parseFlags, readCount, readTime } from "../flags.ts";
 
-type Env = Record<string, string | undefined>;
-
 const UNITS_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const EVERY_MIN_MS = 1_000;
 const EVERY_MAX_MS = 31 * 86_400_000;
@@ -22,6 +20,8 @@ export interface BackupOptions {
   /** Null: all. */
   keep: number | null;
   all: boolean;
+  /** The backups that are there may be of a database of another path. */
+  moved: boolean;
   json: boolean;
 }
 
@@ -36,17 +36,18 @@ export interface RestoreOptions {
 
 const DB_FILE_HELP = `as serve's (default: ${environmentName("dbFile")}, else ${DECLARATIONS.dbFile.default})`;
 
-export const BACKUP_HELP = `Usage: stock-db-server backup --to DIR [--every 15m] [--keep 48] [--db-file PATH]
+export const BACKUP_HELP = `Usage: stock-db-server backup --to DIR [--every 15m] [--keep 48]
        stock-db-server backup list --to DIR
        stock-db-server backup verify --to DIR [--all]
 
-Makes backups of a SQLite or DuckDB database on the same machine, while a server goes on serving it. A backup is of one
-moment and whole, and takes the room of what has changed since the one before. \`restore\` puts one back. For PostgreSQL
-it says which tools make backups, and what can be seen of them.
+Makes backups of a SQLite or DuckDB database on the same machine, while a server goes on serving it.
+A backup is whole and of one moment, and takes the room of what has changed since the one before.
+\`restore\` puts one back. For PostgreSQL it says which tools make backups, and what is seen of them.
 
   --to DIR        where the backups are; a folder of one database
-  --every SPAN    goes on, with a backup each time this has passed, such as 30s, 15m, 1h or 1d
+  --every SPAN    goes on, a backup each time this has passed, such as 30s, 15m, 1h or 1d
   --keep N        how many backups stay (default: all; with --every ${KEEP_USUAL})
+  --moved         DIR has backups of this database from another place
   --all           verify: all backups instead of the newest
   --db-file PATH  ${DB_FILE_HELP}
   --json          print each outcome as one JSON object
@@ -55,15 +56,16 @@ it says which tools make backups, and what can be seen of them.
 Exit codes: 0 done, 1 not done, or a backup is damaged, 2 wrong usage.
 `;
 
-export const RESTORE_HELP = `Usage: stock-db-server restore --from DIR [--at TIME] [--replace] [--db-file PATH]
+export const RESTORE_HELP = `Usage: stock-db-server restore --from DIR [--at TIME] [--replace] [flags]
 
-Puts a database back from a backup while no server has it. It is looked through before it takes its place, and begins a
-new epoch, so that clients that come back get a snapshot.
+Puts a database back from a backup while no server has it. It is looked through before it takes its
+place, and begins a new epoch, so that clients that come back get a snapshot.
 
   --from DIR      the folder that \`backup --to\` has written
-  --at TIME       the newest backup that was taken by then, such as 2024-01-02T14:30 (UTC unless it says otherwise), or
-                  by the end of that day, where it is a date; default: the newest of all
-  --replace       a database that is there stays beside the new one, with another name; without it, it is an error
+  --at TIME       the newest backup that was taken by then, such as 2024-01-02T14:30 (UTC unless it
+                  says otherwise), or by the end of a day; default: the newest of all
+  --replace       a database that is there stays beside the new one, with another name; without
+                  this flag it is an error
   --db-file PATH  ${DB_FILE_HELP}
   --json          print the outcome as one JSON object
   --help
@@ -76,6 +78,7 @@ const BACKUP_FLAGS = {
   every: { type: "string" },
   keep: { type: "string" },
   all: { type: "boolean" },
+  moved: { type: "boolean" },
   "db-file": { type: "string" },
   json: { type: "boolean" },
   help: { type: "boolean", short: "h" },
@@ -91,7 +94,10 @@ const RESTORE_FLAGS = {
 } as const;
 
 /** @returns null: help was asked for. @throws UsageError */
-export function parseBackupOptions(argv: string[], env: Env): BackupOptions | null {
+export function parseBackupOptions(
+  argv: string[],
+  env: Record<string, string | undefined>,
+): BackupOptions | null {
   const { values, positionals } = parseFlags("backup", argv, BACKUP_FLAGS, { allowPositionals: true });
   if (values.help) return null;
   const [what = "take", ...more] = positionals;
@@ -112,12 +118,16 @@ export function parseBackupOptions(argv: string[], env: Env): BackupOptions | nu
     everyMs,
     keep: keep ?? (everyMs === null ? null : KEEP_USUAL),
     all: values.all ?? false,
+    moved: values.moved ?? false,
     json: values.json ?? false,
   };
 }
 
 /** @returns null: help was asked for. @throws UsageError */
-export function parseRestoreOptions(argv: string[], env: Env): RestoreOptions | null {
+export function parseRestoreOptions(
+  argv: string[],
+  env: Record<string, string | undefined>,
+): RestoreOptions | null {
   const { values } = parseFlags("restore", argv, RESTORE_FLAGS);
   if (values.help) return null;
   if (!values.from) throw new UsageError("restore: expected --from DIR");
@@ -130,7 +140,11 @@ export function parseRestoreOptions(argv: string[], env: Env): RestoreOptions | 
   };
 }
 
-function readDbFile(command: string, given: string | undefined, env: Env): string {
+function readDbFile(
+  command: string,
+  given: string | undefined,
+  env: Record<string, string | undefined>,
+): string {
   const text = given ?? (env[environmentName("dbFile")] || undefined);
   const source = given === undefined ? environmentName("dbFile") : `${command}: ${DECLARATIONS.dbFile.flag}`;
   const dbFile = text === undefined ? DECLARATIONS.dbFile.default : readValue("dbFile", text, source);

@@ -239,7 +239,7 @@ export class DuckDbFile {
       });
   }
 
-  /** A backup that reads the file holds checkpoints up, but for those that make room on the disk. */
+  /** A backup that reads the file holds them up, but for those that make room on the disk. */
   #mayCheckpoint(): boolean {
     if (!this.room.wantsCheckpoint()) return false;
     return !isHeld(this.#instance.path) || this.room.lackFor([]) !== null;

@@ -14,8 +14,11 @@ const MANIFEST = "backup_manifest";
 /** pg_dump writes it last, as text. */
 const DUMP_END = "PostgreSQL database dump complete";
 const DUMP_END_BYTES = 512;
-const ADVICE =
-  "`pg_basebackup -X stream -c fast -D DIR/NAME` copies the whole cluster, `pg_dump -Fc -f DIR/NAME.dump` this database; pgBackRest, Barman and WAL-G keep the write-ahead log too, and can restore any moment";
+const ADVICE = [
+  "`pg_basebackup -X stream -c fast -D DIR/NAME` copies the whole cluster,",
+  "`pg_dump -Fc -f DIR/NAME.dump` this database; pgBackRest, Barman and WAL-G keep the write-ahead",
+  "log too, and can restore any moment",
+].join(" ");
 
 type Archiver = {
   mode: string;
@@ -24,7 +27,7 @@ type Archiver = {
   failing: boolean | null;
 };
 
-interface Found {
+interface FoundBackup {
   path: string;
   stat: Stats;
   kind: "base" | "custom" | "text";
@@ -54,8 +57,10 @@ async function* findArchiver(dbFile: string): AsyncGenerator<DiagnosisStep, bool
   }
   try {
     const [archiver] = await opened.connection.run<Archiver>(
-      `SELECT current_setting('archive_mode') AS mode, last_archived_time::text AS archived_at, last_failed_time::text AS failed_at,
-         last_failed_time > coalesce(last_archived_time, '-infinity') AS failing FROM pg_catalog.pg_stat_archiver`,
+      `SELECT current_setting('archive_mode') AS mode, last_archived_time::text AS archived_at,
+         last_failed_time::text AS failed_at,
+         last_failed_time > coalesce(last_archived_time, '-infinity') AS failing
+       FROM pg_catalog.pg_stat_archiver`,
     );
     yield describe(archiver!);
     return archiver!.mode !== "off" && archiver!.archived_at !== null && archiver!.failing !== true;
@@ -76,9 +81,9 @@ function describe({ mode, archived_at, failed_at, failing }: Archiver): Finding 
 }
 
 /** Oldest first. */
-function lookInto(folder: string): Found[] {
+function lookInto(folder: string): FoundBackup[] {
   return readdirSync(folder)
-    .flatMap((name): Found[] => {
+    .flatMap((name): FoundBackup[] => {
       const path = join(folder, name);
       const stat = statSync(path);
       if (existsSync(join(path, MANIFEST))) return [{ path, stat, kind: "base" }];
@@ -88,7 +93,7 @@ function lookInto(folder: string): Found[] {
     .sort((a, b) => a.stat.mtimeMs - b.stat.mtimeMs);
 }
 
-async function check({ path, stat, kind }: Found): Promise<Finding> {
+async function check({ path, stat, kind }: FoundBackup): Promise<Finding> {
   const subject = "newest backup";
   if (kind === "text") {
     return endOf(path, stat.size).includes(DUMP_END)

@@ -69,7 +69,8 @@ function imageWithLog(real: string, logCopy: string): FileImage {
     if (!existsSync(`${real}-wal`)) throw new ImageSpoiltError(`${real} was closed by its server just now`);
     const takenAtMs = Date.now();
     const { places, pages } = readLoggedPages(`${real}-wal`, logCopy);
-    files = { file: openSync(real, "r"), log: openSync(logCopy, "r") };
+    // Of a log that holds nothing there is no copy.
+    files = { file: openSync(real, "r"), log: openSync(logCopy, "a+") };
     const pageBytes = pageBytesOf(files.file);
     const bytes = pages === null ? statSync(real).size : pages * pageBytes;
     const part = overlaid(files, { places, pageBytes, bytes });
