@@ -14,7 +14,7 @@ export interface NumberedSaves {
   stop(): Promise<number[]>;
 }
 
-export function tickerOf(client: number): string {
+function tickerOf(client: number): string {
   return `T${client}`;
 }
 

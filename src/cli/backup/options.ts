@@ -34,7 +34,7 @@ export interface RestoreOptions {
   json: boolean;
 }
 
-const DB_FILE_HELP = `as serve's (default: ${environmentName("dbFile")}, else ${DECLARATIONS.dbFile.default})`;
+const DB_FILE_DEFAULT = `${environmentName("dbFile")}, else ${DECLARATIONS.dbFile.default}`;
 
 export const BACKUP_HELP = `Usage: stock-db-server backup --to DIR [--every 15m] [--keep 48]
        stock-db-server backup list --to DIR
@@ -49,7 +49,7 @@ A backup is whole and of one moment, and takes the room of what has changed sinc
   --keep N        how many backups stay (default: all; with --every ${KEEP_USUAL})
   --moved         DIR has backups of this database from another place
   --all           verify: all backups instead of the newest
-  --db-file PATH  ${DB_FILE_HELP}
+  --db-file PATH  as serve's (default: ${DB_FILE_DEFAULT})
   --json          print each outcome as one JSON object
   --help
 
@@ -66,7 +66,7 @@ place, and begins a new epoch, so that clients that come back get a snapshot.
                   says otherwise), or by the end of a day; default: the newest of all
   --replace       a database that is there stays beside the new one, with another name; without
                   this flag it is an error
-  --db-file PATH  ${DB_FILE_HELP}
+  --db-file PATH  as serve's (default: ${DB_FILE_DEFAULT})
   --json          print the outcome as one JSON object
   --help
 
