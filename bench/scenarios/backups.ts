@@ -23,7 +23,7 @@ interface Taken {
   seconds: number;
 }
 
-interface Figures {
+interface BackupFigures {
   alone: PacedSaves[];
   beside: PacedSaves[];
   /** Of the first of a folder, which writes everything, and of those after it. */
@@ -49,7 +49,7 @@ async function measureEngine(
   const server = await startServer({ folder, name: `backups-${engine}`, workers: 1, database });
   progress(`${engine}: saving ${STORED_BEFORE} trades`);
   await fill(server);
-  const figures: Figures = { alone: [], beside: [], whole: [], later: [] };
+  const figures: BackupFigures = { alone: [], beside: [], whole: [], later: [] };
   for (let run = 0; run < runs; run++) {
     const to = join(folder, `backups-${engine}-${run}`);
     const load = { port: server.port, ms: seconds * 1_000 };
@@ -124,7 +124,7 @@ async function missingIn(
   });
 }
 
-function factsOf(engine: EngineName, { alone, beside, whole, later }: Figures): Fact[] {
+function factsOf(engine: EngineName, { alone, beside, whole, later }: BackupFigures): Fact[] {
   const fact = (name: string, unit: Fact["unit"], values: number[]): Fact => ({
     name,
     unit,
