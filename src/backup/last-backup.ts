@@ -2,7 +2,8 @@
  * What became of the newest backup of a database: a small file beside it, which the server's health
  * and metrics tell. The one who makes backups is another process, perhaps under another user.
  */
-import { readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { keepOwner } from "../access/file-owner.ts";
 
 const SUFFIX = ".last-backup";
 
@@ -27,6 +28,10 @@ export function readLastBackup(dbFile: string): LastBackup | null {
 /** @throws Error It can't be written. */
 export function writeLastBackup(dbFile: string, last: LastBackup): void {
   const path = `${realpathSync(dbFile)}${SUFFIX}`;
-  writeFileSync(`${path}.new`, `${JSON.stringify(last)}\n`);
-  renameSync(`${path}.new`, path);
+  const made = `${path}.new`;
+  rmSync(made, { force: true });
+  // Not through a link that somebody has put there.
+  writeFileSync(made, `${JSON.stringify(last)}\n`, { flag: "wx" });
+  keepOwner(made, dbFile);
+  renameSync(made, path);
 }

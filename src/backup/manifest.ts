@@ -12,6 +12,8 @@ export interface ManifestPart {
 }
 
 export interface Manifest {
+  /** One more than that of the backup before it: clocks may be set back. */
+  number: number;
   /** The engine's first name, such as "sqlite". */
   engine: string;
   /** The database, as it was then. */
@@ -54,10 +56,11 @@ export function readManifest(path: string): Manifest {
     throw new BackupError(`${path}: got format ${JSON.stringify(format)}, expected ${FORMAT}`);
   const isWhole =
     typeof manifest.engine === "string" &&
+    Number.isSafeInteger(manifest.number) &&
     !Number.isNaN(Date.parse(manifest.taken_at)) &&
     isList(manifest.packs, (name) => typeof name === "string") &&
     isList(manifest.parts, isPart);
-  if (!isWhole) throw new BackupError(`${path}: expected engine, taken_at, packs and parts`);
+  if (!isWhole) throw new BackupError(`${path}: expected number, engine, taken_at, packs and parts`);
   return manifest;
 }
 

@@ -1,6 +1,7 @@
 /** Puts a database back from a backup. */
 import { existsSync, linkSync, realpathSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { keepOwner } from "../access/file-owner.ts";
 import type { Engine } from "../storage/engine.ts";
 import { type Backup, type BackupFolder, backupName, syncPath } from "./backup-folder.ts";
 import { rebuild } from "./rebuild.ts";
@@ -24,31 +25,37 @@ export interface Restored {
 }
 
 /**
- * The new database is whole before it takes the place of one that is there, in one step. No server
- * may have that one.
- * @throws Error The backup is damaged, or there is no room: what was there is as it was.
+ * The new database is whole before it takes the place of one that is there, in one step.
+ * @throws Error The backup is damaged, there is no room, or a server has what is there: that is as
+ *   it was.
  */
 export async function restoreBackup(request: RestoreRequest): Promise<Restored> {
   const { engine, folder, backup, signal } = request;
   const dbFile = existsSync(request.dbFile) ? realpathSync(request.dbFile) : request.dbFile;
   const made = `${dbFile}.restoring`;
-  const beside = [WITNESS_SUFFIX, ...(engine.forms.companions ?? [])];
+  const companions = engine.forms.companions ?? [];
   const removeMade = (): void => {
-    for (const suffix of ["", ...beside]) rmSync(made + suffix, { force: true });
+    for (const suffix of ["", WITNESS_SUFFIX, ...companions]) rmSync(made + suffix, { force: true });
   };
   removeMade();
+  const isThere = existsSync(dbFile);
+  const reserved = isThere ? await engine.reserve!(dbFile) : null;
+  if (isThere && reserved === null) throw new Error(`a server has ${dbFile}: stop it first`);
   try {
     await rebuild(folder, backup, made, signal);
     await requireOpens(engine, made, backup.name);
     const epoch = await beginEpoch(engine, made);
-    const replaced = existsSync(dbFile) ? keep(engine, dbFile) : null;
+    for (const suffix of ["", WITNESS_SUFFIX]) keepOwner(made + suffix, dbFile);
+    if (reserved?.isFree() === false) throw new Error(`a server has ${dbFile} since just now: stop it first`);
+    const replaced = keep(dbFile, companions);
+    // What belongs to the one before would be mixed into the new one.
+    for (const suffix of companions) rmSync(dbFile + suffix, { force: true });
     renameSync(made, dbFile);
-    // What is left of the one before: the start of a server would tell it from the new one's, too.
-    for (const suffix of engine.forms.companions ?? []) rmSync(dbFile + suffix, { force: true });
     renameSync(made + WITNESS_SUFFIX, dbFile + WITNESS_SUFFIX);
     syncPath(dirname(dbFile));
     return { epoch, replaced };
   } finally {
+    reserved?.release();
     removeMade();
   }
 }
@@ -63,10 +70,10 @@ async function beginEpoch(engine: Engine, path: string): Promise<string> {
   }
 }
 
-/** Gives the files of a database second names. @returns that of the database. */
-function keep(engine: Engine, dbFile: string): string {
+/** Gives what is there second names. @returns that of the database; null: there is nothing. */
+function keep(dbFile: string, companions: readonly string[]): string | null {
   const kept = `${dbFile}.replaced-${backupName(Date.now())}`;
-  for (const suffix of ["", ...(engine.forms.companions ?? [])])
-    if (existsSync(dbFile + suffix)) linkSync(dbFile + suffix, kept + suffix);
-  return kept;
+  const there = ["", ...companions].filter((suffix) => existsSync(dbFile + suffix));
+  for (const suffix of there) linkSync(dbFile + suffix, kept + suffix);
+  return there.length === 0 ? null : kept;
 }

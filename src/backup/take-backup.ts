@@ -17,7 +17,7 @@ import {
 import { CHUNK_BYTES, type Chunk, ChunkIndex, chunksOf, hashOf } from "./chunk-index.ts";
 import { BackupError, type Manifest, type ManifestPart, manifestText } from "./manifest.ts";
 import { PackWriter } from "./pack-writer.ts";
-import { ChunkReader } from "./read-chunks.ts";
+import { rebuild } from "./rebuild.ts";
 import { verifyByOpening } from "./verify.ts";
 
 /** The file changed under so many readings. */
@@ -41,22 +41,35 @@ export interface BackupRequest {
  * @throws Error The database can't be read, there is no room, or what was written is not right.
  */
 export async function takeBackup(request: BackupRequest): Promise<Backup> {
+  let usesBefore = true;
   for (let reading = 1; ; reading++) {
     const path = request.folder.begin();
     try {
-      return await take(request, path);
+      return await take(request, path, usesBefore);
     } catch (error) {
       rmSync(path, { recursive: true, force: true });
-      if (!(error instanceof ImageSpoiltError) || reading === READINGS_MAX) throw error;
+      const isSpoilt = error instanceof ImageSpoiltError;
+      // A backup before it may be damaged: then the next tries without it.
+      if (!(isSpoilt || (error instanceof BackupError && usesBefore)) || reading === READINGS_MAX)
+        throw error;
+      usesBefore &&= isSpoilt;
     }
   }
 }
 
-async function take({ engine, dbFile, folder, opens, signal }: BackupRequest, path: string): Promise<Backup> {
+async function take(
+  { engine, dbFile, folder, opens, signal }: BackupRequest,
+  path: string,
+  usesBefore: boolean,
+): Promise<Backup> {
   const image = await engine.openImage!(dbFile, path);
   let packed: Packed;
   try {
-    packed = await packImage(image, { engine, folder, path, signal });
+    packed = await packImage(image, {
+      path,
+      before: usesBefore ? chunksBefore(folder, nameOf(engine)) : NONE,
+      signal,
+    });
     image.confirm();
   } finally {
     image.close();
@@ -64,6 +77,7 @@ async function take({ engine, dbFile, folder, opens, signal }: BackupRequest, pa
   const { index, parts, packs, newBytes, storedBytes } = packed;
   const name = backupName(image.takenAtMs);
   const manifest: Manifest = {
+    number: (folder.list().at(-1)?.number ?? 0) + 1,
     engine: nameOf(engine),
     database: realpathSync(dbFile),
     taken_at: new Date(image.takenAtMs).toISOString(),
@@ -100,12 +114,13 @@ interface Packed {
   storedBytes: number;
 }
 
-interface PackRequest extends Pick<BackupRequest, "engine" | "folder" | "signal"> {
+interface PackRequest {
   path: string;
+  before: ChunksBefore;
+  signal: AbortSignal;
 }
 
-async function packImage(image: FileImage, { engine, folder, path, signal }: PackRequest): Promise<Packed> {
-  const before = chunksBefore(folder, nameOf(engine));
+async function packImage(image: FileImage, { path, before, signal }: PackRequest): Promise<Packed> {
   const packs: (string | null)[] = [...before.packs, null];
   const index = ChunkIndex.ofChunks(image.parts.reduce((all, { bytes }) => all + chunksOf(bytes), 0));
   const pack = new PackWriter(join(path, PACK_FILE));
@@ -157,23 +172,23 @@ interface ChunksBefore {
   find(suffix: string, chunk: number, hash: Uint8Array): Chunk | null;
 }
 
+const NONE: ChunksBefore = { packs: [], find: () => null };
+
 /** Those of the newest backup, where it is of the same engine and not damaged. */
 function chunksBefore(folder: BackupFolder, engine: string): ChunksBefore {
   const newest = folder.list().at(-1);
-  const none: ChunksBefore = { packs: [], find: () => null };
-  if (newest === undefined || newest.engine !== engine) return none;
+  if (newest === undefined || newest.engine !== engine) return NONE;
   let index: ChunkIndex;
   try {
     index = folder.indexOf(newest);
   } catch (error) {
-    if (error instanceof BackupError) return none;
+    if (error instanceof BackupError) return NONE;
     throw error;
   }
   const used = index.bytesByPack(newest.packs.length);
   const enough = used.toSorted((a, b) => b - a)[PACKS_MAX] ?? 0;
-  const isWorth = newest.packs.map(
-    (name, at) => used[at]! > enough && used[at]! >= folder.packBytes(name) * USED_SHARE_MIN,
-  );
+  const bytes = newest.packs.map((name) => folder.packBytes(name));
+  const isWorth = used.map((needed, at) => needed > enough && needed >= bytes[at]! * USED_SHARE_MIN);
   const firsts = new Map<string, { first: number; count: number }>();
   let first = 0;
   for (const { suffix, bytes } of newest.parts) {
@@ -188,25 +203,19 @@ function chunksBefore(folder: BackupFolder, engine: string): ChunksBefore {
       const place = part.first + chunk;
       if (!index.hasHash(place, hash)) return null;
       const known = index.at(place);
-      return isWorth[known.pack] ? known : null;
+      const isThere = known.place + known.length <= bytes[known.pack]!;
+      return isThere && isWorth[known.pack] ? known : null;
     },
   };
 }
 
+/** With the chunks of the backups before it: what is damaged there would be missing here. */
 async function verify(
   backup: Backup,
   { engine, folder, opens, signal }: Pick<BackupRequest, "engine" | "folder" | "opens" | "signal">,
 ): Promise<void> {
-  if (opens) return await verifyByOpening(backup, { engine, folder, signal });
-  using chunks = new ChunkReader(folder, backup.packs);
-  const own = backup.packs.indexOf(backup.name);
-  const index = folder.indexOf(backup);
-  for (let place = 0; place < index.length; place++) {
-    const chunk = index.at(place);
-    if (chunk.pack === own) chunks.read(chunk);
-    signal.throwIfAborted();
-    await turn();
-  }
+  if (opens) await verifyByOpening(backup, { engine, folder, signal });
+  else await rebuild(folder, backup, null, signal);
 }
 
 function nameOf(engine: Engine): string {

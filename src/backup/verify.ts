@@ -1,8 +1,8 @@
 /** Whether a backup can be restored and served. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "../storage/engine.ts";
-import { type Backup, type BackupFolder, COPY_PREFIX } from "./backup-folder.ts";
+import type { Backup, BackupFolder } from "./backup-folder.ts";
 import { BackupError } from "./manifest.ts";
 import { rebuild } from "./rebuild.ts";
 
@@ -20,7 +20,7 @@ export async function verifyByOpening(
   backup: Backup,
   { engine, folder, signal }: Verification,
 ): Promise<void> {
-  const scratch = mkdtempSync(join(folder.path, COPY_PREFIX));
+  const scratch = folder.scratch("copy-");
   try {
     const copy = join(scratch, `copy${engine.forms.endings?.[0] ?? ""}`);
     await rebuild(folder, backup, copy, signal);

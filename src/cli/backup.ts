@@ -1,5 +1,5 @@
 /** `stock-db-server backup`: makes backups of a database that a server goes on serving. */
-import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { setPriority } from "node:os";
 import { type Backup, BackupFolder } from "../backup/backup-folder.ts";
 import { readLastBackup, writeLastBackup } from "../backup/last-backup.ts";
@@ -11,6 +11,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { Engine } from "../storage/engine.ts";
 import { describeDatabase, engineNamed } from "../storage/engines.ts";
 import { formatBytes } from "../storage/format-bytes.ts";
+import type { InodeLock } from "../storage/inode-lock.ts";
 import { sleep } from "../time/pauses.ts";
 import { BACKUP_HELP, type BackupOptions, parseBackupOptions } from "./backup/options.ts";
 import { readOptions } from "./flags.ts";
@@ -18,9 +19,11 @@ import { INTERRUPTED, runInterruptibly } from "./interruption.ts";
 
 /** The server's own work comes first. */
 const NICENESS = 10;
-/** With `--every`, a backup is restored and opened this often; the others are read back. */
+/**
+ * With `--every`, a backup is restored and opened this often, and twice in what `--keep` keeps; the
+ * others are read back.
+ */
 const OPEN_EVERY_MS = 86_400_000;
-const FOLDER_MODE = 0o700;
 
 /** @returns The exit code: 0 done, 1 not done, or a backup is damaged, 2 wrong usage. */
 export async function runBackup(argv: string[]): Promise<number> {
@@ -42,13 +45,12 @@ export async function runBackup(argv: string[]): Promise<number> {
 /** @returns why it stopped; null: it is done. */
 async function run(options: BackupOptions, engine: Engine, signal: AbortSignal): Promise<string | null> {
   if (options.do !== "take") {
-    const folder = existingFolder(options.to);
+    const folder = BackupFolder.open(options.to);
     return options.do === "list" ? list(folder, options.json) : await verify(folder, options, signal);
   }
   if (!existsSync(options.dbFile)) throw new Error(`there is no database ${options.dbFile}`);
   setPriority(NICENESS);
-  mkdirSync(options.to, { recursive: true, mode: FOLDER_MODE });
-  const folder = new BackupFolder(options.to);
+  const folder = BackupFolder.make(options.to);
   if (options.everyMs === null) {
     await takeOne({ options, engine, folder, opens: true, signal });
     return null;
@@ -70,9 +72,10 @@ async function takeForEver(
   { engine, folder, signal }: Pick<Taking, "engine" | "folder" | "signal">,
 ): Promise<null> {
   let openedAt = Number.NEGATIVE_INFINITY;
+  const openEveryMs = Math.min(OPEN_EVERY_MS, (options.everyMs * (options.keep ?? Infinity)) / 2);
   while (!signal.aborted) {
     const startedAt = performance.now();
-    const opens = startedAt - openedAt >= OPEN_EVERY_MS;
+    const opens = startedAt - openedAt >= openEveryMs;
     try {
       await takeOne({ options, engine, folder, opens, signal });
       if (opens) openedAt = startedAt;
@@ -89,8 +92,9 @@ async function takeOne({ options, engine, folder, opens, signal }: Taking): Prom
   const startedAt = performance.now();
   let backup: Backup;
   let removed: number;
-  const lock = await folder.lock(signal);
+  let lock: InodeLock | null = null;
   try {
+    lock = await folder.lock(signal);
     if (!moved) requireSameDatabase(folder, dbFile);
     backup = await takeBackup({ engine, dbFile, folder, opens, signal });
     removed = keep === null ? 0 : folder.prune(keep);
@@ -98,7 +102,7 @@ async function takeOne({ options, engine, folder, opens, signal }: Taking): Prom
     if (!signal.aborted) note(dbFile, readLastBackup(dbFile)?.taken_at ?? null, messageOf(error));
     throw error;
   } finally {
-    lock.release();
+    lock?.release();
   }
   note(dbFile, backup.taken_at, null);
   const seconds = (performance.now() - startedAt) / 1_000;
@@ -128,7 +132,7 @@ function note(dbFile: string, takenAt: string | null, failure: string | null): v
   }
 }
 
-function list(folder: BackupFolder, json: boolean): null {
+function list(folder: BackupFolder, json: boolean): string | null {
   for (const backup of folder.list()) {
     if (json) console.log(JSON.stringify(shown(backup)));
     else
@@ -138,7 +142,14 @@ function list(folder: BackupFolder, json: boolean): null {
         ),
       );
   }
-  return null;
+  return tellDamaged(folder);
+}
+
+/** @returns that there are some. */
+function tellDamaged(folder: BackupFolder): string | null {
+  const damaged = folder.damaged();
+  for (const words of damaged) console.error(`backup: DAMAGED: ${words}`);
+  return damaged.length === 0 ? null : "damaged";
 }
 
 /** @returns that one is damaged; null: none is. */
@@ -149,6 +160,7 @@ async function verify(
 ): Promise<string | null> {
   const lock = await folder.lock(signal);
   try {
+    const isListDamaged = tellDamaged(folder) !== null;
     const backups = folder.list();
     if (backups.length === 0) throw new Error(`there is no backup in ${folder.path}`);
     const damaged: string[] = [];
@@ -156,11 +168,11 @@ async function verify(
     for (const backup of all ? backups : [newest]) {
       const failure = await failureOf(backup, { folder, opens: backup === newest, signal });
       if (failure !== null) damaged.push(backup.name);
-      const outcome = failure ?? (backup === newest ? "whole; restored and opened" : "whole");
+      const outcome = failure ?? (backup === newest ? "restored and opened" : "every checksum is right");
       if (json) console.log(JSON.stringify({ ...shown(backup), ok: failure === null, failure }));
       else console.log(`${backup.name}: ${outcome}`);
     }
-    return damaged.length === 0 ? null : `damaged: ${damaged.join(", ")}`;
+    return damaged.length === 0 && !isListDamaged ? null : "damaged";
   } finally {
     lock.release();
   }
@@ -178,13 +190,6 @@ async function failureOf(
     if (signal.aborted) throw error;
     return `DAMAGED: ${messageOf(error)}`;
   }
-}
-
-/** @throws Error There is no such folder. */
-export function existingFolder(path: string): BackupFolder {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
-    throw new Error(`there is no folder ${path}`);
-  return new BackupFolder(path);
 }
 
 export function bytesOf({ parts }: Backup): number {

@@ -1,14 +1,14 @@
 /** `stock-db-server restore`: puts a database back from a backup. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Backup, BackupFolder } from "../backup/backup-folder.ts";
+import { type Backup, BackupFolder } from "../backup/backup-folder.ts";
 import { restoreBackup } from "../backup/restore-backup.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Engine } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { formatBytes } from "../storage/format-bytes.ts";
 import { parseRestoreOptions, RESTORE_HELP, type RestoreOptions } from "./backup/options.ts";
-import { bytesOf, existingFolder } from "./backup.ts";
+import { bytesOf } from "./backup.ts";
 import { readOptions } from "./flags.ts";
 import { INTERRUPTED, runInterruptibly } from "./interruption.ts";
 
@@ -31,10 +31,10 @@ export async function runRestore(argv: string[]): Promise<number> {
 async function restore(options: RestoreOptions, signal: AbortSignal): Promise<void> {
   const { dbFile, json, from } = options;
   const { engine } = describeDatabase(dbFile);
-  const folder = existingFolder(from);
+  const folder = BackupFolder.open(from);
   const lock = await folder.lock(signal);
   try {
-    await requirePlace(options, engine);
+    requirePlace(options, engine);
     const backup = chosen(folder, options, engine);
     mkdirSync(dirname(dbFile), { recursive: true });
     const { epoch, replaced } = await restoreBackup({ engine, folder, backup, dbFile, signal });
@@ -68,11 +68,14 @@ function chosen(folder: BackupFolder, { atMs }: RestoreOptions, engine: Engine):
   return backup;
 }
 
-/** @throws Error A database is there, and was not to be replaced, or a server has it. */
-async function requirePlace({ dbFile, replace }: RestoreOptions, engine: Engine): Promise<void> {
+/** @throws Error A database is there, and was not to be replaced. */
+function requirePlace({ dbFile, replace }: RestoreOptions, engine: Engine): void {
   if (engine.openImage === undefined) throw new Error("expected the path of a SQLite or DuckDB file");
-  if (!existsSync(dbFile)) return;
-  if (!replace)
-    throw new Error(`${dbFile} is there already: --replace keeps it beside the new one, with another name`);
-  if (await engine.isServed!(dbFile)) throw new Error(`a server has ${dbFile}: stop it first`);
+  const isLink = lstatSync(dbFile, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  if (isLink && !existsSync(dbFile)) throw new Error(`${dbFile} is a link to what isn't there`);
+  const there = ["", ...(engine.forms.companions ?? [])].find((suffix) => existsSync(dbFile + suffix));
+  if (there === undefined || replace) return;
+  throw new Error(
+    `${dbFile}${there} is there already: --replace keeps it beside the new one, with another name`,
+  );
 }

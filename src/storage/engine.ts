@@ -48,6 +48,12 @@ interface Forms {
   expected?: string;
 }
 
+export interface ReservedFile {
+  /** Whether still nobody has it: not all of them can be kept from it. */
+  isFree(): boolean;
+  release(): void;
+}
+
 export interface Engine {
   /** Each with the one for people. An engine may be known by several, such as TimescaleDB. */
   readonly names: Readonly<Record<string, string>>;
@@ -93,8 +99,11 @@ export interface Engine {
    * @throws Error There is no such file, or it can't be read.
    */
   openImage?(dbFile: string, scratch: string): Promise<FileImage>;
-  /** Whether a server on this machine has the file, of an engine with `openImage`. */
-  isServed?(dbFile: string): Promise<boolean>;
+  /**
+   * Keeps servers from a file that is to be replaced, of an engine with `openImage`.
+   * @returns null: one has it, or another program.
+   */
+  reserve?(dbFile: string): Promise<ReservedFile | null>;
   /**
    * Which tools make backups of it, and what can be seen of them.
    * @param folder where they may put what they make.

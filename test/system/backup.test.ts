@@ -2,9 +2,20 @@
  * Backups of a file that a server goes on serving, and what comes back of them: on SQLite and
  * DuckDB, under saves, with kills in the middle, on a full disk, and damaged.
  */
+import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
+import { failingStart } from "../support/failing-start.ts";
 import { saveNumbered, storedNumbers } from "../support/numbered-saves.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { unpackable } from "../support/random.ts";
@@ -15,6 +26,7 @@ import { tempDir } from "../support/temp-dir.ts";
 setDefaultTimeout(180_000);
 
 const CLIENTS = 8;
+const MARK = "stock-db-server-backups.json";
 const MAIN = resolve(import.meta.dir, "../../src/main.ts");
 const dir = tempDir();
 afterAll(() => dir[Symbol.dispose]());
@@ -118,7 +130,7 @@ describe.each([
     const third = await backUp(dbFile, to, "--keep", "1");
     expect(third.removed).toBe(2);
     const verified = await runCli(["backup", "verify", "--to", to, "--all"]);
-    expect(verified).toMatchObject({ code: 0, stdout: `${third.name}: whole; restored and opened\n` });
+    expect(verified).toMatchObject({ code: 0, stdout: `${third.name}: restored and opened\n` });
     const restored = `${freshFolder()}${ending}`;
     expect((await restore(to, restored)).code).toBe(0);
     await using copy = await startServer({ dbFile: restored });
@@ -178,15 +190,13 @@ describe.each([
     {
       await using server = await startServer({ dbFile });
       await fill(server, 20);
-      await killWhen(["backup", "--db-file", dbFile, "--to", to], () => existsSync(join(to, "next.partial")));
-      await killWhen(["backup", "--db-file", dbFile, "--to", to], () =>
-        readdirSync(to).some((name) => name.startsWith("copy-")),
-      );
+      await killWhen(["backup", "--db-file", dbFile, "--to", to], () => someIn(to, "unfinished-backup-"));
+      await killWhen(["backup", "--db-file", dbFile, "--to", to], () => someIn(to, "unfinished-copy-"));
       expect((await runCli(["backup", "list", "--to", to])).stdout).toBe("");
       // The server goes on, whatever the killed ones left behind.
       await saveOne(server, "A");
       await backUp(dbFile, to);
-      expect(readdirSync(to)).toHaveLength(1);
+      expect(readdirSync(to).sort()).toEqual([...backupsIn(to), MARK]);
     }
     await killWhen(["restore", "--from", to, "--db-file", dbFile, "--replace"], () =>
       existsSync(`${dbFile}.restoring`),
@@ -210,10 +220,7 @@ describe.each([
       await backUp(dbFile, to);
     }
     const held = readFileSync(dbFile);
-    const pack = join(to, readdirSync(to)[0]!, "chunks.pack");
-    const bytes = readFileSync(pack);
-    bytes[Math.floor(bytes.length / 2)]! ^= 1;
-    writeFileSync(pack, bytes);
+    damage(join(to, backupsIn(to)[0]!, "chunks.pack"));
     const verified = await runCli(["backup", "verify", "--to", to]);
     expect(verified).toMatchObject({ code: 1, stdout: expect.stringContaining("DAMAGED: ") });
     const restored = await restore(to, dbFile, "--replace");
@@ -282,15 +289,117 @@ test.skipIf(!hasDisk)("a full disk: the backup says so, and those before stay", 
     const { code, stderr } = await runCli(["backup", "--db-file", dbFile, "--to", to]);
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/no space left/i) });
     expect(backupsIn(to)).toEqual([first.name]);
-    expect(readdirSync(to)).toEqual([first.name]);
+    expect(readdirSync(to).sort()).toEqual([first.name, MARK]);
     const health = (await (await fetch(`${server.url}/health`)).json()) as object;
     expect(health).toMatchObject({ last_backup: { taken_at: first.taken_at, failed: true } });
     const { stdout } = await runCli(["backup", "verify", "--to", to]);
-    expect(stdout).toBe(`${first.name}: whole; restored and opened\n`);
+    expect(stdout).toBe(`${first.name}: restored and opened\n`);
   } finally {
     Bun.spawnSync(["umount", "-l", disk]);
   }
 });
+
+test("a folder with anything else in it is left alone", async () => {
+  const dbFile = `${freshFolder()}.db`;
+  await using server = await startServer({ dbFile });
+  await saveOne(server, "A");
+  const to = freshFolder();
+  mkdirSync(join(to, "copy-of-photos"), { recursive: true });
+  const { code, stderr } = await runCli(["backup", "--db-file", dbFile, "--to", to]);
+  expect({ code, stderr }).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("has other files in it"),
+  });
+  expect(readdirSync(to)).toEqual(["copy-of-photos"]);
+  // What others put into it later stays, too.
+  const own = freshFolder();
+  await backUp(dbFile, own);
+  writeFileSync(join(own, "film.partial"), "");
+  await backUp(dbFile, own, "--keep", "1");
+  expect(readdirSync(own).sort()).toEqual([...backupsIn(own), "film.partial", MARK]);
+});
+
+test("what is damaged of an older backup is taken anew, and the others can be had", async () => {
+  const dbFile = `${freshFolder()}.db`;
+  const to = freshFolder();
+  await using server = await startServer({ dbFile });
+  await fill(server, 1);
+  const first = await backUp(dbFile, to);
+  damage(join(to, first.name, "chunks.pack"));
+  const second = await backUp(dbFile, to);
+  expect(second.new_bytes).toBe(second.bytes);
+  rmSync(join(to, second.name, "chunks.pack"));
+  const third = await backUp(dbFile, to);
+  expect(third.new_bytes).toBe(third.bytes);
+  writeFileSync(join(to, first.name, "backup.json"), "");
+  const fourth = await backUp(dbFile, to, "--keep", "2");
+  const listed = await runCli(["backup", "list", "--to", to]);
+  expect(listed).toMatchObject({ code: 1, stderr: expect.stringContaining(`${first.name}/backup.json: `) });
+  expect(listed.stdout.trim().split("\n")).toHaveLength(2);
+  expect((await restore(to, `${freshFolder()}.db`, "--at", fourth.taken_at)).code).toBe(0);
+});
+
+test("a clock that was set back loses no backup", async () => {
+  const dbFile = `${freshFolder()}.db`;
+  const to = freshFolder();
+  await using server = await startServer({ dbFile });
+  await saveOne(server, "A");
+  const first = await backUp(dbFile, to);
+  const manifest = join(to, first.name, "backup.json");
+  writeFileSync(manifest, readFileSync(manifest, "utf8").replace(first.taken_at, "2131-01-01T00:00:00.000Z"));
+  renameSync(join(to, first.name), join(to, "2131-01-01T00-00-00.000Z"));
+  const second = await backUp(dbFile, to, "--keep", "1");
+  expect(backupsIn(to)).toEqual([second.name]);
+});
+
+test("a file that another program is changing isn't taken half", async () => {
+  const dbFile = `${freshFolder()}.db`;
+  using db = new Database(dbFile, { create: true });
+  db.run("CREATE TABLE t (a, b)");
+  db.run(
+    "WITH RECURSIVE n(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n LIMIT 20000) INSERT INTO t SELECT a, 3 FROM n",
+  );
+  db.run("PRAGMA cache_size = 5");
+  db.run("BEGIN");
+  db.run("UPDATE t SET b = 4");
+  const { code, stderr } = await runCli(["backup", "--db-file", dbFile, "--to", freshFolder()]);
+  expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("locked") });
+  db.run("ROLLBACK");
+});
+
+test("a journal of the file before isn't rolled into the restored one", async () => {
+  const dbFile = `${freshFolder()}.db`;
+  const to = freshFolder();
+  {
+    await using server = await startServer({ dbFile });
+    await saveOne(server, "A");
+    await backUp(dbFile, to);
+  }
+  const target = `${freshFolder()}.db`;
+  await using child = Bun.spawn([process.execPath, "-e", HOT_JOURNAL, target], { stdout: "pipe" });
+  await waitUntil("it is in the middle of a transaction", () => existsSync(`${target}-journal`));
+  await child.stdout.getReader().read();
+  child.kill("SIGKILL");
+  await child.exited;
+  const { code, stdout } = await restore(to, target, "--replace");
+  expect(code).toBe(0);
+  expect(existsSync(`${target}-journal`)).toBe(false);
+  expect(stdout).toContain(`${target}.replaced-`);
+  await using server = await startServer({ dbFile: target });
+  expect(await tickers(server)).toEqual(["A"]);
+});
+
+const HOT_JOURNAL = `
+  const db = new (require("bun:sqlite").Database)(process.argv.at(-1), { create: true });
+  db.run("CREATE TABLE t (a, b)");
+  db.run(\`WITH RECURSIVE n(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n LIMIT 20000)
+    INSERT INTO t SELECT a, 3 FROM n\`);
+  db.run("PRAGMA cache_size = 5");
+  db.run("BEGIN");
+  db.run("UPDATE t SET b = 4");
+  console.log("in the middle");
+  setInterval(() => {}, 1000);
+`;
 
 test("two at once wait for each other, and backups of different databases don't mix", async () => {
   const [one, other] = [`${freshFolder()}.db`, `${freshFolder()}.duckdb`];
@@ -343,6 +452,33 @@ test("restore names what is wrong", async () => {
   );
 });
 
+test.each([".db", ".duckdb"])("no server begins on a %s that is being replaced", async (ending) => {
+  const dbFile = `${freshFolder()}${ending}`;
+  const to = freshFolder();
+  {
+    await using server = await startServer({ dbFile });
+    await fill(server, 8);
+    await backUp(dbFile, to);
+  }
+  const child = spawnCli(["restore", "--from", to, "--db-file", dbFile, "--replace"]);
+  while (!existsSync(`${dbFile}.restoring`)) await Bun.sleep(1);
+  child.kill("SIGSTOP");
+  const started = await failingStart(["--db-file", dbFile, "--port", "0"]);
+  expect(started.code).toBe(1);
+  child.kill("SIGCONT");
+  expect(await child.exited).toBe(0);
+});
+
+test("several backups of one DuckDB file at once", async () => {
+  const dbFile = `${freshFolder()}.duckdb`;
+  await using server = await startServer({ dbFile });
+  await fill(server, 2);
+  const folders = [freshFolder(), freshFolder(), freshFolder()];
+  const taken = await Promise.all(folders.map((to) => backUp(dbFile, to)));
+  expect(new Set(taken.map(({ bytes }) => bytes)).size).toBe(1);
+  expect(readdirSync(dir.path).filter((name) => name.includes("backup-hold"))).toEqual([]);
+});
+
 describe("PostgreSQL", () => {
   const postgres = usePostgres();
   test("names its tools, and looks for what they left", async () => {
@@ -370,9 +506,18 @@ describe("PostgreSQL", () => {
 });
 
 function backupsIn(to: string): string[] {
-  return readdirSync(to).filter(
-    (name) => statSync(join(to, name, "backup.json"), { throwIfNoEntry: false }) !== undefined,
-  );
+  return readdirSync(to).filter((name) => existsSync(join(to, name, "backup.json")));
+}
+
+function someIn(to: string, prefix: string): boolean {
+  return existsSync(to) && readdirSync(to).some((name) => name.startsWith(prefix));
+}
+
+/** One bit in the middle. */
+function damage(path: string): void {
+  const bytes = readFileSync(path);
+  bytes[Math.floor(bytes.length / 2)]! ^= 1;
+  writeFileSync(path, bytes);
 }
 
 async function saveOne(
@@ -396,13 +541,15 @@ async function tickers(server: Awaited<ReturnType<typeof startServer>>): Promise
   return found.map(({ symbol }) => symbol);
 }
 
+function spawnCli(args: string[]): Bun.Subprocess {
+  return Bun.spawn([process.execPath, "--no-orphans", MAIN, ...args], {
+    ...{ stdin: "ignore", stdout: "ignore", stderr: "ignore" },
+  });
+}
+
 /** Starts a subcommand, and kills it as soon as the condition holds. */
 async function killWhen(args: string[], condition: () => boolean): Promise<void> {
-  await using child = Bun.spawn([process.execPath, "--no-orphans", MAIN, ...args], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "ignore",
-  });
+  await using child = spawnCli(args);
   while (!condition() && child.exitCode === null) await Bun.sleep(1);
   expect(child.exitCode).toBeNull();
   child.kill("SIGKILL");

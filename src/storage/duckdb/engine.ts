@@ -22,7 +22,7 @@ export const DUCKDB: Engine = {
   openTarget: open,
   openToRead: async (dbFile) => (await import("./read-only-file.ts")).openDuckDbToRead(dbFile),
   openImage: async (dbFile) => (await import("./image.ts")).openDuckDbImage(dbFile),
-  isServed: async (dbFile) => (await import("./read-only-file.ts")).isOpenInAnother(dbFile),
+  reserve: async (dbFile) => (await import("./read-only-file.ts")).reserveDuckDb(dbFile),
   async openWorker({ settings }) {
     const file = new OpenedFile(settings.dbFile, DUCKDB_FORMAT);
     return { look: () => file.checkForRead() };

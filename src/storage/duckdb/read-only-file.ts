@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { TransferReader } from "../contract.ts";
+import type { ReservedFile } from "../engine.ts";
 import { explain, isOpenElsewhere } from "./errors.ts";
 import { ownNames } from "./own-names.ts";
 import { Session } from "./session.ts";
@@ -67,12 +68,12 @@ export async function openDuckDbToRead(dbFile: string): Promise<TransferReader |
   }
 }
 
-/** A file that is damaged is open nowhere, as far as this tells. */
-export async function isOpenInAnother(path: string): Promise<boolean> {
+/** While it is open to be read, nobody can open it to write. No server can open a damaged one. */
+export async function reserveDuckDb(path: string): Promise<ReservedFile | null> {
   try {
-    (await openReadOnly(path)).close();
-    return false;
+    const file = await openReadOnly(path);
+    return { isFree: () => true, release: () => file.close() };
   } catch (error) {
-    return isOpenElsewhere(error);
+    return isOpenElsewhere(error) ? null : { isFree: () => true, release() {} };
   }
 }

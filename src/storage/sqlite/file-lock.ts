@@ -5,7 +5,7 @@
 import { closeSync, openSync } from "node:fs";
 import { type InodeLock, isInodeLocked, lockInode } from "../inode-lock.ts";
 
-const PURPOSE = "database";
+export const PURPOSE = "database";
 
 /** Creates a missing file, an empty database. @throws Error Another server here has it. */
 export function lockDatabaseFile(path: string): InodeLock {

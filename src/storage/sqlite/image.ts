@@ -34,8 +34,13 @@ export function openSqliteImage(dbFile: string, scratch: string): FileImage {
   return imageWithoutLog(real);
 }
 
-/** Nothing writes it, or somebody begins to, which shows. */
+/**
+ * A file that no server serves. In WAL mode nothing writes it, or somebody begins to, which shows;
+ * else the read transaction keeps others from writing it.
+ */
 function imageWithoutLog(real: string): FileImage {
+  const db = isInWalMode(real) ? null : openInspectingConnection(real);
+  if (db !== null) beginReading(db);
   const takenAtMs = Date.now();
   const before = statSync(real);
   const fd = openSync(real, "r");
@@ -46,7 +51,10 @@ function imageWithoutLog(real: string): FileImage {
       if (existsSync(`${real}-wal`) || !isSame(before, statSync(real)))
         throw new ImageSpoiltError(`${real} was written to meanwhile`);
     },
-    close: () => closeSync(fd),
+    close() {
+      db?.close();
+      closeSync(fd);
+    },
   };
 }
 
