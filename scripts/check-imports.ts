@@ -21,6 +21,7 @@ const ORDER = [
   "metrics",
   "storage",
   "feeds",
+  "backup",
   "analysis",
   "formats",
   "market-data",

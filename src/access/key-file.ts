@@ -4,9 +4,7 @@
  * changes apart.
  */
 import {
-  chownSync,
   closeSync,
-  existsSync,
   openSync,
   readFileSync,
   realpathSync,
@@ -15,7 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { keepOwner } from "./file-owner.ts";
 import { KeyError, type KeyRecord, readRecord } from "./key-record.ts";
 
 const VERSION = 1;
@@ -81,13 +79,6 @@ function realPathOf(path: string): string {
   } catch {
     return path;
   }
-}
-
-/** Of the file before it, else of the folder: root may make keys for a server's user. */
-function keepOwner(made: string, file: string): void {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(existsSync(file) ? file : dirname(file));
-  chownSync(made, uid, gid);
 }
 
 async function lock(path: string): Promise<() => void> {

@@ -1,4 +1,5 @@
 import { settingsHelp } from "../config/render-settings.ts";
+import { BACKUP_HELP, RESTORE_HELP } from "./backup/options.ts";
 import { CHECK_HELP } from "./check/options.ts";
 import { COPY_HELP } from "./copy/options.ts";
 import { DOCTOR_HELP } from "./doctor/options.ts";
@@ -16,6 +17,8 @@ const PAGES: Readonly<Record<string, string>> = {
   export: EXPORT_HELP,
   replay: REPLAY_HELP,
   copy: COPY_HELP,
+  backup: BACKUP_HELP,
+  restore: RESTORE_HELP,
   delete: DELETE_HELP,
   rename: RENAME_HELP,
   keys: KEYS_HELP,
@@ -37,6 +40,8 @@ function generalHelp(): string {
        stock-db-server import FILE… [--ticker T] [flags]
        stock-db-server replay FILE… --ticker T [flags]
        stock-db-server copy --from SRC --to DST [flags]
+       stock-db-server backup --to DIR [list|verify] [flags]
+       stock-db-server restore --from DIR [flags]
        stock-db-server export --to DIR|FILE [flags]
        stock-db-server delete --tickers A,B --kind K [flags]
        stock-db-server rename OLD NEW [flags]
@@ -53,6 +58,8 @@ Subcommands:
   import    Save CSV, JSON, Parquet or Arrow files into a running server or a database file
   replay    Play ticks into a running server as if they happened now
   copy      Copy the rows of one database into another, and verify them
+  backup    Make backups of a database that a server goes on serving
+  restore   Put a database back from a backup
   export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files
   delete    Delete ticks or bars
   rename    Give the rows of a ticker another one

@@ -1,3 +1,4 @@
+import type { LastBackup } from "../backup/last-backup.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus, type RequestError, unavailable } from "../protocol/errors.ts";
@@ -18,6 +19,8 @@ export interface HealthOptions {
   freeBytes(): number | null;
   conditions: Pick<Conditions, "reasons">;
   isDraining(): boolean;
+  /** Null: no backup of the database was tried, or it is no file. */
+  lastBackup(): LastBackup | null;
 }
 
 export interface Health {
@@ -49,7 +52,9 @@ export async function checkHealth(
         status: "healthy",
         message: "Stock DB Server is running",
         database,
-        ...(kind === "health" ? { requests_known_since: await knownSince(options.reader) } : {}),
+        ...(kind === "health"
+          ? { requests_known_since: await knownSince(options.reader), ...tellBackup(options.lastBackup()) }
+          : {}),
         ...state,
         process: processInfo,
       },
@@ -89,6 +94,14 @@ async function knownSince(reader: StockReader): Promise<string | null> {
   } catch {
     return null;
   }
+}
+
+/** @returns nothing where nobody makes backups. */
+function tellBackup(last: LastBackup | null): Record<string, unknown> {
+  if (last === null) return {};
+  const { taken_at, failure } = last;
+  const age = taken_at === null ? null : Math.round((Date.now() - Date.parse(taken_at)) / 1_000);
+  return { last_backup: { taken_at, age_s: age, failed: failure !== null } };
 }
 
 async function findProblem(

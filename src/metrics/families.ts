@@ -85,6 +85,8 @@ export const FAMILIES = {
   stock_db_memory_limit_bytes: gauge("--memory-mb.", "max"),
   stock_db_database_bytes: gauge("Size of the database on disk, where it tells.", "max"),
   stock_db_disk_free_bytes: gauge("Free space on the disk of the database's file.", "max"),
+  stock_db_last_backup_timestamp_seconds: gauge("When the newest backup was taken, since 1970.", "max"),
+  stock_db_backup_failed: gauge("1 while the newest backup that was tried has failed.", "max"),
   stock_db_start_time_seconds: gauge("When the newest worker has started, since 1970.", "max"),
 } as const satisfies Record<string, MetricFamily>;
 

@@ -29,6 +29,12 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
     case "copy":
       useFileMode(fileModeOf(process.env));
       return await runCopy(args);
+    case "backup":
+      useFileMode(fileModeOf(process.env));
+      return await (await import("../cli/backup.ts")).runBackup(args);
+    case "restore":
+      useFileMode(fileModeOf(process.env));
+      return await (await import("../cli/restore.ts")).runRestore(args);
     case "delete":
       return await runDelete(args);
     case "rename":
@@ -48,7 +54,7 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return 0;
     default:
       throw new UsageError(
-        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, delete, rename, keys, top, config or doctor`,
+        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, backup, restore, delete, rename, keys, top, config or doctor`,
       );
   }
 }

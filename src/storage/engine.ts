@@ -15,6 +15,7 @@ import type {
   TransferReader,
 } from "./contract.ts";
 import type { DiagnosisStep } from "./diagnosis.ts";
+import type { FileImage } from "./file-image.ts";
 import type { SqlPlan } from "./sql-plan.ts";
 import type { Update } from "./update-contract.ts";
 import type { InterruptibleSql, SqlAnswer, SqlParam, UserSqlEngine } from "./user-sql-contract.ts";
@@ -46,6 +47,12 @@ interface Forms {
   bare?: RegExp;
   /** The forms other than files in words, for errors. */
   expected?: string;
+}
+
+export interface ReservedFile {
+  /** Whether still nobody has it: not all of them can be kept from it. */
+  isFree(): boolean;
+  release(): void;
 }
 
 export interface Engine {
@@ -89,6 +96,22 @@ export interface Engine {
    * @returns Null when there is none. @throws Error with the reason why it can't be read.
    */
   openToRead(dbFile: string): Promise<TransferReader | null>;
+  /**
+   * Opens the bytes of the database's file, for a backup. Absent where `backupElsewhere` is told.
+   * @param scratch an empty folder for what is needed until the image is closed.
+   * @throws Error There is no such file, or it can't be read.
+   */
+  openImage?(dbFile: string, scratch: string): Promise<FileImage>;
+  /**
+   * Keeps servers from a file that is to be replaced, of an engine with `openImage`.
+   * @returns null: one has it, or another program.
+   */
+  reserve?(dbFile: string): Promise<ReservedFile | null>;
+  /**
+   * Which tools make backups of it, and what can be seen of them.
+   * @param folder where they may put what they make.
+   */
+  backupElsewhere?(dbFile: string, folder: string): Promise<AsyncGenerator<DiagnosisStep>>;
   /** What a worker holds of the database. */
   openWorker(options: WorkerContext): Promise<WorkerParts>;
   /** What a SQL runner process runs. */

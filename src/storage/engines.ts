@@ -47,6 +47,13 @@ export function describeDatabase(dbFile: string, source = "--db-file"): { engine
   return { engine, name: engine.forms.schemes?.[scheme ?? ""] ?? Object.keys(engine.names)[0]! };
 }
 
+/** @param name The first of its names. @throws Error There is none of that name. */
+export function engineNamed(name: string): Engine {
+  const engine = ENGINES.find(({ names }) => name in names);
+  if (engine === undefined) throw new Error(`there is no engine ${quoted(name)}`);
+  return engine;
+}
+
 /** As the engine's own. */
 export function openToRead(dbFile: string): Promise<TransferReader | null> {
   return describeDatabase(dbFile).engine.openToRead(dbFile);

@@ -1,4 +1,6 @@
 /** What the metrics tell of a worker beside its requests. */
+import { dirname } from "node:path";
+import { type LastBackup, readLastBackup } from "../backup/last-backup.ts";
 import { staleTimesSamples } from "../feeds/feed-samples.ts";
 import type { FeedView } from "../feeds/feed-view.ts";
 import type { Bodies } from "../http/bodies.ts";
@@ -50,8 +52,8 @@ export interface SampledParts {
   updateLogBytesMax: number;
   /** It tells what is the same for each worker. */
   isFirst: boolean;
-  /** Of the database's file; null: it has none. */
-  folder: string | null;
+  /** Of the database; null: it has none. */
+  file: string | null;
 }
 
 /** Null: it isn't told, or the database doesn't answer. */
@@ -60,11 +62,14 @@ interface OfDatabase {
   log: number | null;
   pool: PoolFigures | null;
   free: number | null;
+  lastBackup: LastBackup | null;
 }
+
+const NO_FILE = { free: null, lastBackup: null };
 
 /** @returns what collects them, when it is called. */
 export function sampler(parts: SampledParts): () => Promise<Samples> {
-  let known: OfDatabase = { size: null, log: null, pool: null, free: null };
+  let known: OfDatabase = { size: null, log: null, pool: null, ...NO_FILE };
   let lookedMs = Number.NEGATIVE_INFINITY;
   return async () => {
     if (performance.now() - lookedMs > DATABASE_EVERY_MS) {
@@ -78,10 +83,11 @@ export function sampler(parts: SampledParts): () => Promise<Samples> {
   };
 }
 
-async function lookAt({ storage, folder, isFirst }: SampledParts): Promise<OfDatabase> {
-  const free = folder === null ? null : freeBytesOf(folder);
+async function lookAt({ storage, file, isFirst }: SampledParts): Promise<OfDatabase> {
+  const ofFile =
+    file === null ? NO_FILE : { free: freeBytesOf(dirname(file)), lastBackup: readLastBackup(file) };
   // Of a database that is another server's, that one tells.
-  if (storage.rollups === null) return { size: null, log: null, pool: null, free };
+  if (storage.rollups === null) return { size: null, log: null, pool: null, ...ofFile };
   const { reader, hasPoolInHub } = storage;
   const told = async <T>(ask: () => T | Promise<T>): Promise<T | null> => Promise.try(ask).catch(() => null);
   const [size, log, pool] = await Promise.all([
@@ -89,10 +95,10 @@ async function lookAt({ storage, folder, isFirst }: SampledParts): Promise<OfDat
     told(() => reader.updates.logBytes()),
     hasPoolInHub && !isFirst ? null : told(() => reader.pool()),
   ]);
-  return { size, log, pool, free };
+  return { size, log, pool, ...ofFile };
 }
 
-function samplesOf(parts: SampledParts, { size, log, pool, free }: OfDatabase): Samples {
+function samplesOf(parts: SampledParts, { size, log, pool, free, lastBackup }: OfDatabase): Samples {
   const { counters, sockets, eventStreams, replays, subscriptions, liveBars, bodies, hub } = parts;
   const one = (value: number): Record<string, number> => ({ "": value });
   return {
@@ -130,6 +136,10 @@ function samplesOf(parts: SampledParts, { size, log, pool, free }: OfDatabase): 
     stock_db_memory_limit_bytes: one(parts.memoryBytesMax),
     ...(size === null ? {} : { stock_db_database_bytes: one(size) }),
     ...(free === null ? {} : { stock_db_disk_free_bytes: one(free) }),
+    ...(lastBackup?.taken_at
+      ? { stock_db_last_backup_timestamp_seconds: one(Date.parse(lastBackup.taken_at) / 1_000) }
+      : {}),
+    ...(lastBackup === null ? {} : { stock_db_backup_failed: one(Number(lastBackup.failure !== null)) }),
     stock_db_start_time_seconds: one(parts.startedMs / 1_000),
   };
 }

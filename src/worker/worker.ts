@@ -11,6 +11,7 @@ import { KeyRing } from "../access/key-ring.ts";
 import { TokenRing } from "../access/token-ring.ts";
 import { readTokenRules } from "../access/token-rules.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
+import { readLastBackup } from "../backup/last-backup.ts";
 import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
@@ -555,7 +556,7 @@ class RunningWorker implements Worker {
         turns: this.#turns,
         updateLogBytesMax: settings.updateLogBytes,
         isFirst: (workerId ?? 0) === 0,
-        folder: folderOf(settings),
+        file: isInFile(settings.dbFile) ? settings.dbFile : null,
       }),
       log,
     });
@@ -688,6 +689,7 @@ class RunningWorker implements Worker {
       isHubConnected: () => this.#ownUpdates !== null || this.#hub.connected,
       conditions: this.#conditions,
       isDraining: () => this.#draining,
+      lastBackup: () => readLastBackup(settings.dbFile),
     };
   }
 

@@ -2,6 +2,7 @@
 import type { Attack } from "../attack.ts";
 import { BODIES } from "./bodies.ts";
 import { CROSS_SITE } from "./cross-site.ts";
+import { GUARDS } from "./guards.ts";
 import { HTTP_BYTES } from "./http-bytes.ts";
 import { INPUTS } from "./inputs.ts";
 import { OWN_SERVERS } from "./own-servers.ts";
@@ -21,5 +22,6 @@ export const ATTACKS: readonly Attack[] = [
   ...SLOW_CLIENTS,
   ...SERVER_TABLES,
   ...SQL_BOMBS,
+  ...GUARDS,
   ...OWN_SERVERS,
 ];

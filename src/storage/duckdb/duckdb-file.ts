@@ -11,6 +11,7 @@ import { OpenedFile } from "../opened-file.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { explain, isFatal } from "./errors.ts";
 import { DUCKDB_FORMAT } from "./file-format.ts";
+import { isHeld } from "./file-hold.ts";
 import { type OwnNames, ownNames } from "./own-names.ts";
 import { describeForeign } from "./own-objects.ts";
 import { type CountTypes, prepareSchema, readCountTypes } from "./schema.ts";
@@ -229,7 +230,7 @@ export class DuckDbFile {
 
   /** Runs a checkpoint between two commits if the WAL is long. The caller doesn't wait. */
   checkpointIfLong(): void {
-    if (this.#checkpointing || this.#failed || !this.room.wantsCheckpoint()) return;
+    if (this.#checkpointing || this.#failed || !this.#mayCheckpoint()) return;
     this.#checkpointing = true;
     void this.commits
       .run(() => this.shortenWal())
@@ -238,10 +239,16 @@ export class DuckDbFile {
       });
   }
 
+  /** A backup that reads the file holds them up, but for those that make room on the disk. */
+  #mayCheckpoint(): boolean {
+    if (!this.room.wantsCheckpoint()) return false;
+    return !isHeld(this.#instance.path) || this.room.lackFor([]) !== null;
+  }
+
   /** Runs a checkpoint in the caller's turn of `commits`, if the WAL is long. */
   async shortenWal(): Promise<void> {
     try {
-      if (!this.#failed && this.room.wantsCheckpoint()) await this.#checkpoint();
+      if (!this.#failed && this.#mayCheckpoint()) await this.#checkpoint();
     } catch (error) {
       // A user's statement may be in its way: the next commit tries again.
       if (isFatal(error)) this.reportFatal(error);

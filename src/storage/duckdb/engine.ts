@@ -23,6 +23,8 @@ export const DUCKDB: Engine = {
   open,
   openTarget: open,
   openToRead: async (dbFile) => (await import("./read-only-file.ts")).openDuckDbToRead(dbFile),
+  openImage: async (dbFile) => (await import("./image.ts")).openDuckDbImage(dbFile),
+  reserve: async (dbFile) => (await import("./read-only-file.ts")).reserveDuckDb(dbFile),
   async openWorker({ settings }) {
     const file = new OpenedFile(settings.dbFile, DUCKDB_FORMAT);
     return { look: () => file.checkForRead() };

@@ -2,7 +2,8 @@
 import { existsSync, statSync } from "node:fs";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { TransferReader } from "../contract.ts";
-import { explain } from "./errors.ts";
+import type { ReservedFile } from "../engine.ts";
+import { explain, isOpenElsewhere } from "./errors.ts";
 import { ownNames } from "./own-names.ts";
 import { Session } from "./session.ts";
 import { DuckDbTransfer } from "./transfer.ts";
@@ -64,5 +65,15 @@ export async function openDuckDbToRead(dbFile: string): Promise<TransferReader |
     return new DuckDbTransfer(session, file);
   } catch (error) {
     throw new Error(`cannot read ${dbFile}: ${explain(error)}`, { cause: error });
+  }
+}
+
+/** While it is open to be read, nobody can open it to write. No server can open a damaged one. */
+export async function reserveDuckDb(path: string): Promise<ReservedFile | null> {
+  try {
+    const file = await openReadOnly(path);
+    return { isFree: () => true, release: () => file.close() };
+  } catch (error) {
+    return isOpenElsewhere(error) ? null : { isFree: () => true, release() {} };
   }
 }

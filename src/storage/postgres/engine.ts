@@ -33,6 +33,8 @@ export const POSTGRES: Engine = {
   open,
   openTarget: open,
   openToRead: async (dbFile) => (await import("./open.ts")).openPostgresToRead(dbFile),
+  backupElsewhere: async (dbFile, folder) =>
+    (await import("./backup-evidence.ts")).findBackups(dbFile, folder),
   openWorker,
   diagnose: async (dbFile) => (await import("./diagnosis.ts")).diagnosePostgres(dbFile),
 };

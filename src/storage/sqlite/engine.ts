@@ -7,13 +7,15 @@ const open = async (settings: DatabaseSettings) => (await import("./open.ts")).o
 
 export const SQLITE: Engine = {
   names: { sqlite: "SQLite" },
-  forms: { endings: [".db", ".sqlite", ".sqlite3"], companions: ["-wal", "-shm"] },
+  forms: { endings: [".db", ".sqlite", ".sqlite3"], companions: ["-wal", "-shm", "-journal"] },
   placement: { reads: "worker", saves: "hub", sql: "runner" },
   plan: SQLITE_PLAN,
   keepsAnswers: true,
   open,
   openTarget: open,
   openToRead: async (dbFile) => (await import("./open.ts")).openSqliteToRead(dbFile),
+  openImage: async (dbFile, scratch) => (await import("./image.ts")).openSqliteImage(dbFile, scratch),
+  reserve: async (dbFile) => (await import("./reserved-file.ts")).reserveSqlite(dbFile),
   async openWorker({ settings, lostInHub }) {
     const { SqliteReader } = await import("./reader.ts");
     const reader = new SqliteReader(settings.dbFile, settings.dbPoolSize, isFrame);
