@@ -31,6 +31,7 @@ const ORDER = [
   "sql",
   "replay",
   "rollups",
+  "retention",
   "commands",
   "live-bars",
   "websocket",

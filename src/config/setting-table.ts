@@ -17,6 +17,7 @@ import {
   onOrOff,
   origins,
   proxies,
+  retentionRules,
   rollupLengths,
   safeUrl,
   scopeRules,
@@ -341,6 +342,13 @@ export const DECLARATIONS = {
     default: [],
     sentence:
       "When feeds of tickers are in session, such as BTC*=24/7,XNYS:extended; the first that fits a ticker counts, one that fits none is always in session. Can be given several times.",
+  }),
+  retain: setting({
+    flag: "--retain",
+    type: retentionRules(),
+    default: [],
+    sentence:
+      "How long rows are kept, by their own time: trades=30d,quotes=7d,1min=2y, or of some tickers, OPT_*:quotes=2d; the first that fits counts, and what fits none is kept. Can be given several times.",
   }),
   bus: setting<string | null>({
     flag: "--bus",

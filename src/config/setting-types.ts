@@ -5,6 +5,7 @@ import { parseCalendarRule } from "../calendar/calendar-rule.ts";
 import { CalendarError } from "../calendar/contract.ts";
 import { parseRollupLength } from "../calendar/rollup-length.ts";
 import { marketClock } from "../market/market-day.ts";
+import { parseRetentionRule } from "../market/retention-rule.ts";
 import { suggest } from "./nearest.ts";
 
 /** How the text of a flag or variable becomes the value of a setting. */
@@ -239,6 +240,20 @@ export function calendarRules(): ValueType<string[]> {
     read: (text) => {
       const all = text.split(",").map((rule) => rule.trim());
       return all.every((rule) => parseCalendarRule(rule) !== null) ? all : undefined;
+    },
+    merge: (before, now) => [...before, ...now],
+  };
+}
+
+/** How long rows are kept; can be given several times. */
+export function retentionRules(): ValueType<string[]> {
+  return {
+    placeholder: "[TICKERS:]KIND=SPAN",
+    expected:
+      "kinds of rows with whole days such as trades=30d, OPT_*:quotes=2w or 1min=2y, separated by commas",
+    read: (text) => {
+      const all = text.split(",").map((rule) => rule.trim());
+      return all.every((rule) => parseRetentionRule(rule) !== null) ? all : undefined;
     },
     merge: (before, now) => [...before, ...now],
   };

@@ -5,6 +5,7 @@ import { readTokenRules, takesTokens } from "../access/token-rules.ts";
 import { redact } from "../config/redact.ts";
 import { DECLARATIONS, isLoopback } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
+import { readRetention } from "../retention/read-rules.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { readTls, tlsWarning } from "../worker/tls-files.ts";
 
@@ -14,6 +15,7 @@ export function checkStart(settings: Settings, warn: (warning: string) => void):
   readTokenRules(settings);
   checkKeys(settings);
   checkTls(settings, warn);
+  readRetention(settings.retain);
 }
 
 /**

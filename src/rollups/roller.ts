@@ -8,9 +8,9 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { Holder } from "./holder.ts";
 import type { RollupDatabase } from "./rollup-database.ts";
-import { type RollupRule, RollupRules, RULES_NOTE, readRules } from "./rules.ts";
+import { type RollupRule, RollupRules, type RollupSeries, RULES_NOTE, readRules } from "./rules.ts";
 import { readNote, TICKER_NOTES, tickerOfNote } from "./ticker-note.ts";
-import { TickerRollup } from "./ticker-rollup.ts";
+import { type AgedTo, TickerRollup } from "./ticker-rollup.ts";
 import { RollupRefusedError } from "./write-changes.ts";
 
 /** Steps of different tickers at once. */
@@ -42,6 +42,7 @@ export interface RollerOptions {
   /** Several servers may share the database. */
   isShared: boolean;
   log: Pick<LogLines, "info" | "warning">;
+  agedTo: AgedTo;
   /** Hears of the updates of all tickers from now on, or no longer. @throws as `UpdateSource`. */
   listen(isOn: boolean): Promise<void>;
 }
@@ -99,6 +100,11 @@ export class Roller {
     await this.#holder?.free().catch(() => {});
   }
 
+  /** The series that a ticker gets; null: the rules have yet to be read. */
+  seriesOf(ticker: string): RollupSeries[] | null {
+    return this.#rulesText === undefined ? null : this.#rules.of(ticker);
+  }
+
   /** An update that this process was told of. */
   hear(ticker: string, update: Update): void {
     if (this.#isOn) this.#find(ticker, (rollup) => rollup.hear(update));
@@ -133,7 +139,7 @@ export class Roller {
       this.#isFullTold = true;
       return null;
     }
-    const rollup = new TickerRollup(ticker, series);
+    const rollup = new TickerRollup(ticker, series, this.#options.agedTo);
     const tracked: Tracked = { rollup, nextAtMs: 0, doneSinceMs: null, isRunning: false };
     this.#tracked.set(ticker, tracked);
     this.#done.delete(ticker);

@@ -290,6 +290,8 @@ export interface Removal {
   ids: readonly string[] | null;
   /** Only rows with exactly this `extra`. */
   extra?: string | undefined;
+  /** They are too old to be kept: nobody is told, and it is no update. Not of daily bars. */
+  isAgeing?: true | undefined;
 }
 
 /** All rows of a ticker, of every kind. */

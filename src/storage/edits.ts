@@ -44,10 +44,16 @@ export function subjectOf(edit: Edit): CommitSubject {
   return { kind: edit.what === "removal" ? edit.kind : "daily", ticker: edit.ticker, rows: [] };
 }
 
+/** The one of them that has the identity of its request; null: it has none. */
+export function identifiedEntryOf(edit: Edit): EditEntry | null {
+  return logEntriesOf(edit, 0).at(-1) ?? null;
+}
+
 /** What the log gets of it, in order. The last has its identity, and tells its position. */
 export function logEntriesOf(edit: Edit, rows: number): EditEntry[] {
   const { identity, ticker } = edit;
   if (edit.what === "removal") {
+    if (edit.isAgeing) return [];
     const { part, ids } = edit;
     const [start, end] = [edit.from, edit.to].map((bound) => (bound === null ? null : toWire(bound)));
     const range = { start: start!, end: end!, ...(ids === null ? {} : { ids }), removed: rows };
@@ -83,7 +89,7 @@ export function editedOutcome(
     ticker,
     update: { position: positions[index]!, type: updateType, frame: update.frame },
   }));
-  return { ok: true, rows, position: positions.at(-1)!, epoch, updates };
+  return { ok: true, rows, position: positions.at(-1) ?? null, epoch, updates };
 }
 
 /** Of an edit that has changed nothing. @param found the rows that are concerned, or a refusal. */

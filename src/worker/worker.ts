@@ -48,6 +48,7 @@ import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import type { RetentionKeeper } from "../retention/keeper.ts";
 import type { Roller } from "../rollups/roller.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import { SqlTurns } from "../sql/sql-turns.ts";
@@ -76,6 +77,7 @@ import type { Listeners } from "./listener.ts";
 import { IDLE_TIMEOUT_MAX_S, IDLE_TIMEOUT_SLACK_S, openListeners } from "./open-listeners.ts";
 import { queryRows } from "./query-rows.ts";
 import { SlowStatements } from "./slow-statements.ts";
+import { startRetention } from "./start-retention.ts";
 import { startRollups } from "./start-rollups.ts";
 import { WorkerFeeds } from "./worker-feeds.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
@@ -193,6 +195,7 @@ class RunningWorker implements Worker {
   /** Set by `serve`. */
   #serving: Serving | null = null;
   #rollups: Roller | null = null;
+  #retention: RetentionKeeper | null = null;
   #feedLooks: FeedLooks | null = null;
   #draining = false;
 
@@ -306,6 +309,11 @@ class RunningWorker implements Worker {
         else this.#allTickers.unsubscribe("rollups");
       },
     });
+    this.#retention = startRetention({
+      ...{ settings, workerId, log },
+      storage: this.#database,
+      rollups: this.#rollups,
+    });
   }
 
   async drain(timeoutMs: number): Promise<void> {
@@ -314,7 +322,7 @@ class RunningWorker implements Worker {
     const { listener, leave, descriptors, replays } = this.#serves;
     const deadline = performance.now() + Math.max(timeoutMs / 2, timeoutMs - DRAIN_MARGIN_MS);
     const left = (): number => Math.max(0, deadline - performance.now());
-    const rolledUp = this.#rollups?.stop();
+    const rolledUp = Promise.all([this.#rollups?.stop(), this.#retention?.stop()]);
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     descriptors.stop();
     leave();

@@ -1,7 +1,7 @@
 /** What `--kind` names: kinds of rows, or parts of them. */
 import { quoted, UsageError } from "../../config/usage-error.ts";
-import { parseInterval } from "../../market/interval.ts";
-import { barSeries, isKindName, KIND_NAMES, type KindName, kindOf } from "../../storage/model/kinds.ts";
+import { kindNamed } from "../../storage/model/kind-names.ts";
+import { KIND_NAMES, type KindName } from "../../storage/model/kinds.ts";
 
 export interface KindSelection {
   kind: KindName;
@@ -13,7 +13,6 @@ export interface KindSelection {
 }
 
 type Bound = (kind: KindName) => string | null;
-type Named = Pick<KindSelection, "kind"> & { part: string | null };
 
 /** @param of `label`: command and flag. @throws UsageError */
 export function selectKinds(
@@ -32,17 +31,4 @@ export function selectKinds(
     const isAll = some.length < parts.length;
     return [{ kind, parts: isAll ? null : [...new Set(some)].sort(), from: from(kind), to: to(kind) }];
   });
-}
-
-function kindNamed(name: string): Named | null {
-  if (isKindName(name)) return { kind: name, part: null };
-  const [, kind, part] = /^([^:]*):(.+)$/s.exec(name) ?? [];
-  if (isKindName(kind) && part !== undefined) return kindOf(kind).part === null ? null : { kind, part };
-  const length = parseInterval(name);
-  if (length !== null) return barSeries(length);
-  // trade, trades
-  for (const each of KIND_NAMES)
-    for (const known of kindOf(each).snapshotParts ?? [])
-      if (name === known || name === `${known}s`) return { kind: each, part: known };
-  return null;
 }

@@ -20,7 +20,14 @@ import {
   StorageBusyError,
 } from "../contract.ts";
 import { NoRoomError } from "../disk-space.ts";
-import { editedBefore, editedOutcome, foundOutcome, logEntriesOf, loggedOutcomes } from "../edits.ts";
+import {
+  editedBefore,
+  editedOutcome,
+  foundOutcome,
+  identifiedEntryOf,
+  logEntriesOf,
+  loggedOutcomes,
+} from "../edits.ts";
 import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
@@ -407,7 +414,8 @@ export class DuckDbWriter implements StockWriter {
     await this.#refresh();
     const session = this.#session;
     const { epoch } = this.#log;
-    const known = await this.#log.findRepeated(session, [logEntriesOf(edit, 0).at(-1)!]);
+    const identified = identifiedEntryOf(edit);
+    const known = await this.#log.findRepeated(session, identified === null ? [] : [identified]);
     if (known.size > 0) return editedBefore(known.get(0)!);
     const options = { session, daily: this.#daily, foreignCommits: this.#file.foreignCommits };
     if (edit.dryRun) return foundOutcome(await applyEdit(edit, options), epoch);
@@ -419,7 +427,7 @@ export class DuckDbWriter implements StockWriter {
       if (typeof applied !== "number" || applied === 0) return { applied, planned: null };
       const entries = logEntriesOf(edit, applied);
       const planned = this.#log.plan(entries, loggedOutcomes(entries, applied));
-      await this.#log.write(session, planned);
+      if (planned.rows.length > 0) await this.#log.write(session, planned);
       return { applied, planned };
     });
     if (planned === null || typeof applied !== "number") return foundOutcome(applied, epoch);

@@ -28,6 +28,7 @@ import {
   editedOutcome,
   editedTickers,
   foundOutcome,
+  identifiedEntryOf,
   logEntriesOf,
   loggedOutcomes,
 } from "../edits.ts";
@@ -396,13 +397,15 @@ export class PostgresWriter implements StockWriter {
   }
 
   async #applyEdit(connection: PostgresConnection, edit: Edit): Promise<AppliedEdit> {
-    const known = await findRepeated(connection, [logEntriesOf(edit, 0).at(-1)!]);
+    const identified = identifiedEntryOf(edit);
+    const known = await findRepeated(connection, identified === null ? [] : [identified]);
     if (known.size > 0) return { outcome: editedBefore(known.get(0)!), witness: null };
     const [moved = null] = await changeNotes(connection, edit.note === undefined ? [] : [edit.note]);
     const applied = moved ?? (await applyEdit(connection, edit));
     if (typeof applied !== "number" || applied === 0 || edit.dryRun)
       return { outcome: foundOutcome(applied), witness: null };
     const entries = logEntriesOf(edit, applied);
+    if (entries.length === 0) return { outcome: editedOutcome(entries, applied, []), witness: null };
     const outcomes = loggedOutcomes(entries, applied);
     const { seqs, witness } = await logUpdates(
       connection,

@@ -26,6 +26,7 @@ import {
   editedBefore,
   editedOutcome,
   foundOutcome,
+  identifiedEntryOf,
   logEntriesOf,
   loggedOutcomes,
   subjectOf,
@@ -438,7 +439,8 @@ export class SqliteWriter implements StockWriter {
   /** @returns call `committed` after the commit. */
   #edit(edit: Edit): { outcome: EditOutcome; committed: () => void } {
     const { epoch } = this.#updates.given;
-    const known = this.#updates.findRepeated(logEntriesOf(edit, 0).at(-1)!);
+    const identified = identifiedEntryOf(edit);
+    const known = identified === null ? null : this.#updates.findRepeated(identified);
     const told = (outcome: EditOutcome) => ({ outcome, committed: () => {} });
     if (known !== null) return told(editedBefore(known));
     if (edit.note !== undefined && !this.#kept.change(edit.note)) return told(noteMoved(edit.note));

@@ -1,0 +1,223 @@
+/** Rows that are older than `--retain` says go, and nothing else does, on each engine. */
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { failingStart } from "../support/failing-start.ts";
+import { usePostgres } from "../support/postgres.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { Subscriber } from "../support/subscriber.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(180_000);
+
+const DAY_MS = 86_400_000;
+const dir = tempDir();
+afterAll(() => dir[Symbol.dispose]());
+const postgres = usePostgres();
+let files = 0;
+const TODAY = Math.floor(Date.now() / DAY_MS) * DAY_MS;
+/** Noon of a day so many days ago. */
+const ago = (days: number, minute = 0): string =>
+  new Date(TODAY - days * DAY_MS + DAY_MS / 2 + minute * 60_000).toISOString();
+
+const ENGINES: [name: string, fresh: () => Promise<string>][] = [
+  ["sqlite", async () => join(dir.path, `${files++}.db`)],
+  ["duckdb", async () => join(dir.path, `${files++}.duckdb`)],
+  ["postgres", () => postgres.freshSchema()],
+];
+
+async function saveTicks(
+  server: RunningServer,
+  ticker: string,
+  type: string,
+  stamps: string[],
+): Promise<void> {
+  const { status } = await server.command("save_realtime_data", {
+    ...{ ticker, data_type: type, index_col: "timestamp" },
+    data: stamps.map((timestamp, at) => ({ timestamp, price: 1 + at, size: 1 })),
+  });
+  expect(status).toBe(200);
+}
+
+async function saveBars(server: RunningServer, interval: string, stamps: string[]): Promise<void> {
+  const column = interval === "daily" ? "date" : "datetime";
+  const { status } = await server.command("save_stock_data", {
+    ...{ ticker: "A", interval, index_col: column },
+    data: stamps.map((stamp) => ({ [column]: stamp, open: 1, high: 2, low: 1, close: 2, volume: 1 })),
+  });
+  expect(status).toBe(200);
+}
+
+/** How many days ago the stored rows are. */
+async function daysOf(server: RunningServer, ticker: string, type: string): Promise<number[]> {
+  const { body } = await server.command<{ data?: { timestamp: string }[] }>("get_realtime_data", {
+    ...{ ticker, data_type: type },
+  });
+  return daysAgo((body.data ?? []).map(({ timestamp }) => timestamp));
+}
+
+async function barDays(server: RunningServer, ticker: string, interval: string): Promise<number[]> {
+  const column = interval === "daily" ? "date" : "datetime";
+  const { body } = await server.command<{ data?: Record<string, string>[] }>("get_stock_data", {
+    ...{ ticker, interval },
+  });
+  return daysAgo((body.data ?? []).map((row) => row[column]!));
+}
+
+function daysAgo(stamps: string[]): number[] {
+  const days = stamps.map((stamp) =>
+    Math.round((TODAY - Math.floor(Date.parse(`${stamp.slice(0, 10)}T00:00:00Z`))) / DAY_MS),
+  );
+  return [...new Set(days)];
+}
+
+describe.each(ENGINES)("%s", (_, fresh) => {
+  test("whole days go, of the rows that the rules name", async () => {
+    const dbFile = await fresh();
+    const days = [40, 31, 30, 29, 8, 7, 2, 0];
+    const stamps = days.flatMap((day) => [ago(day), ago(day, 1)]);
+    {
+      await using server = await startServer({ dbFile });
+      for (const ticker of ["A", "OPT_1", "Z"])
+        for (const type of ["trade", "quote", "TEST"]) await saveTicks(server, ticker, type, stamps);
+      await saveBars(
+        server,
+        "1min",
+        days.map((day) => ago(day)),
+      );
+      await saveBars(
+        server,
+        "hourly",
+        days.map((day) => ago(day)),
+      );
+      await saveBars(
+        server,
+        "daily",
+        days.map((day) => ago(day).slice(0, 10)),
+      );
+    }
+    const retain = "OPT_*:trades=2d,trades=30d,quotes=1w,1min=30d";
+    await using server = await startServer({ dbFile, workers: 2, flags: ["--retain", retain] });
+    await using subscriber = await Subscriber.open(server.wsUrl, "A");
+    const before = (await server.command<{ positions: object }>("get_positions", {})).body.positions;
+    await server.logged("rows removed by quotes=1w");
+    await server.logged("rows removed by 1min=30d");
+    expect(await daysOf(server, "A", "trade")).toEqual([30, 29, 8, 7, 2, 0]);
+    expect(await daysOf(server, "Z", "trade")).toEqual([30, 29, 8, 7, 2, 0]);
+    expect(await daysOf(server, "OPT_1", "trade")).toEqual([2, 0]);
+    for (const ticker of ["A", "OPT_1", "Z"]) {
+      expect(await daysOf(server, ticker, "quote")).toEqual([7, 2, 0]);
+      expect(await daysOf(server, ticker, "TEST")).toEqual(days);
+    }
+    expect(await barDays(server, "A", "1min")).toEqual([30, 29, 8, 7, 2, 0]);
+    expect(await barDays(server, "A", "hourly")).toEqual(days);
+    expect(await barDays(server, "A", "daily")).toEqual(days);
+    // It is no update, and nobody is told.
+    const after = (await server.command<{ positions: object }>("get_positions", {})).body.positions;
+    expect(after).toEqual(before);
+    expect(subscriber.frames.filter(({ data }) => JSON.stringify(data).includes("delete"))).toEqual([]);
+  });
+
+  test("bars that roll-ups have made of trades stay when those go", async () => {
+    const dbFile = await fresh();
+    const days = [5, 4, 3, 2, 1, 0];
+    const flags = ["--rollup", "1min", "--retain", "trades=2d"];
+    const kept = [2, 1, 0];
+    {
+      await using server = await startServer({ dbFile });
+      await saveTicks(
+        server,
+        "A",
+        "trade",
+        days.map((day) => ago(day)),
+      );
+    }
+    {
+      await using server = await startServer({ dbFile, workers: 2, flags });
+      await waitUntil(
+        "old trades are removed",
+        async () => (await daysOf(server, "A", "trade")).length === kept.length,
+        100_000,
+      );
+      expect(await daysOf(server, "A", "trade")).toEqual(kept);
+      expect(await barDays(server, "A", "1min")).toEqual(days);
+      // A late trade of then makes no bar of itself alone.
+      await saveTicks(server, "A", "trade", [ago(4, 0.5), ago(0, 5)]);
+      await waitUntil("a new bar is made", async () => (await barCount(server, "A")) === days.length + 1);
+      expect(await openOf(server, "A", ago(4))).toBe(2);
+    }
+    // Roll-ups that are made anew leave what no trades are stored of.
+    await using server = await startServer({ dbFile, flags });
+    const { status } = await server.command("set_rollup", {
+      tickers: "*",
+      intervals: ["1min"],
+      rebuild: true,
+    });
+    expect(status).toBe(200);
+    await saveTicks(server, "A", "trade", [ago(0, 6)]);
+    await waitUntil("a new bar is made", async () => (await barCount(server, "A")) === days.length + 2);
+    await server.command("rename_ticker", { ticker: "A", new_ticker: "B" });
+    await saveTicks(server, "B", "trade", [ago(0, 7)]);
+    await waitUntil(
+      "a bar of the new name is made",
+      async () => (await barCount(server, "B")) === days.length + 3,
+    );
+    expect(await barDays(server, "B", "1min")).toEqual(days);
+    expect(await openOf(server, "B", ago(4))).toBe(2);
+  });
+});
+
+test("many rows go in small steps", async () => {
+  const dbFile = join(dir.path, `${files++}.db`);
+  {
+    await using server = await startServer({ dbFile });
+    for (let part = 0; part < 10; part++)
+      await saveTicks(
+        server,
+        "A",
+        "trade",
+        Array.from({ length: 10_000 }, (__, row) =>
+          new Date(TODAY - 10 * DAY_MS + part * 3_600_000 + row * 100).toISOString(),
+        ),
+      );
+    await saveTicks(server, "A", "trade", [ago(0)]);
+  }
+  await using server = await startServer({ dbFile, flags: ["--retain", "ticks=1d"] });
+  await server.logged("Retention: 100000 rows removed by ticks=1d");
+  expect(await daysOf(server, "A", "trade")).toEqual([0]);
+});
+
+test.each([
+  ["trades", "[TICKERS:]KIND=SPAN"],
+  ["trades=30", "trades=30d"],
+  ["trades=0d", "trades=30d"],
+  ["daily=30d", "kept for ever"],
+  ["tradez=30d", 'got "tradez", expected ticks, trades'],
+])("--retain %s is refused", async (rule, words) => {
+  const { code, output } = await failingStart(["--db-file", join(dir.path, "x.db"), "--retain", rule]);
+  expect(code).not.toBe(0);
+  expect(output).toContain(words.startsWith("[") ? "trades=30d" : words);
+});
+
+test("a read-only server, and one in front of another, remove nothing and say so", async () => {
+  const dbFile = join(dir.path, `${files++}.db`);
+  await using server = await startServer({ dbFile });
+  await saveTicks(server, "A", "trade", [ago(9)]);
+  await using front = await startServer({
+    dbFile: `127.0.0.1:${server.port}`,
+    flags: ["--retain", "trades=1d"],
+  });
+  await front.logged("a server in front of another removes nothing (--retain)");
+  expect(await daysOf(front, "A", "trade")).toEqual([9]);
+});
+
+async function barCount(server: RunningServer, ticker: string): Promise<number> {
+  const { body } = await server.command<{ data?: unknown[] }>("get_stock_data", { ticker, interval: "1min" });
+  return (body.data ?? []).length;
+}
+
+async function openOf(server: RunningServer, ticker: string, stamp: string): Promise<number | undefined> {
+  const { body } = await server.command<{ data?: { datetime: string; open: number }[] }>("get_stock_data", {
+    ...{ ticker, interval: "1min" },
+  });
+  return (body.data ?? []).find(({ datetime }) => datetime.slice(0, 16) === stamp.slice(0, 16))?.open;
+}
