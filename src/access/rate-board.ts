@@ -46,8 +46,9 @@ export class RateBoard {
     if (at === null) return null;
     const window = Math.floor(nowMs / rate.windowMs) | 0;
     const before = Atomics.load(this.#cells, at + 1);
-    // Of several that find a new window, one empties the count.
-    if (before !== window && Atomics.compareExchange(this.#cells, at + 1, before, window) === before)
+    // Of several that find a new window, one empties the count. Who comes late counts in the newer
+    // one.
+    if (isLater(window, before) && Atomics.compareExchange(this.#cells, at + 1, before, window) === before)
       Atomics.store(this.#cells, at + 2, 0);
     const added = Math.min(more, COUNT_MAX - Math.min(Atomics.load(this.#cells, at + 2), COUNT_MAX));
     const count = Atomics.add(this.#cells, at + 2, added) + added;
@@ -66,6 +67,14 @@ export class RateBoard {
     }
     return null;
   }
+}
+
+/** Numbers of windows wrap around. A clock that was set back by more than this begins anew. */
+const BACK_MAX = 2;
+
+function isLater(window: number, before: number): boolean {
+  const ahead = (window - before) | 0;
+  return ahead > 0 || ahead < -BACK_MAX;
 }
 
 const WINDOWS_MS: Record<string, number> = { s: 1_000, min: 60_000, h: 3_600_000 };

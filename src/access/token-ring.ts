@@ -118,5 +118,6 @@ function refusalOf(error: unknown): unknown {
   if (code === "ERR_JWT_EXPIRED") return unauthorized("the token has expired");
   // Only jose's own errors have a code of this form, and say what is wrong with the token.
   if (/^ERR_J[OW]/.test(String(code))) return unauthorized(`the token is not valid: ${messageOf(error)}`);
-  return error;
+  // The issuer tells a key that can't be used, such as one of RSA that is too short.
+  return unauthorized(`the token's key can't be used: ${messageOf(error)}`, { cause: error });
 }

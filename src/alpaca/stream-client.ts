@@ -1,6 +1,7 @@
 /** One WebSocket of a stream: who it is, what it has asked for, and what waits for it. */
 import type { Callers } from "../access/callers.ts";
 import { type Credentials, keyIn } from "../access/credentials.ts";
+import type { KeyRates } from "../access/key-rates.ts";
 import type { Caller } from "../access/key-ring.ts";
 import { auditedCheck } from "../commands/audited.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
@@ -61,6 +62,7 @@ export interface StreamClientOptions extends SocketServices {
   all: SharedWatch;
   quota: SubscriptionQuota;
   callers: Callers;
+  rates: KeyRates;
   places: SocketPlaces;
   audit: AuditLog | null;
   symbolsMax: number;
@@ -264,7 +266,7 @@ export class StreamClient implements SocketClient, Listener {
 
   /** @returns the status of the refusal; null: it is let in. */
   async #admit(credentials: Credentials): Promise<number | null> {
-    const { audit, callers, places } = this.#options;
+    const { audit, callers, places, rates } = this.#options;
     const { address, path } = this.#handshake;
     let who = "-";
     try {
@@ -276,6 +278,7 @@ export class StreamClient implements SocketClient, Listener {
         throw forbidden(`the key ${before.name} has opened this WebSocket, and it can't become another's`);
       if (!caller.may.has("stream")) throw forbidden(`the key ${caller.name} lacks the scope stream`);
       if (before === null) {
+        rates.check(caller, rates.countRequest(caller));
         await places.enterKey(caller, path);
         if (this.#closing) places.leaveKey(caller);
         else this.#socket.data.owner = caller;

@@ -2,6 +2,7 @@
 import type { Server } from "bun";
 import type { Callers } from "../access/callers.ts";
 import { credentialsOf } from "../access/credentials.ts";
+import type { KeyRates } from "../access/key-rates.ts";
 import type { Arrival } from "../connections/connection.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { Zone, zoneOf } from "../market/zone.ts";
@@ -31,6 +32,7 @@ export interface StreamDoorOptions {
   places: SocketPlaces;
   quota: SubscriptionQuota;
   callers: Callers;
+  rates: KeyRates;
   /** Null: there is none. */
   audit: AuditLog | null;
   symbolsMax: number;
@@ -96,7 +98,7 @@ export class StreamDoor {
   }
 
   #client(handshake: StreamHandshake): OpenClient {
-    const { quota, callers, places, audit, symbolsMax, queueBytesMax } = this.#options;
+    const { quota, callers, rates, places, audit, symbolsMax, queueBytesMax } = this.#options;
     return (socket, services) => {
       if (handshake.isTooMany) this.#refused++;
       const client: StreamClient = new StreamClient(socket, handshake, {
@@ -105,6 +107,7 @@ export class StreamDoor {
         all: this.#all,
         quota,
         callers,
+        rates,
         places,
         audit,
         symbolsMax,

@@ -105,7 +105,7 @@ async function run(text: string, bytes: Uint8Array<ArrayBuffer> | null, call: Ca
   call.demand(command.scope);
   // The statement may take longer than Bun's idle limit.
   if (name === "execute_sql" && options.sqlOutlastsIdleLimit) call.liftLimit();
-  if (name === "execute_sql") call.hold(String(params.sql_query));
+  if (name === "execute_sql") call.hold(typeof params.sql_query === "string" ? params.sql_query : null);
   const isStrict = readStrict(params.strict);
   const wantsWarnings = params.warnings !== false;
   let warnings = wantsWarnings ? unknownParams(command, params) : null;

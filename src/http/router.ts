@@ -118,11 +118,9 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   const { request, path } = call;
   const { method } = request;
   const { host } = call;
-  if (!guard.acceptsHost(host)) {
-    throw forbidden(
-      `Host: got ${show(host)}, expected an address, localhost or a name given with --allow-host`,
-    );
-  }
+  requireHost(host, guard);
+  const calledBy = call.options.proxies.hostOfPeer(request.headers);
+  if (calledBy !== undefined && calledBy !== host) requireHost(calledBy, guard);
   const route: Pick<Route, "methods"> & Partial<Route & { label: string }> = routeOf(path) ?? {
     methods: USUAL_METHODS,
   };
@@ -139,6 +137,14 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   if (identified instanceof Promise) return answerLater(call, route as Route, identified);
   if (identified !== null) admit(call, identified, route.scope as Scope | "own");
   return route.answer(call);
+}
+
+/** @throws RequestError 403 a page of another site may have called the server so. */
+function requireHost(host: string | null, guard: HostGuard): void {
+  if (guard.acceptsHost(host)) return;
+  throw forbidden(
+    `Host: got ${show(host)}, expected an address, localhost or a name given with --allow-host`,
+  );
 }
 
 /** Of a token that has to be verified. */

@@ -36,12 +36,20 @@ export class TrustedProxies {
     return address;
   }
 
-  /** The name by which the client has called the server. */
+  /**
+   * The name by which the client has called the server. What a proxy passes on as its own may be a
+   * page's: so the name by which the proxy calls the server has to be one of its names, too.
+   */
   hostOf(client: { readonly peer: string }, headers: Headers): string | null {
     const own = headers.get("host");
     if (this.#proxies === null) return own;
     const forwarded = headers.get("x-forwarded-host");
     return forwarded !== null && this.#isTrusted(client.peer) ? forwarded.split(",").at(-1)!.trim() : own;
+  }
+
+  /** The name by which whoever has connected calls the server; undefined: no proxy is trusted. */
+  hostOfPeer(headers: Headers): string | null | undefined {
+    return this.#proxies === null ? undefined : headers.get("host");
   }
 
   #isTrusted(address: string): boolean {

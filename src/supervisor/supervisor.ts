@@ -278,22 +278,42 @@ class Supervisor {
     this.#settings = reread;
     if (reread.logLevel !== before.logLevel) this.#hub?.serving?.logAt(reread.logLevel);
     this.#log.info(`Rolling restart of ${this.#workers.size} workers`);
-    for (const [id, slot] of [...this.#workers]) {
-      const isWanted = () => this.#workers.get(id) === slot && !this.#isStopping();
-      if (!isWanted()) continue;
+    const replaced: number[] = [];
+    const problem = await this.#replaceEach([...this.#workers.keys()], replaced);
+    if (problem === null) {
+      if (!this.#isStopping()) this.#log.info("Rolling restart done");
+      return;
+    }
+    // The next ones would fail too, and the old workers can still serve.
+    this.#log.error(`Rolling restart given up: ${problem}; the workers not yet replaced go on`);
+    if (reread === before) return;
+    this.#settings = before;
+    this.#hub?.serving?.logAt(before.logLevel);
+    this.#log.error("SIGHUP: nothing is taken over after all; all workers have the settings from before");
+    const again = await this.#replaceEach(replaced, []);
+    if (again !== null)
+      this.#log.error(`Workers ${replaced.join(", ")} have the new settings still: ${again}`);
+  }
+
+  /**
+   * @param replaced gets those that were.
+   * @returns why one couldn't be, which ends it; null: all were.
+   */
+  async #replaceEach(ids: readonly number[], replaced: number[]): Promise<string | null> {
+    for (const id of ids) {
+      const slot = this.#workers.get(id);
+      const isWanted = () => slot !== undefined && this.#workers.get(id) === slot && !this.#isStopping();
+      if (slot === undefined || !isWanted()) continue;
       try {
         const old = await slot.replace();
+        replaced.push(id);
         if (old !== null) await this.#end(old);
       } catch (error) {
         if (!(error instanceof BootError)) throw error;
-        if (!isWanted()) continue;
-        // The next ones would fail too, and the old workers can still serve.
-        this.#settings = before;
-        this.#log.error(`Rolling restart given up: ${error.message}; the workers not yet replaced go on`);
-        return;
+        if (isWanted()) return error.message;
       }
     }
-    if (!this.#isStopping()) this.#log.info("Rolling restart done");
+    return null;
   }
 
   async #abandonStart(): Promise<number> {

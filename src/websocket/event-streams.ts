@@ -2,6 +2,7 @@
  * The streams of GET /v1/stream in this worker: live updates for clients that can't have a
  * WebSocket. Each is a client like those of /ws, with normalized frames as events.
  */
+import type { KeyRates } from "../access/key-rates.ts";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import { suggest } from "../config/nearest.ts";
@@ -60,6 +61,7 @@ export interface EventStreamsOptions {
   places: SocketPlaces;
   stillAdmits: StillAdmits;
   quota: SubscriptionQuota;
+  rates: KeyRates;
   counters: Counters;
   log: LogLines;
 }
@@ -199,6 +201,7 @@ export class EventStreams implements ConnectionSource {
       quota,
       // It asks for nothing else.
       checkTickers: null,
+      noteRows: this.#options.rates.noteRows(by.owner),
       counts: counters,
       queuedBytes: this.#queuedBytes,
       turns: this.#turns,

@@ -4,6 +4,7 @@
  */
 
 import type { CheckTickers } from "../commands/context.ts";
+import type { NoteRows } from "../commands/counted-rows.ts";
 import type { ClientFigures } from "../connections/connection.ts";
 import type { BarFrame } from "../live-bars/bar-listener.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
@@ -61,6 +62,8 @@ export interface LiveClientOptions extends SocketServices {
   queueBytesMax: number;
   quota: SubscriptionQuota;
   checkTickers: CheckTickers | null;
+  /** Told of updates that are read of the log for it. Null: they aren't counted. */
+  noteRows: NoteRows | null;
 }
 
 export class LiveClient implements Subscriber, SocketClient, RequestingClient {
@@ -277,6 +280,7 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   }
 
   recover(text: string): void {
+    this.#options.noteRows?.(1);
     this.send(text);
   }
 

@@ -3,6 +3,7 @@
  * Bounds the data that clients leave unread, and how long a dead client stays.
  */
 import type { Server, WebSocketHandler } from "bun";
+import type { KeyRates } from "../access/key-rates.ts";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
 import { auditedCheck } from "../commands/audited.ts";
 import type { CheckTickers } from "../commands/context.ts";
@@ -79,6 +80,7 @@ export interface SocketsOptions {
   /** Null: there is none. */
   audit: AuditLog | null;
   quota: SubscriptionQuota;
+  rates: KeyRates;
   counters: Counters;
   log: LogLines;
 }
@@ -136,8 +138,8 @@ export class Sockets implements ConnectionSource {
     await places.enter({ address, owner }, "/ws");
     // Its own parameters are checked above, of which the router tells.
     const asked = { who: owner.name, from: address, path: "/ws" };
-    const told = auditedCheck(checkTickers, this.#options.audit, asked);
-    const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, told);
+    const told = auditedCheck(this.#withRows(owner, checkTickers), this.#options.audit, asked);
+    const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, owner, told);
     return this.#dataOf({ open, path: "/ws", address, owner, arrival, isCounted: true });
   }
 
@@ -269,8 +271,17 @@ export class Sockets implements ConnectionSource {
     data.client.start();
   }
 
-  #liveClient(handshake: Handshake, checkTickers: CheckTickers | null): OpenClient {
-    const { subscriptions, liveBars, symbolsMax, queueBytesMax, quota } = this.#options;
+  /** A key that has read its rows subscribes to nothing more, as updates of before would come. */
+  #withRows(owner: Caller, check: CheckTickers | null): CheckTickers | null {
+    if (owner.rows === null) return check;
+    return (tickers) => {
+      this.#options.rates.check(owner, null);
+      check?.(tickers);
+    };
+  }
+
+  #liveClient(handshake: Handshake, owner: Caller, checkTickers: CheckTickers | null): OpenClient {
+    const { subscriptions, liveBars, symbolsMax, queueBytesMax, quota, rates } = this.#options;
     return (socket, services) =>
       new LiveClient(socket, handshake, {
         ...services,
@@ -282,6 +293,7 @@ export class Sockets implements ConnectionSource {
         queueBytesMax,
         quota,
         checkTickers,
+        noteRows: rates.noteRows(owner),
       });
   }
 

@@ -27,7 +27,8 @@ export function redirectToHttps(
     // A client may send the address of another host in place of a path.
     const { pathname, search } = new URL(url, "http://localhost");
     const location = `${origin}${pathname}${search}`;
-    return new Response(null, { status: PERMANENT_REDIRECT, headers: { Location: location, ...CLOSING } });
+    const headersTold = { Location: location, "Cache-Control": "no-store", ...CLOSING };
+    return new Response(null, { status: PERMANENT_REDIRECT, headers: headersTold });
   };
 }
 

@@ -470,6 +470,7 @@ class RunningWorker implements Worker {
   #createEventStreams(): EventStreams {
     const { settings, log } = this.#options;
     return new EventStreams({
+      rates: this.#rates,
       subscriptions: this.#subscriptions,
       liveBars: this.#liveBars,
       symbolsMax: settings.wsSymbolsMax,
@@ -486,6 +487,7 @@ class RunningWorker implements Worker {
   #createSockets(): Sockets {
     const { settings, log } = this.#options;
     return new Sockets({
+      rates: this.#rates,
       subscriptions: this.#subscriptions,
       liveBars: this.#liveBars,
       maxBodyBytes: settings.maxBodyBytes,
@@ -503,6 +505,7 @@ class RunningWorker implements Worker {
   #createStreams(): StreamDoor {
     const { settings } = this.#options;
     return new StreamDoor({
+      rates: this.#rates,
       subscriptions: this.#subscriptions,
       liveBars: this.#liveBars,
       sockets: this.#sockets,

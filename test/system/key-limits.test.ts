@@ -210,6 +210,47 @@ test("WebSockets and streams of events of a key are counted over all workers", a
   for (const socket of opened) socket.close();
 });
 
+test("updates of before are rows too, and an exhausted key subscribes to nothing more", async () => {
+  const key = await addKey(path, "recovering", "read,stream", ["--rows", "3/h"]);
+  await untilRateLasts(HOUR_MS, 30_000);
+  await untilKnown(key);
+  for (let n = 0; n < 5; n++)
+    await run(admin, "save_realtime_data", {
+      ...{ ticker: "R", data_type: "trade", index_col: "timestamp" },
+      data: [{ timestamp: `${DAY}T15:00:0${n}Z`, price: n + 1, size: 1 }],
+    });
+  const heard: Json[] = [];
+  const socket = new WebSocket(`${server.wsUrl}/ws?symbol=R&since=0`, { headers: bearer(key) });
+  socket.onmessage = ({ data }) => heard.push(JSON.parse(String(data)));
+  await waitUntil("what was missed has come", () => heard.some(({ seq, data }) => seq === 5 && data.payload));
+  expect((await get(`${server.url}/v1/tickers`, bearer(key))).status).toBe(429);
+  socket.send(JSON.stringify({ action: "subscribe", symbols: ["A"], since: { A: 0 } }));
+  await waitUntil("it is refused", () =>
+    heard.some(({ type, error }) => type === "error" && String(error).includes("read and written 5 rows")),
+  );
+  socket.close();
+});
+
+test("a login of an Alpaca stream is a request of the key", async () => {
+  const key = await addKey(path, "logins", "stream", ["--rate", "2/h"]);
+  await untilRateLasts(HOUR_MS, 30_000);
+  await waitUntil("the key is known", async () => (await lastOf(key)).msg === "authenticated");
+  await waitUntil("it has used its rate", async () => (await lastOf(key)).code === 406);
+  expect(await lastOf(key)).toMatchObject({ T: "error", code: 406 });
+});
+
+/** What a login is answered at last. */
+async function lastOf(key: string): Promise<Json> {
+  const told: Json[] = [];
+  const socket = new WebSocket(`${server.wsUrl}/v2/sip`, { headers: bearer(key) });
+  socket.onmessage = ({ data }) => told.push(...JSON.parse(String(data)));
+  await waitUntil("it is answered", () =>
+    told.some(({ T, msg }) => T === "error" || msg === "authenticated"),
+  );
+  socket.close();
+  return told.at(-1)!;
+}
+
 test("keys list shows the limits, rotation keeps them, and older files are read", async () => {
   const made = join(folder.path, "list.keys");
   await addKey(made, "bot", "read", ["--rows", "1M/min", "--sockets", "20", "--rate", "5k/min"]);

@@ -42,7 +42,7 @@ test("the primary dies, the standby is promoted: saves go on there, and none tha
   const stored = await storedNumbers(server, CLIENTS);
   for (const [client, count] of stored.entries()) expect(count).toBeGreaterThanOrEqual(answered[client]!);
   // What was promoted may lack updates that the other one gave, so positions begin anew.
-  expect(subscriber.closed?.code).toBe(CLOSE_RESTART);
+  await waitUntil("its client is told", () => subscriber.closed?.code === CLOSE_RESTART);
 
   const doctor = await runCli(["doctor", "--db-file", dbFile]);
   expect(doctor.stdout).toContain("takes writes");

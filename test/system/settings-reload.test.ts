@@ -100,6 +100,7 @@ test("a file that is wrong changes nothing, and says what is wrong", async () =>
   writeFileSync(file, `audit-log = "${file}/audit.jsonl"\n`);
   process.kill(server.pid, "SIGHUP");
   await server.logged("Rolling restart given up");
+  await server.logged("SIGHUP: nothing is taken over after all");
   for (const worker of processesOf(server).workers) process.kill(worker, "SIGKILL");
   await waitUntil("both are back", async () => {
     const { workers } = processesOf(server);
