@@ -24,9 +24,9 @@ const DAYS_MAX = 36_500;
 export function parseRetentionRule(text: string): RetentionRule | null {
   const [, what, count, unit] = /^(.+)=(\d{1,5})([dwy])$/s.exec(text) ?? [];
   if (what === undefined) return null;
-  const colon = what.lastIndexOf(":");
-  const pattern = colon < 0 ? "*" : what.slice(0, colon).trim();
-  const name = what.slice(colon + 1).trim();
+  // `ticks:TYPE` is one name, as for `--kind`.
+  const parts = /^(?:(.*):)?\s*(ticks:[^:]+)$/s.exec(what) ?? /^(?:(.*):)?([^:]+)$/s.exec(what);
+  const [pattern, name] = [(parts?.[1] ?? "*").trim(), (parts?.[2] ?? "").trim()];
   const days = Number(count) * UNIT_DAYS[unit!]!;
   if (pattern === "" || name === "" || days < DAYS_MIN || days > DAYS_MAX) return null;
   return { text, name, days, matches: matcherOf(pattern) };

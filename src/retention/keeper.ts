@@ -5,8 +5,8 @@
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { RollupSeries } from "../rollups/rules.ts";
-import { noteName, noteText, readNote } from "../rollups/ticker-note.ts";
-import type { Edit, EditOutcome, NoteChange, StockReader } from "../storage/contract.ts";
+import { noteName } from "../rollups/ticker-note.ts";
+import type { Edit, EditOutcome, StockReader } from "../storage/contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
 import { sleep } from "../time/pauses.ts";
@@ -21,7 +21,8 @@ const STEP_ROWS_MIN = 2_000;
 const STEP_ROWS_MAX = 20_000;
 const STEP_FACTOR = 4;
 const STEP_MICROS_MIN = 1_000_000;
-const STEP_MICROS_FIRST = 3_600_000_000;
+/** An hour of a ticker may be a million ticks. */
+const STEP_MICROS_FIRST = 60_000_000;
 /** Between two steps, and at least as long as the step has taken. */
 const PAUSE_MS = 5;
 /** What roll-ups are made of. */
@@ -36,22 +37,21 @@ interface RetentionDatabase {
 export interface KeeperOptions {
   db: RetentionDatabase;
   rules: readonly KeptRows[];
-  /**
-   * The roll-ups of a ticker, which have to be made before its trades may go; null: this process
-   * doesn't know them.
-   */
+  /** The roll-ups of a ticker; null: this process doesn't know them yet. */
   rollupsOf(ticker: string): readonly RollupSeries[] | null;
   log: Pick<LogLines, "info" | "warning">;
 }
 
-/** The trades are not what they were read for: another round finds them. */
-class Postponed extends Error {}
+interface Round {
+  removed: Map<string, number>;
+  /** Tickers whose trades stay, as roll-ups are made of them. */
+  rolledUp: Set<string>;
+}
 
 export class RetentionKeeper {
   readonly #options: KeeperOptions;
   readonly #stop = new AbortController();
   #round: Promise<void> = Promise.resolve();
-  #stepMicros = STEP_MICROS_FIRST;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -76,11 +76,15 @@ export class RetentionKeeper {
           await this.#removeOld(kind);
         } catch (error) {
           // The database may be away, or busy: the next round finds what is left.
-          if (!signal.aborted) this.#options.log.warning(`Retention: ${kind}: ${messageOf(error)}`);
+          this.#warn(kind, error);
         }
       }
       await sleep(ROUND_MS, signal);
     }
+  }
+
+  #warn(of: string, error: unknown): void {
+    if (!this.#stop.signal.aborted) this.#options.log.warning(`Retention: ${of}: ${messageOf(error)}`);
   }
 
   /** Of all series in turn. */
@@ -90,7 +94,7 @@ export class RetentionKeeper {
     const today = dayOf(Date.now() * 1_000);
     const days = rules.filter((rule) => rule.kind === kind).map((rule) => rule.days);
     const to = lastBefore(kind, today - Math.min(...days) * DAY_MICROS);
-    const removed = new Map<string, number>();
+    const { removed, rolledUp }: Round = { removed: new Map(), rolledUp: new Set() };
     let behind: FirstRow | null = null;
     while (!signal.aborted) {
       const found: FirstRow | null = await firstRow({
@@ -98,75 +102,68 @@ export class RetentionKeeper {
       });
       if (found === null) break;
       behind = found;
-      const rule = ruleFor(rules, { kind, ...found });
+      const { ticker, part } = found;
+      const rule = ruleFor(rules, { kind, ticker, part });
       if (rule === undefined) continue;
-      const end = today - rule.days * DAY_MICROS;
-      const rows = await this.#removeSeries(kind, found, end);
-      if (rows > 0) removed.set(rule.text, (removed.get(rule.text) ?? 0) + rows);
+      try {
+        if (kind === "ticks" && part === TRADE && (await this.#isRolledUp(ticker))) rolledUp.add(ticker);
+        else
+          await this.#removeSeries(kind, found, today - rule.days * DAY_MICROS, (rows) =>
+            removed.set(rule.text, (removed.get(rule.text) ?? 0) + rows),
+          );
+      } catch (error) {
+        // One that can't be removed keeps no others.
+        this.#warn(`${rule.text} of ${ticker}`, error);
+      }
     }
     for (const [text, rows] of removed) log.info(`Retention: ${rows} rows removed by ${text}`);
-  }
-
-  /** @param end the begin of the day from which rows are kept. @returns how many it has removed. */
-  async #removeSeries(kind: KindName, { ticker, part, micros }: FirstRow, end: number): Promise<number> {
-    const { db } = this.#options;
-    const { signal } = this.#stop;
-    const to = lastBefore(kind, end);
-    const isRolledUp = kind === "ticks" && part === TRADE;
-    let oldest = micros;
-    let removed = 0;
-    try {
-      while (!signal.aborted && oldest < end) {
-        const began = performance.now();
-        const until = Math.min(end, oldest + this.#stepMicros);
-        const note = isRolledUp ? await this.#noteOf(ticker, end) : undefined;
-        const outcome = await db.edit({
-          ...{ what: "removal", kind, ticker, part, from: null, to: lastBefore(kind, until), ids: null },
-          ...{ dryRun: false, isAgeing: true, identity: { saveId: "", repeated: false }, note },
-        });
-        if (!outcome.ok && outcome.noteMoved) continue;
-        if (!outcome.ok) throw new Error(`${ticker}: ${outcome.error}`);
-        removed += outcome.rows;
-        this.#adapt(outcome.rows);
-        await sleep(Math.max(PAUSE_MS, performance.now() - began), signal);
-        const next = await firstRow({ columns: db.columns, kind, ticker, part, to, behind: null, signal });
-        oldest = next?.micros ?? end;
-      }
-    } catch (error) {
-      if (!(error instanceof Postponed)) throw error;
-    }
-    return removed;
-  }
-
-  #adapt(rows: number): void {
-    if (rows > STEP_ROWS_MAX) this.#stepMicros = Math.max(STEP_MICROS_MIN, this.#stepMicros / STEP_FACTOR);
-    else if (rows < STEP_ROWS_MIN) this.#stepMicros = Math.min(DAY_MICROS, this.#stepMicros * STEP_FACTOR);
+    if (rolledUp.size > 0)
+      log.info(`Retention: trades of ${rolledUp.size} tickers stay, as roll-ups are made of them`);
   }
 
   /**
-   * Tells the roll-ups of the ticker, in the transaction that removes trades, that bars of then are
-   * not to be made anew: what they have read before is refused.
-   *
-   * @returns undefined: it is told, or there are none.
-   * @throws Postponed Bars of then have yet to be made.
+   * Roll-ups are made anew from trades, by what they know of a ticker: its old bars would go with
+   * its trades.
    */
-  async #noteOf(ticker: string, end: number): Promise<NoteChange | undefined> {
+  async #isRolledUp(ticker: string): Promise<boolean> {
     const { db, rollupsOf } = this.#options;
     const series = rollupsOf(ticker);
-    if (series === null) throw new Postponed();
+    if (series === null || series.length > 0) return true;
+    // They were made before, or are by another server.
     const name = noteName(ticker);
-    const [stored] = await db.reader.notes(name, name, 1);
-    const text = stored?.[1] ?? null;
-    const note = readNote(text);
-    if (note === null) {
-      if (series.length > 0) throw new Postponed();
-      return undefined;
-    }
-    const isMade =
-      series.every(({ label }) => note.intervals.includes(label)) &&
-      note.todo.every(({ from }) => from >= end || (note.agedTo !== null && note.agedTo >= end));
-    if (series.length > 0 && !isMade) throw new Postponed();
-    if (note.agedTo !== null && note.agedTo >= end) return undefined;
-    return { name, from: text, to: noteText({ ...note, step: note.step + 1, agedTo: end }) };
+    return (await db.reader.notes(name, name, 1)).length > 0;
   }
+
+  /** @param end the begin of the day from which rows are kept. @param done told of each step. */
+  async #removeSeries(
+    kind: KindName,
+    { ticker, part, micros }: FirstRow,
+    end: number,
+    done: (rows: number) => void,
+  ): Promise<void> {
+    const { db } = this.#options;
+    const { signal } = this.#stop;
+    const to = lastBefore(kind, end);
+    let oldest = micros;
+    let stepMicros = STEP_MICROS_FIRST;
+    while (!signal.aborted && oldest < end) {
+      const began = performance.now();
+      const until = Math.min(end, oldest + stepMicros);
+      const outcome = await db.edit({
+        ...{ what: "removal", kind, ticker, part, from: null, to: lastBefore(kind, until), ids: null },
+        ...{ dryRun: false, isAgeing: true, identity: { saveId: "", repeated: false } },
+      });
+      if (!outcome.ok) throw new Error(outcome.error);
+      done(outcome.rows);
+      stepMicros = nextStep(stepMicros, outcome.rows);
+      await sleep(Math.max(PAUSE_MS, performance.now() - began), signal);
+      const next = await firstRow({ columns: db.columns, kind, ticker, part, to, behind: null, signal });
+      oldest = next?.micros ?? end;
+    }
+  }
+}
+
+function nextStep(micros: number, rows: number): number {
+  if (rows > STEP_ROWS_MAX) return Math.max(STEP_MICROS_MIN, micros / STEP_FACTOR);
+  return rows < STEP_ROWS_MIN ? Math.min(DAY_MICROS, micros * STEP_FACTOR) : micros;
 }

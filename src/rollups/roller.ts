@@ -10,7 +10,7 @@ import { Holder } from "./holder.ts";
 import type { RollupDatabase } from "./rollup-database.ts";
 import { type RollupRule, RollupRules, type RollupSeries, RULES_NOTE, readRules } from "./rules.ts";
 import { readNote, TICKER_NOTES, tickerOfNote } from "./ticker-note.ts";
-import { type AgedTo, TickerRollup } from "./ticker-rollup.ts";
+import { TickerRollup } from "./ticker-rollup.ts";
 import { RollupRefusedError } from "./write-changes.ts";
 
 /** Steps of different tickers at once. */
@@ -42,7 +42,6 @@ export interface RollerOptions {
   /** Several servers may share the database. */
   isShared: boolean;
   log: Pick<LogLines, "info" | "warning">;
-  agedTo: AgedTo;
   /** Hears of the updates of all tickers from now on, or no longer. @throws as `UpdateSource`. */
   listen(isOn: boolean): Promise<void>;
 }
@@ -139,7 +138,7 @@ export class Roller {
       this.#isFullTold = true;
       return null;
     }
-    const rollup = new TickerRollup(ticker, series, this.#options.agedTo);
+    const rollup = new TickerRollup(ticker, series);
     const tracked: Tracked = { rollup, nextAtMs: 0, doneSinceMs: null, isRunning: false };
     this.#tracked.set(ticker, tracked);
     this.#done.delete(ticker);

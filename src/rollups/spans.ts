@@ -37,12 +37,6 @@ export function alignedTo(micros: number, { from, until }: TimeSpan): TimeSpan {
   return { from: Math.floor(from / micros) * micros, until: Math.ceil(until / micros) * micros };
 }
 
-/** What of it is from a moment on; null: nothing. */
-export function spanFrom(span: TimeSpan, from: number | null): TimeSpan | null {
-  if (from === null || span.from >= from) return span;
-  return span.until > from ? { from, until: span.until } : null;
-}
-
 function byFrom(a: TimeSpan, b: TimeSpan): number {
   return a.from === b.from ? 0 : a.from < b.from ? -1 : 1;
 }

@@ -20,11 +20,6 @@ export interface TickerNote {
   intervals: string[];
   /** What has to be made yet. */
   todo: TimeSpan[];
-  /**
-   * Trades before it were removed for their age, in µs since 1970, the begin of a day; null: none.
-   * Bars of then are all that is left of them, and stay.
-   */
-  agedTo: number | null;
 }
 
 export function noteName(ticker: string): string {
@@ -35,9 +30,8 @@ export function tickerOfNote(name: string): string {
   return name.slice(PREFIX.length);
 }
 
-export function noteText({ step, epoch, to, intervals, todo, agedTo }: TickerNote): string {
-  const spans = todo.map(({ from, until }) => [from, until]);
-  return JSON.stringify({ step, epoch, to, intervals, todo: spans, ...(agedTo === null ? {} : { agedTo }) });
+export function noteText({ step, epoch, to, intervals, todo }: TickerNote): string {
+  return JSON.stringify({ step, epoch, to, intervals, todo: todo.map(({ from, until }) => [from, until]) });
 }
 
 /** @returns null where it can't be read; all is made anew then. */
@@ -52,9 +46,7 @@ export function readNote(text: string | null): TickerNote | null {
       // JSON has no infinite numbers.
       return { from: from ?? Number.NEGATIVE_INFINITY, until: until ?? Number.POSITIVE_INFINITY };
     });
-    const agedTo = Number.isSafeInteger(note.agedTo) ? (note.agedTo as number) : null;
-    const intervals = note.intervals.map(String);
-    return { step: step as number, epoch, to: to as number, intervals, todo, agedTo };
+    return { step: step as number, epoch, to: to as number, intervals: note.intervals.map(String), todo };
   } catch {
     return null;
   }

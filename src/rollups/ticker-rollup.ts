@@ -9,7 +9,7 @@ import { changedSpans, TRADE } from "./changed-spans.ts";
 import { type Rebuilt, rebuild, type SeriesChange, tradesIn } from "./rebuild.ts";
 import type { RollupDatabase } from "./rollup-database.ts";
 import type { RollupSeries } from "./rules.ts";
-import { ALL_TIME, joinSpans, spanFrom, type TimeSpan } from "./spans.ts";
+import { ALL_TIME, joinSpans, type TimeSpan } from "./spans.ts";
 import { noteName, readNote } from "./ticker-note.ts";
 import { type KeptNote, writeChanges } from "./write-changes.ts";
 
@@ -24,9 +24,6 @@ const NOTE_LAG_MS = 30_000;
 
 /** Of a ticker, apart from each other; more are joined. */
 const FRESH_MAX = 256;
-
-/** @returns As `agedTo` of a ticker's note, of one that has no note yet. */
-export type AgedTo = (ticker: string) => Promise<number | null>;
 
 interface TradeChange {
   span: TimeSpan;
@@ -56,13 +53,9 @@ export class TickerRollup {
   #hasTrades = false;
   #notedAtMs = performance.now();
 
-  /** Finds where its trades begin, if older ones are removed for their age. */
-  readonly #agedTo: AgedTo;
-
-  constructor(ticker: string, series: readonly RollupSeries[], agedTo: AgedTo) {
+  constructor(ticker: string, series: readonly RollupSeries[]) {
     this.ticker = ticker;
     this.series = series;
-    this.#agedTo = agedTo;
   }
 
   /** What a step would write has been heard of. */
@@ -161,7 +154,7 @@ export class TickerRollup {
       if (isNew) await this.#makeBacklog(db, { to: note.to, saveId });
     }
     await this.#catchUp(db);
-    const fresh = this.#withoutAged(this.#takeFresh());
+    const fresh = this.#takeFresh();
     const to = this.#through;
     const { todo } = this.#kept!.note;
     if (fresh.length > 0) await this.#makeFresh(db, { fresh, to, saveId });
@@ -182,11 +175,9 @@ export class TickerRollup {
     const step = stored?.step ?? 0;
     this.#hasTrades = text !== null || (await db.reader.parts("ticks", this.ticker)).includes(TRADE);
     const todo = this.#hasTrades ? [ALL_TIME] : [];
-    // Such as a ticker that was renamed.
-    const agedTo = stored === null ? await this.#agedTo(this.ticker) : stored.agedTo;
     this.#kept = isKnown
       ? { note: { ...stored, intervals }, text }
-      : { note: { step, epoch, to: position, intervals, todo, agedTo }, text };
+      : { note: { step, epoch, to: position, intervals, todo }, text };
     this.#through = this.#kept.note.to;
     this.#isMissing = true;
     return this.#kept;
@@ -225,10 +216,8 @@ export class TickerRollup {
   ): Promise<void> {
     const { todo } = this.#kept!.note;
     // What has no bounds comes after what has.
-    const { agedTo } = this.#kept!.note;
-    const isUnbounded = ({ from }: TimeSpan): boolean => from === (agedTo ?? Number.NEGATIVE_INFINITY);
-    const bounded = fresh.filter((span) => !isUnbounded(span));
-    const rest = fresh.filter(isUnbounded);
+    const bounded = fresh.filter(({ from }) => from !== Number.NEGATIVE_INFINITY);
+    const rest = fresh.filter(({ from }) => from === Number.NEGATIVE_INFINITY);
     const tail = this.#tail;
     this.#tail = null;
     if (rest.length === 0 && tail !== null && bounded.every(({ from }) => from > tail.last)) {
@@ -280,9 +269,8 @@ export class TickerRollup {
 
   /** The newest first: it is what people look at. */
   async #makeBacklog(db: RollupDatabase, { to, saveId }: { to: number; saveId(): string }): Promise<void> {
-    const todo = this.#withoutAged(this.#kept!.note.todo);
-    const span = todo.pop();
-    if (span === undefined) return this.#write(db, { changes: [this.#noChange()], to, todo, saveId });
+    const todo = [...this.#kept!.note.todo];
+    const span = todo.pop()!;
     const options = { ticker: this.ticker, series: this.series, span, tradesMax: STEP_TRADES_MAX };
     const { changes, rest } = await rebuild(db, options);
     await this.#write(db, { changes, to, todo: rest === null ? todo : joinSpans([...todo, rest]), saveId });
@@ -306,12 +294,6 @@ export class TickerRollup {
       saveId,
     });
     this.#notedAtMs = performance.now();
-  }
-
-  /** Bars whose trades are no longer stored stay as they are. */
-  #withoutAged(spans: readonly TimeSpan[]): TimeSpan[] {
-    const { agedTo } = this.#kept!.note;
-    return spans.map((span) => spanFrom(span, agedTo)).filter((span) => span !== null);
   }
 
   #noChange(): SeriesChange {

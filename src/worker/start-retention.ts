@@ -1,11 +1,9 @@
 /** Old rows are removed by the first worker of a server, which reads and edits as clients do. */
 import type { Settings } from "../config/settings.ts";
 import type { LogLines } from "../observe/log.ts";
-import { DAY_MICROS, dayOf } from "../retention/first-row.ts";
 import { RetentionKeeper } from "../retention/keeper.ts";
-import { type KeptRows, readRetention, ruleFor } from "../retention/read-rules.ts";
+import { readRetention } from "../retention/read-rules.ts";
 import type { Roller } from "../rollups/roller.ts";
-import type { AgedTo } from "../rollups/ticker-rollup.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 export interface RetentionWorker {
@@ -36,22 +34,4 @@ export function startRetention(options: RetentionWorker): RetentionKeeper | null
   });
   keeper.start();
   return keeper;
-}
-
-/**
- * Where trades begin that roll-ups may be made of, of a ticker that has no note of it: one that has
- * bars already, such as a renamed one, may have some whose trades were removed.
- */
-export function agedToOf(rules: readonly KeptRows[], storage: WorkerStorage): AgedTo {
-  return async (ticker) => {
-    const rule = ruleFor(rules, { kind: "ticks", part: "trade", ticker });
-    if (rule === undefined) return null;
-    const { history } = storage;
-    const [bars, hourly] = await Promise.all([
-      history.parts("interval", ticker),
-      history.newest({ kind: "hourly", ticker, part: null, from: null, to: null, limit: 1 }),
-    ]);
-    if (bars.length === 0 && hourly.empty) return null;
-    return dayOf(Date.now() * 1_000) - rule.days * DAY_MICROS;
-  };
 }

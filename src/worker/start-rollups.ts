@@ -1,13 +1,11 @@
 /** Roll-ups are made by the first worker of a server, which reads and saves as clients do. */
 import type { Settings } from "../config/settings.ts";
 import type { LogLines } from "../observe/log.ts";
-import { readRetention } from "../retention/read-rules.ts";
 import { Roller } from "../rollups/roller.ts";
-import { agedToOf } from "./start-retention.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 export interface RollupWorker {
-  settings: Pick<Settings, "rollup" | "retain" | "readOnly">;
+  settings: Pick<Settings, "rollup" | "readOnly">;
   /** Null in the one process of `--workers 1`. */
   workerId: number | null;
   storage: WorkerStorage;
@@ -17,7 +15,7 @@ export interface RollupWorker {
 
 /** @returns null: they are made elsewhere, or not at all. */
 export function startRollups({ settings, workerId, storage, log, listen }: RollupWorker): Roller | null {
-  const { rollup, retain, readOnly } = settings;
+  const { rollup, readOnly } = settings;
   if ((workerId ?? 0) !== 0 || storage.rollups === null) return null;
   if (readOnly) {
     if (rollup.length > 0) log.warning("Roll-ups: a read-only server makes none (--read-only, --rollup)");
@@ -33,7 +31,6 @@ export function startRollups({ settings, workerId, storage, log, listen }: Rollu
     },
     rules: rollup.length === 0 ? [] : [{ tickers: "*", intervals: rollup }],
     isShared,
-    agedTo: agedToOf(readRetention(retain), storage),
     log,
     listen,
   });

@@ -51,7 +51,6 @@ class Harness implements AsyncDisposable {
       rules: [{ tickers, intervals }],
       isShared: false,
       log: { info() {}, warning() {} },
-      agedTo: async () => null,
       listen: async () => {},
     });
     roller.start();
