@@ -96,7 +96,7 @@ describe.skipIf(!canRunContainers)("built and run", () => {
     const env = Object.fromEntries(server.env.map(({ name, value }) => [name, value]));
     const pod = await runContainer(image, { env, command: server.args, mounts, isReadOnly: true });
     await waitUntil("it is ready", async () => (await pod.exec(image.health!.command)) === 0);
-    expect(pod.log()).toContain("Serving on");
+    await waitUntil("all workers serve", () => pod.log().includes("Serving on"));
     expect(pod.log()).not.toContain("WARNING");
     expect(readdirSync(mounts["/data"]!)).toContain("stock_data.db");
     process.kill(pod.pid, "SIGTERM");
