@@ -59,6 +59,8 @@ test("no service has a secret in its environment, and each mounts those that it 
   }
 });
 
+if (NATS_SERVER === null) console.log("compose.test.ts: two servers are skipped: there is no nats-server");
+
 test.skipIf(NATS_SERVER === null)(
   "both servers want a key; what one saves, subscribers of the other are told over the bus",
   async () => {

@@ -196,6 +196,8 @@ test("a folder that others may write to is passed over, and so is one that can't
   expect(refused.stdout).toContain("XDG_CACHE_HOME may name one");
 });
 
+if (!isRoot) console.log("one-file.test.ts: noexec is skipped: to mount a folder takes root");
+
 test.skipIf(!isRoot)("a folder mounted noexec is told as such", async () => {
   using dir = tempDir();
   const script = 'mount -t tmpfs -o noexec none . && exec "$0" serve --port 0 --db-file test.duckdb';
