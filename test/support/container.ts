@@ -73,6 +73,8 @@ export interface Container {
   log(): string;
   /** As `docker exec`. */
   exec(command: string[]): Promise<number>;
+  /** Kills all of it, where a test has failed before its end. */
+  [Symbol.dispose](): void;
 }
 
 export const canRunContainers = process.getuid!() === 0 && canMount();
@@ -142,6 +144,7 @@ export async function runContainer(image: Image, options: ContainerOptions = {})
       });
       return await inside.exited;
     },
+    [Symbol.dispose]: () => child.kill("SIGKILL"),
   };
   return container;
 }

@@ -53,7 +53,7 @@ describe.skipIf(!canRunContainers)("built and run", () => {
   });
 
   test("without a key it doesn't start, and says how to make one", async () => {
-    const container = await runContainer(image);
+    using container = await runContainer(image);
     expect(await container.exited).toBe(1);
     expect(container.log()).toContain(
       "stock-db-server keys add NAME --may read,write --keys data/stock_data.db.keys",
@@ -62,11 +62,11 @@ describe.skipIf(!canRunContainers)("built and run", () => {
 
   for (const file of ["/data/stock_data.db", "/data/stocks.duckdb"]) {
     test(`${file}: it serves as the first process; its health check tells; a stop ends it in order`, async () => {
-      const keys = await runContainer(image, {
+      using keys = await runContainer(image, {
         command: ["keys", "add", "desk", "--may", "read", "--db-file", file],
       });
       expect(await keys.exited).toBe(0);
-      const container = await runContainer(image, { env: { STOCK_DB_DB_FILE: file } });
+      using container = await runContainer(image, { env: { STOCK_DB_DB_FILE: file } });
       const { command } = image.health!;
       await waitUntil("it is healthy", async () => (await container.exec(command)) === 0);
       // All four: real, effective, saved and of the file system.
@@ -94,7 +94,7 @@ describe.skipIf(!canRunContainers)("built and run", () => {
     expect((await runCli(["keys", "add", "desk", "--may", "read", "--keys", keys])).code).toBe(0);
     chmodSync(keys, 0o644);
     const env = Object.fromEntries(server.env.map(({ name, value }) => [name, value]));
-    const pod = await runContainer(image, { env, command: server.args, mounts, isReadOnly: true });
+    using pod = await runContainer(image, { env, command: server.args, mounts, isReadOnly: true });
     await waitUntil("it is ready", async () => (await pod.exec(image.health!.command)) === 0);
     await waitUntil("all workers serve", () => pod.log().includes("Serving on"));
     expect(pod.log()).not.toContain("WARNING");
@@ -104,7 +104,7 @@ describe.skipIf(!canRunContainers)("built and run", () => {
   });
 
   test("its health check fails when nothing answers", async () => {
-    const container = await runContainer(image, { env: { STOCK_DB_PORT: "8081" } });
+    using container = await runContainer(image, { env: { STOCK_DB_PORT: "8081" } });
     await waitUntil("it serves", () => container.log().includes("Server starting on"));
     expect(await container.exec(image.health!.command)).toBe(1);
     process.kill(container.pid, "SIGTERM");
