@@ -144,7 +144,10 @@ export async function runContainer(image: Image, options: ContainerOptions = {})
       });
       return await inside.exited;
     },
-    [Symbol.dispose]: () => child.kill("SIGKILL"),
+    [Symbol.dispose]() {
+      // Its first process, as the others end with it, and it outlives the one that made it.
+      if (first !== "ended" && child.exitCode === null) process.kill(first, "SIGKILL");
+    },
   };
   return container;
 }
