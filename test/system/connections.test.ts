@@ -207,11 +207,12 @@ test("a slow reader stands first, with what waits for it and for how long", asyn
   const [first, second] = await waitUntil("updates are folded", async () => {
     expect((await save()).status).toBe(200);
     const all = await listed(server);
-    return all[0].folded > 1 && all;
+    return all[0].queue > 2 && all;
   });
   expect(first).toMatchObject({ policy: "conflate", gaps: 0 });
-  expect(first.lag_updates).toBe(first.folded + 1);
-  expect(first.queue).toBe(first.folded + 1);
+  expect(first.lag_updates).toBe(first.queue);
+  // Besides, of what was sent before.
+  expect(first.folded).toBeGreaterThanOrEqual(first.queue - 1);
   expect(first.queue_bytes).toBeGreaterThan(64 * 1024);
   expect(first.lag_s).toBeGreaterThan(0);
   expect(second).toMatchObject({ folded: 0, lag_s: 0, queue_bytes: 0 });

@@ -250,7 +250,12 @@ export class PostgresPool {
   #take(want: Want): Lease | Promise<Lease> | null {
     const member = this.#pick(want);
     if (member !== null) return this.#lend(member, want.use);
-    return want.mayOpen && this.#hasRoom() ? this.#open(want) : null;
+    return (want.mayOpen || this.#isBare()) && this.#hasRoom() ? this.#open(want) : null;
+  }
+
+  /** There is no connection to wait for. */
+  #isBare(): boolean {
+    return this.#members.size === 0 && this.#opening === 0;
   }
 
   #hasRoom(): boolean {
@@ -280,8 +285,10 @@ export class PostgresPool {
     } catch (error) {
       this.#noteTrouble(error);
       const refused = requestErrorOf(error, "connect");
-      if (!isOutOfConnections(error) || this.#members.size === 0 || this.#closed) throw refused;
-      // PostgreSQL is out of connections: wait for one of the pool's.
+      const isLast = this.#members.size === 0 && this.#opening === 1;
+      if (!isOutOfConnections(error) || isLast || this.#closed) throw refused;
+      // PostgreSQL is out of connections: wait for one of the pool's. Those that begin together
+      // are refused before the first of them is let in.
       const want: Want = { use, mayOpen: false, signal };
       const again = { want, ahead: true, late: () => refused };
       return this.#lineOf(use).wait(this.#limits.waitShortMs, signal, again);
