@@ -274,6 +274,7 @@ export interface SaveRefusal {
   error: string;
   details?: string | undefined;
   noteMoved?: true | undefined;
+  rowsMoved?: true | undefined;
 }
 
 /** Rows of one ticker and kind that are within all of these. */
@@ -292,6 +293,11 @@ export interface Removal {
   extra?: string | undefined;
   /** They are too old to be kept: nobody is told, and it is no update. Not of daily bars. */
   isAgeing?: true | undefined;
+  /**
+   * Of `isAgeing`: only where a dry run finds what it has found before, its `found`. Else it is
+   * refused as `rowsMoved`.
+   */
+  asFound?: string | undefined;
 }
 
 /** All rows of a ticker, of every kind. */
@@ -324,6 +330,11 @@ export interface Edited {
   epoch?: string | undefined;
   /** The edit was made before, of so many rows. */
   isRepetition?: true | undefined;
+  /**
+   * Of a dry run of `isAgeing`: how many rows there are, and when one of them was written last.
+   * Every save that changes one of them changes it.
+   */
+  found?: string | undefined;
   /** For subscribers; those of a repetition have been told, or find it in the log. */
   updates: EditedTicker[];
 }

@@ -17,11 +17,13 @@ import type {
   Edit,
   Edited,
   EditOutcome,
+  Removal,
   SaveOutcome,
   SaveRefusal,
   Stored,
 } from "./contract.ts";
 import { kindOf, partName } from "./model/kinds.ts";
+import { rowsMoved } from "./save-refusals.ts";
 import type { SaveUpdate } from "./update-contract.ts";
 
 /** All types of ticks, in commands and frames. */
@@ -93,8 +95,39 @@ export function editedOutcome(
 }
 
 /** Of an edit that has changed nothing. @param found the rows that are concerned, or a refusal. */
-export function foundOutcome(found: number | SaveRefusal, epoch?: string): EditOutcome {
-  return typeof found === "number" ? { ok: true, rows: found, position: null, epoch, updates: [] } : found;
+export function foundOutcome(applied: AppliedRows | SaveRefusal, epoch?: string): EditOutcome {
+  if ("ok" in applied) return applied;
+  const { rows, found } = applied;
+  return { ok: true, rows, position: null, epoch, found, updates: [] };
+}
+
+/** What an edit has changed, or would. */
+export interface AppliedRows {
+  rows: number;
+  /** See `Edited.found`. */
+  found?: string | undefined;
+}
+
+/** Rows that a removal is of, as its transaction finds them. */
+export interface FoundRows {
+  rows: number;
+  /** When one of them was written last, as the engine tells it; null: there are none. */
+  written: string | null;
+}
+
+/** See `Edited.found`. */
+export function foundText({ rows, written }: FoundRows): string {
+  return `${rows} ${written ?? ""}`;
+}
+
+/** @returns a refusal where they aren't what the removal relies on. */
+export function movedRefusal({ ticker, asFound }: Removal, found: FoundRows): SaveRefusal | null {
+  return asFound === undefined || asFound === foundText(found) ? null : rowsMoved(ticker);
+}
+
+/** What a removal has applied, or would. */
+export function appliedRemoval({ isAgeing }: Removal, found: FoundRows): AppliedRows {
+  return isAgeing ? { rows: found.rows, found: foundText(found) } : { rows: found.rows };
 }
 
 /** @param found of `repeatedOutcome`. */

@@ -37,6 +37,16 @@ export function noteMoved({ name }: NoteChange): SaveRefusal {
   };
 }
 
+/** They aren't what a dry run has found. */
+export function rowsMoved(ticker: string): SaveRefusal {
+  return {
+    ok: false,
+    status: STATUS.conflict,
+    error: `the rows of ${ticker} have changed meanwhile; nothing was removed`,
+    rowsMoved: true,
+  };
+}
+
 /** A ticker can't get the name of another. */
 export function tickerTaken(ticker: string): SaveRefusal {
   return {

@@ -71,6 +71,7 @@ export interface Driver extends Line {
  * - `snapshots`: rows of many series come from one moment, with their positions.
  * - `columnSaves`: rows can be saved as columns.
  * - `notes`: it keeps notes, and so the roll-ups of a server.
+ * - `ageing`: rows can be removed because they are old, which is no update.
  * - `saveGroups`: saves of several tickers can be stored together or not at all.
  */
 export type Capability =
@@ -86,6 +87,7 @@ export type Capability =
   | "snapshots"
   | "columnSaves"
   | "notes"
+  | "ageing"
   | "saveGroups";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
@@ -142,6 +144,7 @@ const LINES: Line[] = [
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",
       notes: "they are the upstream's own",
+      ageing: "the upstream removes what is old",
       ownFrames: "the upstream makes the frames, from the rows, and bounds its own log",
       saveGroups: "its commands save one ticker at a time",
       smallLog: "the bound is the upstream's",
@@ -156,6 +159,7 @@ const LINES: Line[] = [
     lacks: {
       noticesOthers: "no other program reaches the memory of this one",
       sql: "it takes none",
+      ageing: "it keeps all that a test saves",
       columnSaves: "its rows are lists in memory",
     },
     place: () => (dir) => `memory:${basename(dir)}`,

@@ -347,6 +347,41 @@ withEachDriver({ topic: "edits" }, ({ testOf, withDatabase }) => {
     expect(await made(db, renaming("A", "WITH ticks"))).toMatchObject({ rows: 1, position: 3 });
   });
 
+  testOf("ageing", "old rows go only as a dry run has found them, and it is no update", (name) =>
+    withDatabase(name, async (db) => {
+      await fill(db, 4);
+      await db.writer.commit([
+        { ...rowOf("interval"), rows: [["2024-01-02 10:00:00", 1, 1, 1, 1, 1, 1, 1, null]] },
+      ]);
+      const old = removal({ to: at(2), isAgeing: true });
+      const bars = removal({ kind: "interval", part: "5min", isAgeing: true });
+      const found = async (edit: Removal) => (await made(db, edit, { dryRun: true })).found!;
+      const [first, firstBars] = [await found(old), await found(bars)];
+      expect(await found(old)).toBe(first);
+      const refused = { ok: false, status: 409, rowsMoved: true };
+      // A value of a row that was there, and a row more.
+      await db.writer.commit([
+        { ...rowOf("interval"), rows: [["2024-01-02 10:00:00", 2, 2, 2, 2, 2, 2, 2, null]] },
+      ]);
+      expect(await make(db, { ...bars, asFound: firstBars })).toMatchObject(refused);
+      await db.writer.commit([{ ...trades([1, 77]), ticker: "A" }]);
+      expect(await make(db, { ...old, asFound: first })).toMatchObject(refused);
+      expect(await pricesOf(db)).toEqual([1, 77, 2, 3, 4]);
+      // What is newer than the bound doesn't count.
+      const second = await found(old);
+      await db.writer.commit([trades([9, 9])]);
+      const before = await db.reader.updates.newest("A");
+      expect(await made(db, { ...old, asFound: second })).toMatchObject({
+        rows: 3,
+        position: null,
+        updates: [],
+      });
+      expect(await make(db, { ...bars, asFound: await found(bars) })).toMatchObject({ ok: true, rows: 1 });
+      expect(await pricesOf(db)).toEqual([3, 4, 9]);
+      expect(await db.reader.updates.newest("A")).toEqual(before);
+    }),
+  );
+
   testOf("sql", "what another program has removed counts no more", (name) =>
     withDatabase(name, async (db) => {
       await fill(db, 3);

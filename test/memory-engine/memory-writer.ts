@@ -79,7 +79,8 @@ export class MemoryWriter implements StockWriter {
     if (known !== undefined) return editedBefore(repeatedOutcome(identified, known, epoch));
     if (edit.note !== undefined && !this.#tables.changeNote(edit.note)) return noteMoved(edit.note);
     const rows = edit.what === "removal" ? this.#remove(edit) : this.#rename(edit);
-    if (typeof rows !== "number" || rows === 0 || edit.dryRun) return foundOutcome(rows, epoch);
+    if (typeof rows !== "number") return rows;
+    if (rows === 0 || edit.dryRun) return foundOutcome({ rows }, epoch);
     const entries = logEntriesOf(edit, rows);
     const outcomes = loggedOutcomes(entries, rows);
     const positions = entries.map((entry, index) => this.#log(entry, outcomes[index]!));

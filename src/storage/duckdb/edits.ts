@@ -1,5 +1,6 @@
 /** Removes and renames rows, within the writer's transaction. See storage/edits.ts. */
 import type { Edit, Removal, Renaming, SaveRefusal } from "../contract.ts";
+import { type AppliedRows, appliedRemoval, type FoundRows, movedRefusal } from "../edits.ts";
 import { KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { tickerTaken } from "../save-refusals.ts";
 import type { DailySaves } from "./daily-saves.ts";
@@ -13,25 +14,32 @@ export interface EditContext {
   foreignCommits: number;
 }
 
-/** @returns how many rows it has changed, or would. */
-export function applyEdit(edit: Edit, options: EditContext): Promise<number | SaveRefusal> {
+export function applyEdit(edit: Edit, options: EditContext): Promise<AppliedRows | SaveRefusal> {
   return edit.what === "removal" ? remove(edit, options) : rename(edit, options);
 }
 
-async function remove(removal: Removal & { dryRun: boolean }, options: EditContext): Promise<number> {
+async function remove(
+  removal: Removal & { dryRun: boolean },
+  options: EditContext,
+): Promise<AppliedRows | SaveRefusal> {
   const { session, daily, foreignCommits } = options;
   const { table, stamp } = kindOf(removal.kind);
   const { where, params } = rowsOf(removal);
-  const [found] = await session.rows(
-    `SELECT count(*), strftime(min("${stamp.name}"), '${STAMP_FORMATS[stamp.type]}') FROM ${table} WHERE ${where}`,
+  const [row] = await session.rows(
+    `SELECT count(*), strftime(min("${stamp.name}"), '${STAMP_FORMATS[stamp.type]}'),
+       max(write_timestamp)::VARCHAR FROM ${table} WHERE ${where}`,
     params,
   );
-  const rows = Number(found![0]);
-  if (removal.dryRun || rows === 0) return rows;
+  const [count, first, written] = row!;
+  const found: FoundRows = { rows: Number(count), written: written === null ? null : String(written) };
+  const moved = movedRefusal(removal, found);
+  if (moved !== null) return moved;
+  const applied = appliedRemoval(removal, found);
+  if (removal.dryRun || applied.rows === 0) return applied;
   await session.run(`DELETE FROM ${table} WHERE ${where}`, params);
   if (removal.kind === "daily")
-    await daily.recompute(storable(removal.ticker), String(found![1]), foreignCommits);
-  return rows;
+    await daily.recompute(storable(removal.ticker), String(first), foreignCommits);
+  return applied;
 }
 
 /** Stamps, as texts, compare by the type of their column. */
@@ -62,7 +70,7 @@ function rowsOf({ kind: name, ticker, part, from, to, ids, extra }: Removal): {
 async function rename(
   { ticker, newTicker, dryRun }: Renaming & { dryRun: boolean },
   { session }: EditContext,
-): Promise<number | SaveRefusal> {
+): Promise<AppliedRows | SaveRefusal> {
   const [old, fresh] = [storable(ticker), storable(newTicker)];
   const counts = (of: string) =>
     session.rows(
@@ -74,10 +82,10 @@ async function rename(
   const sum = (rows: unknown[][]): number => rows.reduce((total, [count]) => total + Number(count), 0);
   if (sum(await counts(fresh)) > 0) return tickerTaken(newTicker);
   const rows = sum(await counts(old));
-  if (dryRun || rows === 0) return rows;
+  if (dryRun || rows === 0) return { rows };
   for (const table of TABLE_NAMES)
     await session.run(`UPDATE ${table} SET ticker = $2 WHERE ticker = $1`, [old, fresh]);
   // The next save makes them again.
   await session.run("DELETE FROM daily_checkpoints WHERE ticker = $1 OR ticker = $2", [old, fresh]);
-  return rows;
+  return { rows };
 }

@@ -424,22 +424,22 @@ export class DuckDbWriter implements StockWriter {
       const moved = edit.note === undefined ? null : await changeNote(session, edit.note);
       if (moved !== null) return { applied: moved, planned: null };
       const applied = await refusingRows(() => applyEdit(edit, options));
-      if (typeof applied !== "number" || applied === 0) return { applied, planned: null };
-      const entries = logEntriesOf(edit, applied);
-      const planned = this.#log.plan(entries, loggedOutcomes(entries, applied));
+      if ("ok" in applied || applied.rows === 0) return { applied, planned: null };
+      const entries = logEntriesOf(edit, applied.rows);
+      const planned = this.#log.plan(entries, loggedOutcomes(entries, applied.rows));
       if (planned.rows.length > 0) await this.#log.write(session, planned);
       return { applied, planned };
     });
-    if (planned === null || typeof applied !== "number") return foundOutcome(applied, epoch);
+    if (planned === null || "ok" in applied) return foundOutcome(applied, epoch);
     this.#file.committed();
     this.#log.committed(planned);
     if (edit.what === "renaming")
       for (const kind of KIND_NAMES)
         this.#newest[kind].rename(storable(edit.ticker), storable(edit.newTicker));
-    const entries = logEntriesOf(edit, applied);
+    const entries = logEntriesOf(edit, applied.rows);
     return editedOutcome(
       entries,
-      applied,
+      applied.rows,
       planned.rows.map(({ update }) => update.position),
       epoch,
     );

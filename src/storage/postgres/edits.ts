@@ -1,6 +1,7 @@
 /** Removes and renames rows, within the writer's transaction. See storage/edits.ts. */
 import { isStorable } from "../../market/storable-text.ts";
 import type { Edit, Removal, Renaming, SaveRefusal } from "../contract.ts";
+import { type AppliedRows, appliedRemoval, type FoundRows, movedRefusal } from "../edits.ts";
 import { KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { tickerTaken } from "../save-refusals.ts";
 import { textArray } from "./array-literals.ts";
@@ -12,8 +13,11 @@ import { columnSql, SQL_TYPES, stampParam } from "./sql-text.ts";
 const STATEMENT_MS = 600_000;
 const LONG = { timeoutMs: STATEMENT_MS };
 
-/** The caller has locked its tickers. @returns how many rows it has changed, or would. */
-export async function applyEdit(connection: PostgresConnection, edit: Edit): Promise<number | SaveRefusal> {
+/** The caller has locked its tickers. */
+export async function applyEdit(
+  connection: PostgresConnection,
+  edit: Edit,
+): Promise<AppliedRows | SaveRefusal> {
   await connection.run(`SET LOCAL statement_timeout = ${STATEMENT_MS}`);
   return edit.what === "removal" ? remove(connection, edit) : rename(connection, edit);
 }
@@ -21,21 +25,25 @@ export async function applyEdit(connection: PostgresConnection, edit: Edit): Pro
 async function remove(
   connection: PostgresConnection,
   removal: Removal & { dryRun: boolean },
-): Promise<number> {
+): Promise<AppliedRows | SaveRefusal> {
   const { kind: name, ticker, dryRun } = removal;
   const { table, stamp } = kindOf(name);
   const { where, params } = rowsOf(removal);
-  const [found] = await connection.run<{ rows: number; first: string | null }>(
-    `SELECT pg_catalog.count(*)::float8 AS rows, pg_catalog.min(p.${columnSql(stamp.name)})::text AS first
+  const [found] = await connection.run<FoundRows & { first: string | null }>(
+    `SELECT pg_catalog.count(*)::float8 AS rows, pg_catalog.min(p.${columnSql(stamp.name)})::text AS first,
+       pg_catalog.max(p.write_timestamp)::text AS written
      FROM ${table} p WHERE ${where}`,
     params,
     LONG,
   );
-  const { rows, first } = found!;
-  if (dryRun || rows === 0) return rows;
+  const { first } = found!;
+  const moved = movedRefusal(removal, found!);
+  if (moved !== null) return moved;
+  const applied = appliedRemoval(removal, found!);
+  if (dryRun || applied.rows === 0) return applied;
   await connection.run(`DELETE FROM ${table} p WHERE ${where}`, params, LONG);
   if (name === "daily") await recomputeAverages(connection, ticker, first!);
-  return rows;
+  return applied;
 }
 
 function rowsOf({ kind: name, ticker, part, from, to, ids, extra }: Removal): {
@@ -63,7 +71,7 @@ function rowsOf({ kind: name, ticker, part, from, to, ids, extra }: Removal): {
 async function rename(
   connection: PostgresConnection,
   { ticker, newTicker, dryRun }: Renaming & { dryRun: boolean },
-): Promise<number | SaveRefusal> {
+): Promise<AppliedRows | SaveRefusal> {
   const count = async (of: string): Promise<number> => {
     const counts = KIND_NAMES.map(
       (name) => `(SELECT pg_catalog.count(*) FROM ${kindOf(name).table} WHERE ticker = $1)`,
@@ -74,10 +82,10 @@ async function rename(
   };
   if ((await count(newTicker)) > 0) return tickerTaken(newTicker);
   const rows = await count(ticker);
-  if (dryRun || rows === 0) return rows;
+  if (dryRun || rows === 0) return { rows };
   for (const table of TABLE_NAMES)
     await connection.run(`UPDATE ${table} SET ticker = $2 WHERE ticker = $1`, [ticker, newTicker], LONG);
   // The triggers have deleted them, where the database has any; the next save makes them again.
   await connection.run("DELETE FROM daily_checkpoints WHERE ticker IN ($1, $2)", [ticker, newTicker]);
-  return rows;
+  return { rows };
 }

@@ -402,17 +402,18 @@ export class PostgresWriter implements StockWriter {
     if (known.size > 0) return { outcome: editedBefore(known.get(0)!), witness: null };
     const [moved = null] = await changeNotes(connection, edit.note === undefined ? [] : [edit.note]);
     const applied = moved ?? (await applyEdit(connection, edit));
-    if (typeof applied !== "number" || applied === 0 || edit.dryRun)
+    if ("ok" in applied || applied.rows === 0 || edit.dryRun)
       return { outcome: foundOutcome(applied), witness: null };
-    const entries = logEntriesOf(edit, applied);
-    if (entries.length === 0) return { outcome: editedOutcome(entries, applied, []), witness: null };
-    const outcomes = loggedOutcomes(entries, applied);
+    const { rows } = applied;
+    const entries = logEntriesOf(edit, rows);
+    if (entries.length === 0) return { outcome: editedOutcome(entries, rows, []), witness: null };
+    const outcomes = loggedOutcomes(entries, rows);
     const { seqs, witness } = await logUpdates(
       connection,
       entries.map((save, index) => ({ save, outcome: outcomes[index]! })),
     );
     if (this.#capabilities.deferrable) await connection.run(CHECK_NOW_SQL);
-    return { outcome: editedOutcome(entries, applied, seqs), witness };
+    return { outcome: editedOutcome(entries, rows, seqs), witness };
   }
 
   /** All saves together, kind by kind: nothing that one kind stores depends on another. */

@@ -1,6 +1,7 @@
 /** Removes and renames rows, within the writer's transaction. See storage/edits.ts. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import type { CommitProgress, Edit, Removal, Renaming, SaveRefusal } from "../contract.ts";
+import { type AppliedRows, appliedRemoval, type FoundRows, movedRefusal } from "../edits.ts";
 import { KIND_NAMES, kindOf, type RowKind, seriesColumns } from "../model/kinds.ts";
 import { tickerTaken } from "../save-refusals.ts";
 import type { DailyAverages } from "./daily-averages.ts";
@@ -25,29 +26,36 @@ export class Edits {
     this.#averages = averages;
   }
 
-  /** @returns how many rows it has changed, or would. */
-  apply(edit: Edit, progress: CommitProgress): number | SaveRefusal {
+  apply(edit: Edit, progress: CommitProgress): AppliedRows | SaveRefusal {
     return edit.what === "removal" ? this.#remove(edit, progress) : this.#rename(edit, progress);
   }
 
-  #remove(removal: Removal & { dryRun: boolean }, progress: CommitProgress): number {
+  #remove(removal: Removal & { dryRun: boolean }, progress: CommitProgress): AppliedRows | SaveRefusal {
     const { kind: name, ticker, dryRun } = removal;
     const kind = kindOf(name);
     const first = dryRun || name !== "daily" ? null : this.#firstOf(kind, removal);
-    let rows = 0;
-    for (const { where, params } of this.#spansOf(removal)) {
+    const found: FoundRows = { rows: 0, written: null };
+    const spans = [...this.#spansOf(removal)];
+    const remove = ({ where, params }: RowSpan): void =>
+      this.#run(`DELETE FROM ${kind.table} WHERE ${where}`, params);
+    for (const span of spans) {
       progress.at("rows", { kind: name, ticker, rows: [] });
-      rows += this.#count(kind, where, params);
-      if (!dryRun) this.#run(`DELETE FROM ${kind.table} WHERE ${where}`, params);
+      const { rows, written } = this.#find(kind, span);
+      found.rows += rows;
+      if (written !== null && (found.written === null || written > found.written)) found.written = written;
+      if (!dryRun && removal.asFound === undefined) remove(span);
     }
+    const moved = movedRefusal(removal, found);
+    if (moved !== null) return moved;
+    if (!dryRun && removal.asFound !== undefined) for (const span of spans) remove(span);
     if (first !== null) this.#averages.recompute(ticker, first);
-    return rows;
+    return appliedRemoval(removal, found);
   }
 
   #rename(
     { ticker, newTicker, dryRun }: Renaming & { dryRun: boolean },
     progress: CommitProgress,
-  ): number | SaveRefusal {
+  ): AppliedRows | SaveRefusal {
     const isTaken = KIND_NAMES.some((name) => this.#has(kindOf(name), newTicker));
     if (isTaken) return tickerTaken(newTicker);
     let rows = 0;
@@ -56,13 +64,13 @@ export class Edits {
       const all = { kind: name, ticker, part: null, from: null, to: null, ids: null };
       for (const { where, params } of this.#spansOf(all)) {
         progress.at("rows", { kind: name, ticker, rows: [] });
-        rows += this.#count(kind, where, params);
+        rows += this.#find(kind, { where, params }).rows;
         if (!dryRun) this.#move(kind, newTicker, { where, params });
       }
     }
     // The triggers have deleted most; the next save makes them again.
     if (!dryRun) this.#run("DELETE FROM daily_checkpoints WHERE ticker IN (?, ?)", [ticker, newTicker]);
-    return rows;
+    return { rows };
   }
 
   /** An UPDATE of a column of the key takes five times as long. Users may have added columns. */
@@ -142,12 +150,12 @@ export class Edits {
   }
 
   /** Not kept: with ids, each statement has another text. */
-  #count({ table }: RowKind, where: string, params: SQLQueryBindings[]): number {
-    const counting = this.#db.prepare<{ n: number }, SQLQueryBindings[]>(
-      `SELECT count(*) AS n FROM ${table} WHERE ${where}`,
+  #find({ table }: RowKind, { where, params }: RowSpan): FoundRows {
+    const counting = this.#db.prepare<FoundRows, SQLQueryBindings[]>(
+      `SELECT count(*) AS rows, max(CAST(write_timestamp AS TEXT)) AS written FROM ${table} WHERE ${where}`,
     );
     try {
-      return counting.get(...params)!.n;
+      return counting.get(...params)!;
     } finally {
       counting.finalize();
     }

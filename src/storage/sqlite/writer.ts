@@ -445,15 +445,15 @@ export class SqliteWriter implements StockWriter {
     if (known !== null) return told(editedBefore(known));
     if (edit.note !== undefined && !this.#kept.change(edit.note)) return told(noteMoved(edit.note));
     const applied = this.#edits.apply(edit, this.#progress);
-    if (typeof applied !== "number" || applied === 0 || edit.dryRun)
-      return told(foundOutcome(applied, epoch));
-    this.#progress.at("update log", { ...subjectOf(edit), rows: { length: applied } });
-    const entries = logEntriesOf(edit, applied);
-    const outcomes = loggedOutcomes(entries, applied);
+    if ("ok" in applied || applied.rows === 0 || edit.dryRun) return told(foundOutcome(applied, epoch));
+    const { rows } = applied;
+    this.#progress.at("update log", { ...subjectOf(edit), rows: { length: rows } });
+    const entries = logEntriesOf(edit, rows);
+    const outcomes = loggedOutcomes(entries, rows);
     const logged = this.#updates.record(entries, outcomes);
     const positions = outcomes.map(({ position }) => position!);
     return {
-      outcome: editedOutcome(entries, applied, positions, epoch),
+      outcome: editedOutcome(entries, rows, positions, epoch),
       committed: () => {
         logged();
         this.#ticks.forget();
