@@ -350,6 +350,13 @@ export const DECLARATIONS = {
     sentence:
       "How long rows are kept, by their own time: trades=30d,quotes=7d,1min=2y, or of some tickers, OPT_*:quotes=2d; the first that fits counts, and what fits none is kept. Can be given several times.",
   }),
+  archive: setting<string | null>({
+    flag: "--archive",
+    type: { ...filePath(), placeholder: "DIR" },
+    default: null,
+    sentence:
+      "Where rows are written as Parquet before --retain removes them; /v1 reads them from there as if they were stored.",
+  }),
   bus: setting<string | null>({
     flag: "--bus",
     type: busUrl(),

@@ -79,6 +79,7 @@ describe("defaults", () => {
       minFreeBytes: null,
       fileMode: "0600",
       logFile: null,
+      archive: null,
       auditLog: null,
       logLevel: "INFO",
       logFormat: "text",

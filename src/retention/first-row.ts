@@ -56,6 +56,14 @@ export function lastBefore(kind: KindName, micros: number): string {
   return inForm(stampOfMicros(micros - 1), kindOf(kind));
 }
 
+/** @returns the stamps of a period, inclusive. */
+export function boundsOfPeriod(
+  kind: KindName,
+  { from, until }: { from: number; until: number },
+): { from: string; to: string } {
+  return { from: inForm(stampOfMicros(from), kindOf(kind)), to: lastBefore(kind, until) };
+}
+
 function endOf({ ticker, part }: FirstRow, kind: RowKind): RowKey {
   return { ticker, part, stamp: inForm(LAST_STAMP, kind), seq: kind.hasSeq ? 0 : null };
 }

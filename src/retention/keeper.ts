@@ -6,25 +6,20 @@ import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { RollupSeries } from "../rollups/rules.ts";
 import { noteName } from "../rollups/ticker-note.ts";
+import type { Archive } from "../storage/archive/archive.ts";
 import type { Edit, EditOutcome, StockReader } from "../storage/contract.ts";
+import type { InodeLock } from "../storage/inode-lock.ts";
 import type { ColumnBatch, ColumnQuery } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
 import { sleep } from "../time/pauses.ts";
+import { archiveAndRemove } from "./archived-removal.ts";
 import { DAY_MICROS, dayOf, type FirstRow, firstRow, lastBefore } from "./first-row.ts";
 import { type KeptRows, ruleFor } from "./read-rules.ts";
+import { nextStep, PAUSE_MS, STEP_MICROS_FIRST } from "./step-length.ts";
 
 /** After the start, and between two rounds. */
 const FIRST_ROUND_MS = 1_000;
 const ROUND_MS = 600_000;
-/** A step is made longer or shorter until it removes about so many rows. */
-const STEP_ROWS_MIN = 2_000;
-const STEP_ROWS_MAX = 20_000;
-const STEP_FACTOR = 4;
-const STEP_MICROS_MIN = 1_000_000;
-/** An hour of a ticker may be a million ticks. */
-const STEP_MICROS_FIRST = 60_000_000;
-/** Between two steps, and at least as long as the step has taken. */
-const PAUSE_MS = 5;
 /** What roll-ups are made of. */
 const TRADE = "trade";
 
@@ -37,6 +32,8 @@ interface RetentionDatabase {
 export interface KeeperOptions {
   db: RetentionDatabase;
   rules: readonly KeptRows[];
+  /** Where rows are written before they are removed; null: nowhere. */
+  archive: Archive | null;
   /** The roll-ups of a ticker; null: this process doesn't know them yet. */
   rollupsOf(ticker: string): readonly RollupSeries[] | null;
   log: Pick<LogLines, "info" | "warning">;
@@ -71,15 +68,23 @@ export class RetentionKeeper {
     const { signal } = this.#stop;
     await sleep(FIRST_ROUND_MS, signal);
     while (!signal.aborted) {
-      for (const kind of new Set(this.#options.rules.map((rule) => rule.kind))) {
-        try {
-          await this.#removeOld(kind);
-        } catch (error) {
-          // The database may be away, or busy: the next round finds what is left.
-          this.#warn(kind, error);
-        }
-      }
+      await this.#lookOnce();
       await sleep(ROUND_MS, signal);
+    }
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { rules, archive } = this.#options;
+    let lock: InodeLock | null = null;
+    try {
+      lock = (await archive?.files.lock()) ?? null;
+      // The database may be away, or busy: the next round finds what is left.
+      for (const kind of new Set(rules.map((rule) => rule.kind)))
+        await this.#removeOld(kind).catch((error) => this.#warn(kind, error));
+    } catch (error) {
+      this.#warn("nothing is removed", error);
+    } finally {
+      lock?.release();
     }
   }
 
@@ -137,12 +142,17 @@ export class RetentionKeeper {
   /** @param end the begin of the day from which rows are kept. @param done told of each step. */
   async #removeSeries(
     kind: KindName,
-    { ticker, part, micros }: FirstRow,
+    first: FirstRow,
     end: number,
     done: (rows: number) => void,
   ): Promise<void> {
-    const { db } = this.#options;
+    const { db, archive } = this.#options;
     const { signal } = this.#stop;
+    if (archive !== null) {
+      await archiveAndRemove({ db, archive, kind, first, end, done, signal });
+      return;
+    }
+    const { ticker, part, micros } = first;
     const to = lastBefore(kind, end);
     let oldest = micros;
     let stepMicros = STEP_MICROS_FIRST;
@@ -161,9 +171,4 @@ export class RetentionKeeper {
       oldest = next?.micros ?? end;
     }
   }
-}
-
-function nextStep(micros: number, rows: number): number {
-  if (rows > STEP_ROWS_MAX) return Math.max(STEP_MICROS_MIN, micros / STEP_FACTOR);
-  return rows < STEP_ROWS_MIN ? Math.min(DAY_MICROS, micros * STEP_FACTOR) : micros;
 }

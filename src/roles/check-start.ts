@@ -1,5 +1,5 @@
 /** What of the settings can be told to be wrong before anything is opened. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { readKeyFile } from "../access/key-file.ts";
 import { readTokenRules, takesTokens } from "../access/token-rules.ts";
 import { redact } from "../config/redact.ts";
@@ -16,6 +16,13 @@ export function checkStart(settings: Settings, warn: (warning: string) => void):
   checkKeys(settings);
   checkTls(settings, warn);
   readRetention(settings.retain);
+  checkArchive(settings);
+}
+
+/** @throws Error */
+function checkArchive({ archive }: Settings): void {
+  if (archive !== null && existsSync(archive) && !statSync(archive).isDirectory())
+    throw new Error(`--archive ${archive}: this is no folder`);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** A worker's database, wired by where its engine places reads, saves and SQL. */
 import { sqlMemoryBytes } from "../config/memory-shares.ts";
+import type { Settings } from "../config/settings.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import { hubReader } from "../hub/hub-reader.ts";
 import { runSqlInHub } from "../hub/hub-sql.ts";
@@ -11,10 +12,11 @@ import { logAt } from "../observe/log.ts";
 import { executeSql, executeSqlDirectly } from "../sql/execute.ts";
 import { createRunnerPool } from "../sql/runner-pool.ts";
 import { sqlReplyOf } from "../sql/sql-reply.ts";
+import { Archive } from "../storage/archive/archive.ts";
 import { CachedReader } from "../storage/cached-reader.ts";
 import { bytesOfSave } from "../storage/column-saves.ts";
 import { withBoundedColumns } from "../storage/column-walks.ts";
-import type { Save, SaveOutcome } from "../storage/contract.ts";
+import type { Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { Placement, SentRequest, WorkerContext, WorkerParts } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { GroupCommit } from "../storage/group-commit.ts";
@@ -38,6 +40,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
   // Roll-ups are few and short, and don't wait for what clients read.
   const columns = reader.columns.bind(reader);
   const history = withBoundedColumns(reader, settings.readTimeoutMs);
+  const archive = parts.upstream === undefined ? archiveOf(settings, history) : null;
   const kept = engine.keepsAnswers ? new CachedReader(history, board, look) : null;
   const saves = SAVES[engine.placement.saves](parts, hub);
   const sql = SQL[engine.placement.sql](parts, options);
@@ -50,6 +53,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
     savesInOrder: engine.placement.saves !== "upstream",
     edit: saves.edit,
     removeCheck: saves.removeCheck,
+    archive,
     rollups: parts.upstream === undefined ? { columns, isShared: engine.isShared === true } : null,
     // A runner opens the file by its name, which may be another's by then.
     async executeSql(request) {
@@ -72,10 +76,20 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
     },
     async close() {
       await sql.close?.();
+      await archive?.close();
       await saves.idle?.();
       await parts.close?.();
     },
   };
+}
+
+/** Its rows become part of what the reader's `columns` gives. */
+function archiveOf({ archive: folder }: Settings, reader: StockReader): Archive | null {
+  if (folder === null) return null;
+  const archive = new Archive(folder);
+  const stored = reader.columns.bind(reader);
+  reader.columns = (query) => archive.columns(query, stored);
+  return archive;
 }
 
 interface Saves extends Pick<WorkerStorage, "save" | "edit" | "removeCheck"> {

@@ -23,7 +23,7 @@ export function withBoundedColumns(reader: StockReader, timeoutMs: number): Stoc
   return reader;
 }
 
-type ReadColumns = (query: ColumnQuery) => AsyncIterable<ColumnBatch>;
+export type ReadColumns = (query: ColumnQuery) => AsyncIterable<ColumnBatch>;
 
 class ColumnWalks {
   readonly #timeoutMs: number;

@@ -116,7 +116,7 @@ export interface FoundRows {
 }
 
 /** See `Edited.found`. */
-export function foundText({ rows, written }: FoundRows): string {
+function foundText({ rows, written }: FoundRows): string {
   return `${rows} ${written ?? ""}`;
 }
 

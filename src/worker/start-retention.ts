@@ -29,6 +29,7 @@ export function startRetention(options: RetentionWorker): RetentionKeeper | null
   const keeper = new RetentionKeeper({
     db: { reader: storage.history, columns, edit: (edit) => storage.edit(edit) },
     rules: readRetention(settings.retain),
+    archive: storage.archive,
     rollupsOf: (ticker) => rollups?.seriesOf(ticker) ?? null,
     log,
   });

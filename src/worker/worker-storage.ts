@@ -3,6 +3,7 @@ import type { MemoryPart } from "../memory/memory-watch.ts";
 import type { Samples } from "../metrics/samples.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { RunnerFigures } from "../sql/runner-pool.ts";
+import type { Archive } from "../storage/archive/archive.ts";
 import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { SentRequest, UpdateSource } from "../storage/engine.ts";
 import type { SqlPlan } from "../storage/sql-plan.ts";
@@ -37,6 +38,8 @@ export interface WorkerStorage {
     /** Other servers may write into the database. */
     isShared: boolean;
   } | null;
+  /** What was removed by its age: `columns` of the readers reach it too. Null: nothing is kept. */
+  readonly archive: Archive | null;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
   /** Removes the rows, updates and position of a ticker of `check`. @throws RequestError 503 */
   removeCheck(ticker: string): Promise<void>;

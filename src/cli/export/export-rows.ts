@@ -4,11 +4,11 @@ import { CountTypeError } from "../../formats/typed-columns.ts";
 import type { TransferReader } from "../../storage/contract.ts";
 import type { ColumnQuery } from "../../storage/model/columns.ts";
 import { type KindName, kindOf } from "../../storage/model/kinds.ts";
+import { type SeriesRun, seriesRuns } from "../../storage/series-runs.ts";
 import type { Progress } from "../progress.ts";
 import type { KindSelection } from "./kind-names.ts";
 import type { ExportOptions } from "./options.ts";
 import type { KindOutput } from "./outputs.ts";
-import { type SeriesRun, seriesRuns } from "./series-runs.ts";
 
 type KnownNames = ReadonlyMap<string, readonly string[]>;
 

@@ -1,14 +1,12 @@
 /**
- * Tickers and parts as names of files, which can be read back: all but letters, digits, `.`, `_`
- * and `-` is percent-encoded, as in a URL, and so are the few letters that would make a name mean
- * something to a system. A name that is too long is cut into folders, each with a `%` at its end.
+ * Tickers and parts as names of files. One that is too long is cut into folders, each with a `%` at
+ * its end.
  */
+import { fileNameOf, percent } from "../../market/file-name.ts";
 
 /** A file system takes 255 bytes, and the ending of the file is to come. */
 const SEGMENT_LENGTH_MAX = 200;
 const SEGMENT_GOES_ON = "%";
-/** What Windows takes for a device, whatever the ending. */
-const DEVICE = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i;
 
 /**
  * The names of one walk, in its order: each ticker's rows come together, and of two that differ
@@ -22,7 +20,7 @@ export class FileNames {
   /** @throws URIError The text isn't well-formed. */
   nameOf(text: string): string {
     if (this.#last?.text === text) return this.#last.name;
-    let name = inSegments(text, encoded);
+    let name = inSegments(text, fileNameOf);
     if (this.#taken.has(name.toLowerCase())) name = inSegments(text, encodedWithCase);
     this.#taken.add(name.toLowerCase());
     this.#last = { text, name };
@@ -45,18 +43,6 @@ function inSegments(text: string, encode: (text: string) => string): string {
   return [...pieces, piece].map(encode).join(`${SEGMENT_GOES_ON}/`);
 }
 
-function encoded(text: string): string {
-  const name = encodeURIComponent(text).replaceAll(/[!'()*~]/g, percent);
-  // A dot or a hyphen in front means something to systems, an underscore to readers of folders.
-  const begun = DEVICE.test(name) || /^[._-]/.test(name) ? percent(name[0]!) + name.slice(1) : name;
-  return begun.endsWith(".") ? `${begun.slice(0, -1)}${percent(".")}` : begun;
-}
-
 function encodedWithCase(text: string): string {
-  return encoded(text).replaceAll(/%..|[a-z]/g, (found) => (found.length === 1 ? percent(found) : found));
-}
-
-/** @param char of ASCII. */
-function percent(char: string): string {
-  return `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
+  return fileNameOf(text).replaceAll(/%..|[a-z]/g, (found) => (found.length === 1 ? percent(found) : found));
 }

@@ -13,9 +13,9 @@ import { openEncoder } from "../../formats/open-encoder.ts";
 import { errorCode } from "../../observe/file-errors.ts";
 import type { ColumnBatch } from "../../storage/model/columns.ts";
 import { type KindName, kindOf, seriesColumns } from "../../storage/model/kinds.ts";
+import { batchOfRun, type SeriesRun } from "../../storage/series-runs.ts";
 import { FileNames } from "./file-names.ts";
 import { endingOf, type FileForm } from "./options.ts";
-import { batchOfRun, type SeriesRun } from "./series-runs.ts";
 import { openFile, type Sink } from "./sink.ts";
 
 const SHOWN_LENGTH_MAX = 40;

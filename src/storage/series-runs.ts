@@ -1,6 +1,6 @@
 /** Cuts a batch where one series ends and the next begins. */
-import type { ColumnBatch, ColumnData, TextColumn } from "../../storage/model/columns.ts";
-import { type KindName, kindOf } from "../../storage/model/kinds.ts";
+import type { ColumnBatch, ColumnData, TextColumn } from "./model/columns.ts";
+import { type KindName, kindOf } from "./model/kinds.ts";
 
 /** Rows of one series that come together in a batch. */
 export interface SeriesRun {
