@@ -41,6 +41,17 @@ export function countedContext(context: CommandContext, note: NoteRows): Command
   };
 }
 
+export async function* countedColumns(
+  reader: Pick<StockReader, "columns">,
+  query: ColumnQuery,
+  note: NoteRows,
+): AsyncGenerator<ColumnBatch> {
+  for await (const batch of reader.columns(query)) {
+    note(batch.rows);
+    yield batch;
+  }
+}
+
 class CountedReader implements StockReader {
   readonly updates: UpdateReader;
   /** Absent where the reader has none. */
@@ -72,12 +83,7 @@ class CountedReader implements StockReader {
   parts: StockReader["parts"] = (kind, ticker) => this.#reader.parts(kind, ticker);
   tickers: StockReader["tickers"] = (kind, after, limit) => this.#reader.tickers(kind, after, limit);
 
-  async *columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
-    for await (const batch of this.#reader.columns(query)) {
-      this.#note(batch.rows);
-      yield batch;
-    }
-  }
+  columns: StockReader["columns"] = (query) => countedColumns(this.#reader, query, this.#note);
 
   notes: StockReader["notes"] = (from, to, limit) => this.#reader.notes(from, to, limit);
   sizeBytes: StockReader["sizeBytes"] = () => this.#reader.sizeBytes();

@@ -4,11 +4,13 @@
  */
 import { secondsOfInterval } from "../market/interval.ts";
 import { stampOfMicros } from "../market/stamp-micros.ts";
+import { toWire } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { barsFrame, realtimeFrame } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import type { StockReader } from "../storage/contract.ts";
-import { KIND_NAMES, KINDS, type KindName, partName } from "../storage/model/kinds.ts";
+import { type ColumnBatch, rowsOfBatch } from "../storage/model/columns.ts";
+import { KIND_NAMES, KINDS, type KindName, kindOf, partName } from "../storage/model/kinds.ts";
 import { mergeByTime, type Timed } from "./merge-by-time.ts";
 import { storedSeries } from "./stored-series.ts";
 
@@ -18,7 +20,7 @@ export interface HistoryFrame extends Timed {
 }
 
 export interface HistoryRequest {
-  reader: Pick<StockReader, "rows" | "parts">;
+  reader: Pick<StockReader, "columns" | "parts">;
   symbols: readonly string[];
   /** Types of ticks; `bar` are bars of every length. */
   types: readonly string[];
@@ -81,7 +83,8 @@ async function* framesOf(
   { kind, symbol, part }: PlayedSeries,
   rowsMax: number,
 ): AsyncGenerator<HistoryFrame[]> {
-  const { stamp } = KINDS[kind];
+  const { stamp, values } = kindOf(kind);
+  const names = [stamp.name, ...values.filter(({ onRequest }) => onRequest !== true).map(({ name }) => name)];
   // A bar is told in the last moment of its period: earlier, its close would be the future.
   const untilTold = kind === "ticks" ? 0 : secondsOfInterval(partName(kind, part)) * SECOND_MICROS - 1;
   const textOf = (micros: number): string => stampOfMicros(micros).slice(0, STAMP_LENGTHS[stamp.type]);
@@ -92,8 +95,13 @@ async function* framesOf(
     rowsMax,
     turn,
     signal,
-    read: (from, to) =>
-      reader.rows({ kind, ticker: symbol, part, from: textOf(from), to: textOf(to) }, signal),
+    async *read({ from, to, limit }) {
+      const walk = reader.columns({
+        ...{ kind, tickers: [symbol], parts: part === null ? null : [part], limit, signal },
+        ...{ from: textOf(from), to: textOf(to), columns: names, line: "page" },
+      });
+      for await (const batch of walk) yield recordsOf(kind, batch);
+    },
   });
   for await (const rows of batches) {
     yield rows.map(({ atMicros, record }) => ({
@@ -105,6 +113,23 @@ async function* framesOf(
           : barsFrame(symbol, [barRecord(record, kind)], part),
     }));
   }
+}
+
+/** As a client would send them. */
+function recordsOf(name: KindName, batch: ColumnBatch): JsonRecord[] {
+  const { values } = kindOf(name);
+  const places = values.flatMap((value, index) =>
+    batch.columns.has(value.name) ? [{ ...value, at: index + 1 }] : [],
+  );
+  return rowsOfBatch(name, batch).map((row) => {
+    const record: JsonRecord = { [kindOf(name).stamp.name]: toWire(row[0]) };
+    for (const { name: column, type, at } of places) {
+      const value = row[at] ?? null;
+      // Digits that no double has.
+      record[column] = type === "count" && typeof value === "string" ? BigInt(value) : value;
+    }
+    return record;
+  });
 }
 
 /** The shape that feed handlers send: its ask fields make it a quote. */

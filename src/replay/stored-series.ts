@@ -10,8 +10,6 @@ import { microsOfStamp } from "../market/stamp-micros.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
 import type { JsonRecord } from "../protocol/json.ts";
-import { answeredRows } from "../storage/answered-rows.ts";
-import type { JsonRows } from "../storage/contract.ts";
 import { turn } from "../time/pauses.ts";
 import type { Timed } from "./merge-by-time.ts";
 
@@ -22,8 +20,8 @@ export interface StoredRow extends Timed {
 export interface SeriesQuery {
   /** The member that holds a row's stamp. */
   stampName: string;
-  /** Reads the rows of a window, bounds inclusive; may return others, which are skipped. */
-  read(fromMicros: number, toMicros: number): JsonRows | Promise<JsonRows>;
+  /** Reads the first rows of a window, bounds inclusive; may give others, which are skipped. */
+  read(window: { from: number; to: number; limit: number }): AsyncIterable<JsonRecord[]>;
   fromMicros: number;
   toMicros: number;
   rowsMax: number;
@@ -89,7 +87,7 @@ async function readPatiently(query: SeriesQuery, from: number, to: number, given
 async function readBatch(query: SeriesQuery, from: number, to: number, given: number): Promise<Batch> {
   const rows: StoredRow[] = [];
   let toSkip = given;
-  for await (const records of answeredRows(await query.read(from, to))) {
+  for await (const records of query.read({ from, to, limit: given + query.rowsMax + 1 })) {
     for (const record of records) {
       const atMicros = microsOfStamp(String(record[query.stampName]));
       // Other programs may have written values that are no stamps.

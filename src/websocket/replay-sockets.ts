@@ -4,7 +4,7 @@
  */
 import type { Server, ServerWebSocket } from "bun";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
-import { type NoteRows, noteAnsweredRows } from "../commands/counted-rows.ts";
+import { countedColumns, type NoteRows } from "../commands/counted-rows.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { Arrival, ConnectionSource, OpenConnection } from "../connections/connection.ts";
 import type { LogLines } from "../observe/log.ts";
@@ -69,7 +69,7 @@ export interface ReplaySocketData {
 export type ReplaySocket = ServerWebSocket<ReplaySocketData>;
 
 export interface ReplaySocketsOptions {
-  reader: Pick<StockReader, "rows" | "parts">;
+  reader: Pick<StockReader, "columns" | "parts">;
   places: SocketPlaces;
   stillAdmits: StillAdmits;
   /** Null: its rows have no bound. */
@@ -284,7 +284,7 @@ class Replay {
     if (note === null) return reader;
     return {
       parts: (kind, ticker) => reader.parts(kind, ticker),
-      rows: (range, signal) => noteAnsweredRows(reader.rows(range, signal), note),
+      columns: (query) => countedColumns(reader, query, note),
     };
   }
 

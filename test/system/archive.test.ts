@@ -1,0 +1,151 @@
+/** A server with --archive: history is whole over /v1, and other tools read the files. */
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { failingStart } from "../support/failing-start.ts";
+import { usePostgres } from "../support/postgres.ts";
+import { type RunningServer, startServer } from "../support/server.ts";
+import { Subscriber } from "../support/subscriber.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(180_000);
+
+const DAY_MS = 86_400_000;
+const TODAY = Math.floor(Date.now() / DAY_MS) * DAY_MS;
+const DAYS = [40, 39, 8, 7, 6, 1, 0];
+const PER_DAY = 500;
+const dir = tempDir();
+afterAll(() => dir[Symbol.dispose]());
+const postgres = usePostgres();
+let files = 0;
+
+const ENGINES: [name: string, fresh: () => Promise<string>][] = [
+  ["sqlite", async () => join(dir.path, `${files++}.db`)],
+  ["duckdb", async () => join(dir.path, `${files++}.duckdb`)],
+  ["postgres", () => postgres.freshSchema()],
+];
+
+async function saveTrades(server: RunningServer, ticker: string, days: number[]): Promise<void> {
+  const data = days.flatMap((day) =>
+    Array.from({ length: PER_DAY }, (_, n) => ({
+      timestamp: new Date(TODAY - day * DAY_MS + n * 60_000).toISOString(),
+      // Their sums are exact in whatever order, as `vw` is one.
+      price: day + n / 1_024,
+      ...{ size: n, ...(n % 3 === 0 ? { id: `${day}-${n}` } : {}), venue: n % 2 === 0 ? "X" : undefined },
+    })),
+  );
+  const save = { ticker, data_type: "trade", index_col: "timestamp", data };
+  expect((await server.command("save_realtime_data", save)).status).toBe(200);
+}
+
+async function answerOf(server: RunningServer, path: string): Promise<string> {
+  const answer = await fetch(`${server.url}${path}`);
+  expect(answer.status).toBe(200);
+  return answer.text();
+}
+
+/** Page by page. */
+async function pagesOf(server: RunningServer, path: string): Promise<unknown[]> {
+  const rows: unknown[] = [];
+  for (let token = ""; ; ) {
+    const page = JSON.parse(await answerOf(server, `${path}${token}`));
+    rows.push(
+      ...Object.entries<unknown[]>(page.trades).flatMap(([ticker, all]) => all.map((row) => [ticker, row])),
+    );
+    if (page.next_page_token === null) return rows;
+    token = `&page_token=${page.next_page_token}`;
+  }
+}
+
+const QUESTIONS = [
+  "/v1/trades?symbols=BRK%2FB,A",
+  "/v1/trades?symbols=A&sort=desc&limit=2000",
+  `/v1/trades?symbols=A&start=${new Date(TODAY - 39 * DAY_MS).toISOString()}&end=${new Date(TODAY - 7 * DAY_MS).toISOString()}`,
+  "/v1/bars?symbols=A,BRK%2FB&timeframe=1Day",
+  `/v1/bars?symbols=A&timeframe=1Week&start=${new Date(TODAY - 60 * DAY_MS).toISOString()}`,
+];
+
+describe.each(ENGINES)("%s", (_, fresh) => {
+  test("what was asked before is answered alike after, whole and in pages", async () => {
+    const dbFile = await fresh();
+    const archive = join(dir.path, `archive-${files++}`);
+    let before: string[];
+    let pages: unknown[][];
+    const paged = [
+      "/v1/trades?symbols=A,BRK%2FB&limit=333",
+      "/v1/trades?symbols=A,BRK%2FB&limit=333&sort=desc",
+    ];
+    {
+      await using server = await startServer({ dbFile });
+      for (const ticker of ["A", "BRK/B"]) await saveTrades(server, ticker, DAYS);
+      before = await Promise.all(QUESTIONS.map((question) => answerOf(server, question)));
+      pages = await Promise.all(paged.map((question) => pagesOf(server, question)));
+      expect(pages[0]).toHaveLength(2 * DAYS.length * PER_DAY);
+    }
+    const flags = ["--retain", "trades=7d", "--archive", archive];
+    await using server = await startServer({ dbFile, workers: 2, flags });
+    await server.logged(`${2 * 3 * PER_DAY} rows removed by trades=7d`);
+    const left = await server.command<{ data: unknown[] }>("get_realtime_data", {
+      ticker: "A",
+      data_type: "trade",
+    });
+    expect(left.body.data).toHaveLength(4 * PER_DAY);
+    for (const [index, question] of QUESTIONS.entries())
+      expect(await answerOf(server, question)).toBe(before[index]!);
+    for (const [index, question] of paged.entries())
+      expect(await pagesOf(server, question)).toEqual(pages[index]!);
+    const since = new Date(TODAY - 50 * DAY_MS).toISOString().slice(0, 10);
+    const query = { symbol: "A", types: "trade", start: since, speed: "max" };
+    const replay = Subscriber.replay(server.wsUrl, query);
+    await replay.untilClosed();
+    expect(replay.ofType("trade")).toHaveLength(DAYS.length * PER_DAY);
+    // The names of folders tell other readers the ticker and the type.
+    const instance = await DuckDBInstance.create(":memory:");
+    const connection = await instance.connect();
+    const found = await connection.runAndReadAll(
+      `SELECT ticker, type, count(*), count(id), min(price)
+       FROM read_parquet('${archive}/kind=ticks/*/*/*.parquet', hive_partitioning = true)
+       GROUP BY ALL ORDER BY ALL`,
+    );
+    expect(found.getRowsJson()).toEqual(
+      ["A", "BRK/B"].map((ticker) => [ticker, "trade", String(3 * PER_DAY), String(3 * 167), 8]),
+    );
+    connection.closeSync();
+    instance.closeSync();
+    // The day of one is damaged: an answer that needs it fails, others don't.
+    const [file] = readdirSync(join(archive, "kind=ticks/ticker=A/type=trade"));
+    writeFileSync(join(archive, "kind=ticks/ticker=A/type=trade", file!), "no Parquet");
+    const broken = await fetch(`${server.url}/v1/trades?symbols=A`);
+    expect([broken.status, await broken.text()]).toEqual([503, expect.stringContaining("can't be read")]);
+    await answerOf(server, "/v1/trades?symbols=BRK%2FB");
+  });
+});
+
+test("rows stay where they can't be archived, and the log says why", async () => {
+  const dbFile = join(dir.path, `${files++}.db`);
+  const archive = join(dir.path, `archive-${files++}`);
+  {
+    await using server = await startServer({ dbFile });
+    await saveTrades(server, "A", DAYS);
+  }
+  // Where the folder of the kind would be.
+  mkdirSync(archive);
+  writeFileSync(join(archive, "kind=ticks"), "");
+  const flags = ["--retain", "trades=7d", "--archive", archive];
+  await using server = await startServer({ dbFile, flags });
+  await server.logged(/Retention: trades=7d of A: .*(ENOTDIR|EEXIST)/);
+  const { body } = await server.command<{ data: unknown[] }>("get_realtime_data", {
+    ticker: "A",
+    data_type: "trade",
+  });
+  expect(body.data).toHaveLength(DAYS.length * PER_DAY);
+});
+
+test("a file isn't taken for a folder", async () => {
+  const archive = join(dir.path, "a-file");
+  writeFileSync(archive, "");
+  const { code, output } = await failingStart(["--db-file", join(dir.path, "x.db"), "--archive", archive]);
+  expect(code).not.toBe(0);
+  expect(output).toContain(`--archive ${archive}: this is no folder`);
+});
