@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { failingStart } from "../support/failing-start.ts";
 import { usePostgres } from "../support/postgres.ts";
-import { type RunningServer, startServer } from "../support/server.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { processesOf } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -120,6 +121,47 @@ describe.each(ENGINES)("%s", (_, fresh) => {
     expect([broken.status, await broken.text()]).toEqual([503, expect.stringContaining("can't be read")]);
     await answerOf(server, "/v1/trades?symbols=BRK%2FB");
   });
+});
+
+test("killed at any moment, with late rows between, history is whole and each row is there once", async () => {
+  const dbFile = join(dir.path, `${files++}.db`);
+  const archive = join(dir.path, `archive-${files++}`);
+  const flags = ["--retain", "trades=2d,quotes=2d", "--archive", archive];
+  const days = Array.from({ length: 14 }, (_, day) => day);
+  const question = "/v1/trades?symbols=A";
+  let before: string;
+  {
+    await using server = await startServer({ dbFile });
+    await saveTrades(server, "A", days);
+    before = await answerOf(server, question);
+  }
+  const countOf = () =>
+    readdirSync(archive, { recursive: true }).filter((name) => String(name).endsWith(".parquet")).length;
+  mkdirSync(archive);
+  for (const enough of [1, 4, 8]) {
+    await using server = await startServer({ dbFile, workers: 2, flags });
+    await waitUntil("some days are archived", () => countOf() >= enough);
+    const { hub, workers } = processesOf(server);
+    for (const pid of [hub, ...workers]) process.kill(pid, "SIGKILL");
+    // They are stored already, or were: whoever sends them again changes nothing.
+    await waitUntil(
+      "it answers again",
+      async () => (await fetch(`${server.url}/ready`).catch(() => null))?.ok,
+    );
+    await saveTrades(server, "A", [13, 8, 3]);
+    expect(await answerOf(server, question)).toBe(before);
+  }
+  await using server = await startServer({ dbFile, flags });
+  await waitUntil("the old days have gone", async () => {
+    const { body } = await server.command<{ data: unknown[] }>("get_realtime_data", {
+      ...{ ticker: "A", data_type: "trade" },
+    });
+    return body.data.length === 3 * PER_DAY;
+  });
+  expect(await answerOf(server, question)).toBe(before);
+  expect(readdirSync(archive, { recursive: true }).filter((name) => /partial$/.test(String(name)))).toEqual(
+    [],
+  );
 });
 
 test("rows stay where they can't be archived, and the log says why", async () => {

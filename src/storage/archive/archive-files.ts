@@ -20,6 +20,7 @@ import { compareTexts, inByteOrder } from "../series-order.ts";
 /** What a file system takes. */
 const NAME_BYTES_MAX = 255;
 const DAY_MS = 86_400_000;
+const PARTIAL = ".partial";
 const NAME = /^(\d{4}-\d{2}(?:-\d{2})?)\.(\d{1,9})\.parquet$/;
 
 export interface ArchivedSeries {
@@ -115,14 +116,17 @@ export class ArchiveFiles {
   }
 
   /**
-   * Where a file of the period is written, and what then makes it count. @throws Error The series
-   * has a name that no folder can have.
+   * Where a file of the period is written, and what then makes it count. The caller has the lock.
+   * @throws Error The series has a name that no folder can have.
    */
   async stage(series: ArchivedSeries, period: Period): Promise<StagedFile> {
     const folder = this.#folderOf(series);
     if (folder === null)
       throw new Error(`${JSON.stringify(series.part ?? series.ticker)} is too long for the name of a folder`);
     await mkdir(folder, { recursive: true });
+    // Of a process that was killed.
+    for (const name of await readdir(folder))
+      if (name.endsWith(PARTIAL)) await rm(join(folder, name), { force: true });
     const before = (await this.filesOf(series)).find(({ name }) => name === period.name);
     return new StagedFile(folder, period.name, before ?? null);
   }
@@ -193,7 +197,7 @@ export class StagedFile {
     this.#folder = folder;
     this.#before = before;
     this.#goal = join(folder, `${period}.${(before?.version ?? 0) + 1}.parquet`);
-    this.path = `${this.#goal}.partial`;
+    this.path = this.#goal + PARTIAL;
   }
 
   /** It is on the disk when this resolves, and what it replaces is gone. */
