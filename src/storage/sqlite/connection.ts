@@ -27,6 +27,11 @@ export function openWriterConnection(path: string, durability: Durability): Data
   return db;
 }
 
+/** A new file can give back its free pages, some at a time; an old one only by a VACUUM. */
+export function letShrink(db: Database): void {
+  db.run("PRAGMA auto_vacuum=INCREMENTAL");
+}
+
 /** The mode stays in the file: set it only once the file is known to be servable. */
 export function useWriteAheadLog(db: Database): void {
   db.run("PRAGMA journal_mode=WAL");

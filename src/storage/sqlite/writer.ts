@@ -53,11 +53,12 @@ import { databaseRefuses, editRefused, noteMoved, rowRefused } from "../save-ref
 import { ofSeries, together } from "../series-saves.ts";
 import { chooseRows, StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { ColumnInserts, TakenKeyError, valuesSql } from "./column-rows.ts";
-import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
+import { letShrink, openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { Edits } from "./edits.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
 import { FileRoom, shortenWal } from "./file-room.ts";
+import { FileShrink } from "./file-shrink.ts";
 import { foreignHooks, mendHooks, structureFault } from "./file-structure.ts";
 import { Notes } from "./notes.ts";
 import { prepareSchema } from "./schema.ts";
@@ -78,6 +79,7 @@ export class SqliteWriter implements StockWriter {
   readonly #db: Database;
   readonly #file: OpenedFile;
   readonly #room: FileRoom;
+  readonly #shrink: FileShrink;
   readonly #averages: DailyAverages;
   readonly #updates: UpdateLog;
   readonly #witness: EpochWitness;
@@ -128,6 +130,7 @@ export class SqliteWriter implements StockWriter {
     }
     try {
       this.#file = new OpenedFile(path, SQLITE_FORMAT);
+      letShrink(this.#db);
       this.preparation = prepareSchema(this.#db);
       useWriteAheadLog(this.#db);
       this.#db.transaction(() => this.#notes.push(...mendHooks(this.#db))).immediate();
@@ -141,6 +144,7 @@ export class SqliteWriter implements StockWriter {
     const prepare = <R>(sql: string): Statement<R, Params> => this.#db.prepare<R, Params>(sql);
     const real = realpathSync(path);
     this.#room = new FileRoom(this.#db, real, new DiskSpace(dirname(real), minFreeBytes));
+    this.#shrink = new FileShrink(this.#db);
     this.#averages = new DailyAverages(this.#db);
     this.#updates = new UpdateLog(this.#db, {
       boundBytes: updateLogBytes,
@@ -233,9 +237,9 @@ export class SqliteWriter implements StockWriter {
     return true;
   }
 
-  /** Trims the update log by one step, where saves haven't. */
+  /** Trims the update log by one step, where saves haven't; then gives back free pages. */
   tidy(): boolean {
-    if (!this.#updates.isTooLong && !this.#isTidying) return false;
+    if (!this.#updates.isTooLong && !this.#isTidying) return this.#shrinkFile();
     this.#file.check();
     let isMore = false;
     this.#inTransaction(() => {
@@ -245,6 +249,19 @@ export class SqliteWriter implements StockWriter {
     });
     this.#isTidying = isMore;
     return isMore;
+  }
+
+  #shrinkFile(): boolean {
+    if (!this.#shrink.isDue) return false;
+    this.#file.check();
+    this.#inTransaction(() => {
+      this.#shrink.step();
+      return () => {};
+    });
+    if (this.#shrink.isDue) return true;
+    // The file itself becomes shorter now, not only with the saves to come.
+    this.#db.run("PRAGMA wal_checkpoint(PASSIVE)");
+    return false;
   }
 
   findProblem(): string | null {
