@@ -1,6 +1,6 @@
 /** A server with --archive: history is whole over /v1, and other tools read the files. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { failingStart } from "../support/failing-start.ts";
@@ -190,4 +190,15 @@ test("a file isn't taken for a folder", async () => {
   const { code, output } = await failingStart(["--db-file", join(dir.path, "x.db"), "--archive", archive]);
   expect(code).not.toBe(0);
   expect(output).toContain(`--archive ${archive}: this is no folder`);
+});
+
+test.skipIf(process.platform !== "linux")("DuckDB is loaded by the first read of a file alone", async () => {
+  const archive = join(dir.path, `archive-${files++}`);
+  const dbFile = join(dir.path, `${files++}.db`);
+  await using server = await startServer({ dbFile, flags: ["--archive", archive] });
+  await saveTrades(server, "A", [1]);
+  await answerOf(server, "/v1/trades?symbols=A");
+  const { hub, workers } = processesOf(server);
+  const hasDuckDb = (pid: number) => readFileSync(`/proc/${pid}/maps`, "utf8").includes("libduckdb");
+  expect([hub, server.pid, ...workers].filter(hasDuckDb)).toEqual([]);
 });

@@ -11,14 +11,14 @@ import {
   type Period,
 } from "./archive-files.ts";
 import { mergedWalk, narrowed, widened } from "./merged-walk.ts";
-import { ParquetReader } from "./parquet-rows.ts";
+import type { FileRows, ParquetReader } from "./parquet-rows.ts";
 
 /** What is held to see whether the archive is needed. */
 const PAGE_ROWS_MAX = 10_000;
 
 export class Archive {
   readonly files: ArchiveFiles;
-  readonly #reader = new ParquetReader();
+  #reader: ParquetReader | null = null;
 
   constructor(folder: string) {
     this.files = new ArchiveFiles(folder);
@@ -64,11 +64,18 @@ export class Archive {
 
   /** Rows of a file that need not count yet. */
   rowsOfFile(path: string, { kind, ticker, part, columns }: FileQuery): AsyncGenerator<ColumnBatch> {
-    return this.#reader.rows({ path, kind, ticker, part, columns, from: null, to: null });
+    return this.#rowsOfFile({ path, kind, ticker, part, columns, from: null, to: null });
   }
 
-  close(): Promise<void> {
-    return this.#reader.close();
+  async close(): Promise<void> {
+    await this.#reader?.close();
+  }
+
+  /** DuckDB is loaded by the first read. */
+  async *#rowsOfFile(of: FileRows): AsyncGenerator<ColumnBatch> {
+    const { ParquetReader: Reader } = await import("./parquet-rows.ts");
+    this.#reader ??= new Reader();
+    yield* this.#reader.rows(of);
   }
 
   /** Null: some of its rows may be in the archive. */
@@ -102,7 +109,7 @@ export class Archive {
     for (const { ticker, part, files } of found) {
       const { from, to, isWithin } = boundsOf(query, { ticker, part });
       for (const { path } of inOrder(files.filter(isWithin), order))
-        yield* this.#reader.rows({ path, kind, ticker, part, columns, from, to, order, signal });
+        yield* this.#rowsOfFile({ path, kind, ticker, part, columns, from, to, order, signal });
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Rows of a file of the archive as columns, read by DuckDB in bounded memory. */
-import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { unavailable } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { BatchBuilder } from "../duckdb/column-batch.ts";
@@ -65,16 +65,13 @@ export class ParquetReader {
     (await instance)?.closeSync();
   }
 
-  /** 70 MB: loaded by the first read. */
   #opened(): Promise<DuckDBInstance> {
-    this.#instance ??= import("@duckdb/node-api").then(({ DuckDBInstance: Instance }) =>
-      Instance.create(":memory:", {
-        memory_limit: MEMORY,
-        threads: "1",
-        autoinstall_known_extensions: "false",
-        autoload_known_extensions: "false",
-      }),
-    );
+    this.#instance ??= DuckDBInstance.create(":memory:", {
+      memory_limit: MEMORY,
+      threads: "1",
+      autoinstall_known_extensions: "false",
+      autoload_known_extensions: "false",
+    });
     return this.#instance;
   }
 }
