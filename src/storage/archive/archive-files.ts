@@ -20,6 +20,9 @@ import { compareTexts, inByteOrder } from "../series-order.ts";
 /** What a file system takes. */
 const NAME_BYTES_MAX = 255;
 const DAY_MS = 86_400_000;
+/** Folders of series whose names are kept; at this number they are forgotten. */
+const LISTED_MAX = 10_000;
+const CLOCK_STEP_MS = 2_000;
 const PARTIAL = ".partial";
 const NAME = /^(\d{4}-\d{2}(?:-\d{2})?)\.(\d{1,9})\.parquet$/;
 
@@ -74,6 +77,8 @@ function periodNamed(name: string): Period {
 
 export class ArchiveFiles {
   readonly folder: string;
+  /** By their paths. */
+  readonly #listed = new Map<string, { changedMs: number; files: readonly ArchivedFile[] }>();
 
   constructor(folder: string) {
     this.folder = folder;
@@ -103,16 +108,19 @@ export class ArchiveFiles {
   }
 
   /** The newest of each period, the earliest first. */
-  async filesOf(series: ArchivedSeries): Promise<ArchivedFile[]> {
+  async filesOf(series: ArchivedSeries): Promise<readonly ArchivedFile[]> {
     const folder = this.#folderOf(series);
-    if (folder === null) return [];
-    const newest = new Map<string, ArchivedFile>();
-    for (const file of (await readdir(folder).catch(nullIfAbsent)) ?? []) {
-      const [, name, version] = NAME.exec(file) ?? [];
-      if (name === undefined || (newest.get(name)?.version ?? 0) >= Number(version)) continue;
-      newest.set(name, { ...periodNamed(name), path: join(folder, file), version: Number(version) });
+    const found = folder === null ? null : await stat(folder).catch(nullIfAbsent);
+    if (folder === null || found === null) return [];
+    const known = this.#listed.get(folder);
+    if (known?.changedMs === found.mtimeMs) return known.files;
+    const files = await list(folder);
+    // A folder may change again within the step of its clock.
+    if (found.mtimeMs < Date.now() - CLOCK_STEP_MS) {
+      if (this.#listed.size >= LISTED_MAX) this.#listed.clear();
+      this.#listed.set(folder, { changedMs: found.mtimeMs, files });
     }
-    return [...newest.values()].sort((a, b) => a.from - b.from);
+    return files;
   }
 
   /**
@@ -174,6 +182,16 @@ export class ArchiveFiles {
     if (names.some((name) => name.length > NAME_BYTES_MAX)) return null;
     return join(this.folder, `kind=${kind}`, ...names);
   }
+}
+
+async function list(folder: string): Promise<ArchivedFile[]> {
+  const newest = new Map<string, ArchivedFile>();
+  for (const file of (await readdir(folder).catch(nullIfAbsent)) ?? []) {
+    const [, name, version] = NAME.exec(file) ?? [];
+    if (name === undefined || (newest.get(name)?.version ?? 0) >= Number(version)) continue;
+    newest.set(name, { ...periodNamed(name), path: join(folder, file), version: Number(version) });
+  }
+  return [...newest.values()].sort((a, b) => a.from - b.from);
 }
 
 /** None: the folder is somebody else's. */
