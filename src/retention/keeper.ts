@@ -2,15 +2,16 @@
  * Removes rows that have become older than `--retain` says, a little at a time. Whole days go, by
  * the rows' own time in UTC. Nobody is told: what an update says holds for rows of its time.
  */
+import { noteName } from "../market/rollup-note.ts";
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { RollupSeries } from "../rollups/rules.ts";
-import { noteName } from "../rollups/ticker-note.ts";
+import { DAY_MICROS, dayOf } from "../rollups/spans.ts";
 import type { Edit, EditOutcome, StockReader } from "../storage/contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
 import { sleep } from "../time/pauses.ts";
-import { DAY_MICROS, dayOf, type FirstRow, firstRow, lastBefore } from "./first-row.ts";
+import { type FirstRow, firstRow, lastBefore } from "./first-row.ts";
 import { type KeptRows, ruleFor } from "./read-rules.ts";
 
 /** After the start, and between two rounds. */

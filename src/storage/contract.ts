@@ -294,7 +294,7 @@ export interface Removal {
   isAgeing?: true | undefined;
 }
 
-/** All rows of a ticker, of every kind. */
+/** All rows of a ticker, of every kind, and the note of its roll-ups. */
 export interface Renaming {
   what: "renaming";
   ticker: string;

@@ -4,139 +4,19 @@
  */
 import { expect } from "bun:test";
 import { stampOfMicros } from "../../src/market/stamp-micros.ts";
-import { realtimeFrame } from "../../src/protocol/frames.ts";
-import { Roller } from "../../src/rollups/roller.ts";
-import type { RollupDatabase } from "../../src/rollups/rollup-database.ts";
-import { commitBatch } from "../../src/storage/column-saves.ts";
-import type { Edit, Save, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import type { SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import { rowColumnNames } from "../../src/storage/model/columns.ts";
-import { type Update, updateOf } from "../../src/storage/update-contract.ts";
 import { batchOfRows } from "../support/column-batches.ts";
 import { randomNumbers } from "../support/random.ts";
 import { becomeRight, rowsOfReader, storedBars } from "../support/rollups.ts";
 import { until } from "../support/until.ts";
-import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
+import { Harness, INTERVALS } from "./rollup-harness.ts";
 
-const INTERVALS = ["1min", "8min", "1hour"];
 const TICKERS = ["A", "B", "é x"];
 const START = Date.parse("2024-01-02T10:00:00Z") * 1_000;
 const MINUTE = 60_000_000;
 const ROUNDS = 120;
-
-/** Ends of a process at any moment: before a write, after it, and between two batches. */
-class Broken extends Error {}
-
-class Harness implements AsyncDisposable {
-  readonly #db: OpenDatabase;
-  readonly #random: () => number;
-  readonly #breakRate: number;
-  readonly rollers: Roller[] = [];
-  #saveId = 0;
-
-  constructor(db: OpenDatabase, random: () => number, breakRate: number) {
-    this.#db = db;
-    this.#random = random;
-    this.#breakRate = breakRate;
-  }
-
-  get reader() {
-    return this.#db.reader;
-  }
-
-  /** One more that makes roll-ups; those before go on, as they would for a moment. */
-  startRoller({ breaks = true, intervals = INTERVALS, tickers = "*" } = {}): Roller {
-    const roller = new Roller({
-      db: this.#database(breaks ? this.#breakRate : 0),
-      rules: [{ tickers, intervals }],
-      isShared: false,
-      log: { info() {}, warning() {} },
-      listen: async () => {},
-    });
-    roller.start();
-    this.rollers.push(roller);
-    return roller;
-  }
-
-  /** @param content false: as rows of a copy. @param isHeard whether a roller is told of it. */
-  async save(save: Save, { content = true, isHeard = true } = {}): Promise<void> {
-    const { ticker } = save;
-    const frame =
-      save.kind !== "ticks"
-        ? `{"symbol":"${ticker}","data":[]}`
-        : realtimeFrame(
-            ticker,
-            save.part,
-            save.rows.map(([timestamp, price]) => ({ timestamp, price })),
-            "timestamp",
-          );
-    if (content) save.update = { saveId: `test-${this.#saveId++}`, repeated: false, frame };
-    const [outcome] = await commitBatch(this.#db.writer, [save]);
-    if (!outcome?.ok) throw new Error(JSON.stringify(outcome));
-    const update = updateOf(save, outcome);
-    if (update !== null && isHeard) this.#tell(ticker, update);
-  }
-
-  async edit(edit: Omit<Edit, "dryRun" | "identity">, { isHeard = true } = {}): Promise<void> {
-    const identity = { saveId: `test-${this.#saveId++}`, repeated: false };
-    const outcome = await this.#db.writer.edit({ ...edit, dryRun: false, identity } as Edit);
-    if (!outcome.ok) return;
-    for (const { ticker, update } of outcome.updates) if (isHeard) this.#tell(ticker, update);
-  }
-
-  /** At once, or so late that its rows have been read meanwhile. */
-  #tell(ticker: string, update: Update): void {
-    const tell = (): void => this.rollers.forEach((roller) => void roller.hear(ticker, update));
-    if (this.#random() < 0.5) tell();
-    else setTimeout(tell, this.#random() * 400);
-  }
-
-  async stopAll(): Promise<void> {
-    for (const roller of this.rollers.splice(0)) await roller.stop();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stopAll();
-  }
-
-  #database(breakRate: number): RollupDatabase {
-    const { writer, reader } = this.#db;
-    /** As a worker's saves, they are committed one after the other. */
-    let last: Promise<unknown> = Promise.resolve();
-    const mayBreak = (): void => {
-      if (this.#random() < breakRate) throw new Broken();
-    };
-    return {
-      reader,
-      columns: (query) => {
-        const batches = reader.columns(query);
-        return (async function* () {
-          for await (const batch of batches) {
-            mayBreak();
-            yield batch;
-          }
-          mayBreak();
-        })();
-      },
-      save(save) {
-        const saved = last.then(async () => {
-          mayBreak();
-          const [outcome] = await writer.commit([save]);
-          mayBreak();
-          return outcome!;
-        });
-        last = saved.catch(() => null);
-        return saved;
-      },
-      async edit(edit) {
-        mayBreak();
-        const outcome = await writer.edit(edit);
-        mayBreak();
-        return outcome;
-      },
-    };
-  }
-}
 
 /** Trades of a ticker, as feeds send them and correct them. */
 function randomRound(random: () => number, now: number, { isHeard }: { isHeard: boolean }) {
