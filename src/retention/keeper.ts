@@ -2,21 +2,22 @@
  * Removes rows that have become older than `--retain` says, a little at a time. Whole days go, by
  * the rows' own time in UTC. Nobody is told: what an update says holds for rows of its time.
  */
-import { noteName } from "../market/rollup-note.ts";
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import type { RollupDatabase } from "../rollups/rollup-database.ts";
 import type { RollupSeries } from "../rollups/rules.ts";
 import { DAY_MICROS, dayOf } from "../rollups/spans.ts";
-import type { Edit, EditOutcome, StockReader } from "../storage/contract.ts";
-import type { ColumnBatch, ColumnQuery } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
-import { sleep } from "../time/pauses.ts";
+import { backoffMs, sleep } from "../time/pauses.ts";
 import { type FirstRow, firstRow, lastBefore } from "./first-row.ts";
 import { type KeptRows, ruleFor } from "./read-rules.ts";
+import { mayRemoveTrades } from "./rolled-up-trades.ts";
 
 /** After the start, and between two rounds. */
 const FIRST_ROUND_MS = 1_000;
 const ROUND_MS = 600_000;
+/** Where trades have to wait, another round comes sooner, each time twice as late. */
+const WAITING = { firstMs: 5_000, maxMs: ROUND_MS };
 /** A step is made longer or shorter until it removes about so many rows. */
 const STEP_ROWS_MIN = 2_000;
 const STEP_ROWS_MAX = 20_000;
@@ -29,14 +30,8 @@ const PAUSE_MS = 5;
 /** What roll-ups are made of. */
 const TRADE = "trade";
 
-interface RetentionDatabase {
-  readonly reader: Pick<StockReader, "notes">;
-  columns(query: ColumnQuery): AsyncIterable<ColumnBatch>;
-  edit(edit: Edit): Promise<EditOutcome>;
-}
-
 export interface KeeperOptions {
-  db: RetentionDatabase;
+  db: RollupDatabase;
   rules: readonly KeptRows[];
   /** The roll-ups of a ticker; null: this process doesn't know them yet. */
   rollupsOf(ticker: string): readonly RollupSeries[] | null;
@@ -45,8 +40,8 @@ export interface KeeperOptions {
 
 interface Round {
   removed: Map<string, number>;
-  /** Tickers whose trades stay, as roll-ups are made of them. */
-  rolledUp: Set<string>;
+  /** Tickers whose trades stay until their roll-ups are made. */
+  waiting: Set<string>;
 }
 
 export class RetentionKeeper {
@@ -71,16 +66,18 @@ export class RetentionKeeper {
   async #goOn(): Promise<void> {
     const { signal } = this.#stop;
     await sleep(FIRST_ROUND_MS, signal);
-    while (!signal.aborted) {
+    for (let waited = 0; !signal.aborted; ) {
+      let isWaiting = false;
       for (const kind of new Set(this.#options.rules.map((rule) => rule.kind))) {
         try {
-          await this.#removeOld(kind);
+          if (await this.#removeOld(kind)) isWaiting = true;
         } catch (error) {
           // The database may be away, or busy: the next round finds what is left.
           this.#warn(kind, error);
         }
       }
-      await sleep(ROUND_MS, signal);
+      await sleep(isWaiting ? backoffMs(WAITING, waited) : ROUND_MS, signal);
+      waited = isWaiting ? waited + 1 : 0;
     }
   }
 
@@ -88,14 +85,14 @@ export class RetentionKeeper {
     if (!this.#stop.signal.aborted) this.#options.log.warning(`Retention: ${of}: ${messageOf(error)}`);
   }
 
-  /** Of all series in turn. */
-  async #removeOld(kind: KindName): Promise<void> {
+  /** Of all series in turn. @returns whether some of it has to wait. */
+  async #removeOld(kind: KindName): Promise<boolean> {
     const { db, rules, log } = this.#options;
     const { signal } = this.#stop;
     const today = dayOf(Date.now() * 1_000);
     const days = rules.filter((rule) => rule.kind === kind).map((rule) => rule.days);
     const to = lastBefore(kind, today - Math.min(...days) * DAY_MICROS);
-    const { removed, rolledUp }: Round = { removed: new Map(), rolledUp: new Set() };
+    const { removed, waiting }: Round = { removed: new Map(), waiting: new Set() };
     let behind: FirstRow | null = null;
     while (!signal.aborted) {
       const found: FirstRow | null = await firstRow({
@@ -107,47 +104,44 @@ export class RetentionKeeper {
       const rule = ruleFor(rules, { kind, ticker, part });
       if (rule === undefined) continue;
       try {
-        if (kind === "ticks" && part === TRADE && (await this.#isRolledUp(ticker))) rolledUp.add(ticker);
-        else
-          await this.#removeSeries(kind, found, today - rule.days * DAY_MICROS, (rows) =>
-            removed.set(rule.text, (removed.get(rule.text) ?? 0) + rows),
-          );
+        const isDone = await this.#removeSeries(kind, found, today - rule.days * DAY_MICROS, (rows) =>
+          removed.set(rule.text, (removed.get(rule.text) ?? 0) + rows),
+        );
+        if (!isDone) waiting.add(ticker);
       } catch (error) {
         // One that can't be removed keeps no others.
         this.#warn(`${rule.text} of ${ticker}`, error);
       }
     }
     for (const [text, rows] of removed) log.info(`Retention: ${rows} rows removed by ${text}`);
-    if (rolledUp.size > 0)
-      log.info(`Retention: trades of ${rolledUp.size} tickers stay, as roll-ups are made of them`);
+    if (waiting.size > 0)
+      log.info(`Retention: trades of ${waiting.size} tickers wait until their roll-ups are made`);
+    return waiting.size > 0;
+  }
+
+  async #mayRemoveTrades(ticker: string, end: number): Promise<boolean> {
+    const { db, rollupsOf } = this.#options;
+    const series = rollupsOf(ticker);
+    return series !== null && mayRemoveTrades({ db, ticker, series, end });
   }
 
   /**
-   * Roll-ups are made anew from trades, by what they know of a ticker: its old bars would go with
-   * its trades.
+   * @param end the begin of the day from which rows are kept. @param done told of each step.
+   * @returns false: the rest has to wait.
    */
-  async #isRolledUp(ticker: string): Promise<boolean> {
-    const { db, rollupsOf } = this.#options;
-    const series = rollupsOf(ticker);
-    if (series === null || series.length > 0) return true;
-    // They were made before, or are by another server.
-    const name = noteName(ticker);
-    return (await db.reader.notes(name, name, 1)).length > 0;
-  }
-
-  /** @param end the begin of the day from which rows are kept. @param done told of each step. */
   async #removeSeries(
     kind: KindName,
     { ticker, part, micros }: FirstRow,
     end: number,
     done: (rows: number) => void,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { db } = this.#options;
     const { signal } = this.#stop;
     const to = lastBefore(kind, end);
     let oldest = micros;
     let stepMicros = STEP_MICROS_FIRST;
     while (!signal.aborted && oldest < end) {
+      if (kind === "ticks" && part === TRADE && !(await this.#mayRemoveTrades(ticker, end))) return false;
       const began = performance.now();
       const until = Math.min(end, oldest + stepMicros);
       const outcome = await db.edit({
@@ -161,6 +155,7 @@ export class RetentionKeeper {
       const next = await firstRow({ columns: db.columns, kind, ticker, part, to, behind: null, signal });
       oldest = next?.micros ?? end;
     }
+    return true;
   }
 }
 

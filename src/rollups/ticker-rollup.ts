@@ -16,7 +16,7 @@ import { isKnownNote, readNote, type TickerNote } from "./ticker-note.ts";
 import { type KeptNote, RollupRefusedError, writeChanges } from "./write-changes.ts";
 
 /** Updates that are read of the log at once. */
-const LOG_LIMIT = { updates: 1_000, characters: 4 * 1024 * 1024 };
+export const LOG_LIMIT = { updates: 1_000, characters: 4 * 1024 * 1024 };
 /** After so many trades a step of the backlog ends, so that it holds nobody up. */
 const STEP_TRADES_MAX = 5_000;
 /** Changes that are made before the backlog. */
