@@ -4,19 +4,21 @@
  */
 import { expect } from "bun:test";
 import { ROLLUP_MARK } from "../../src/market/rollup-mark.ts";
-import { stampOfMicros } from "../../src/market/stamp-micros.ts";
+import { microsOfStamp, stampOfMicros } from "../../src/market/stamp-micros.ts";
 import { mayRemoveTrades } from "../../src/retention/rolled-up-trades.ts";
 import { type RollupDatabase, saveNote } from "../../src/rollups/rollup-database.ts";
 import { RollupRules } from "../../src/rollups/rules.ts";
-import { DAY_MICROS } from "../../src/rollups/spans.ts";
+import { DAY_MICROS, dayOf } from "../../src/rollups/spans.ts";
 import { TickerRollup } from "../../src/rollups/ticker-rollup.ts";
 import type { TickRow } from "../../src/storage/contract.ts";
 import type { SeriesRow } from "../../src/storage/model/kinds.ts";
-import { storedBars } from "../support/rollups.ts";
+import type { Row } from "../support/answered.ts";
+import { randomNumbers } from "../support/random.ts";
+import { becomeRight, rowsOfReader, type StoredRows, storedBars } from "../support/rollups.ts";
 import { until } from "../support/until.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
-import { Harness } from "./rollup-harness.ts";
+import { Harness, INTERVALS, MINUTE, randomRound, START, TICKERS } from "./rollup-harness.ts";
 
 const FIRST = Date.parse("2024-01-02T00:00:00Z") * 1_000;
 const HOUR = 3_600_000_000;
@@ -46,10 +48,7 @@ const seriesOf = (intervals: string[]) => new RollupRules([{ tickers: "*", inter
 /** When and at what price each bar closes. */
 async function closes(db: OpenDatabase, ticker: string, interval = "1min"): Promise<[number, unknown][]> {
   const found = await storedBars(db.reader, ticker, interval);
-  return found.map(({ datetime, close }) => {
-    const stamp = `${String(datetime).replace(" ", "T").slice(0, 19)}Z`;
-    return [Date.parse(stamp) * 1_000, close];
-  });
+  return found.map(({ datetime, close }) => [microsOfStamp(String(datetime)), close]);
 }
 
 interface StoredNote {
@@ -71,6 +70,14 @@ async function untilMade(harness: Harness, ticker: string): Promise<void> {
   await until(async () => {
     const note = await noteOf(harness.database, ticker);
     return note !== null && note.to >= position && note.todo.length === 0;
+  });
+}
+
+/** Rows from a moment up to another. */
+function within(rows: Row[], from = Number.NEGATIVE_INFINITY, end: number): Row[] {
+  return rows.filter(({ timestamp, datetime }) => {
+    const micros = microsOfStamp(String(timestamp ?? datetime));
+    return micros >= from && micros < end;
   });
 }
 
@@ -284,5 +291,62 @@ withEachDriver({ topic: "rolled-up trades", needs: "notes" }, ({ withDatabase })
     rollup.forget();
     for (let step = 0; step < 10 && !rollup.isDone; step++) await rollup.step(database, saveId);
     expect(await closes(db, "B")).toEqual([...gone, [at(3), 3]]);
+  });
+
+  withDatabase("random trades that age: what is frozen was right, and the rest becomes so", async (db) => {
+    const seed = 5;
+    const random = randomNumbers(seed);
+    await using harness = new Harness(db, random, 0.05);
+    const floors = new Map<string, number>();
+    const frozen = new Map<string, Row[]>();
+    const all = rowsOfReader(db.reader);
+    let now = START;
+    /** Trades before its floor are too late, and bars before it are looked at once. */
+    const since = (end = Number.POSITIVE_INFINITY): StoredRows => ({
+      trades: async (ticker) => within(await all.trades(ticker), floors.get(ticker), end),
+      bars: async (ticker, interval) => within(await all.bars(ticker, interval), floors.get(ticker), end),
+    });
+    for (let round = 0; round < 150; round++) {
+      if (round % 40 === 5) harness.startRoller();
+      now += Math.floor(random() * 90) * MINUTE;
+      await randomRound(random, now, { isHeard: random() < 0.9, areBarsDeleted: false })(harness);
+      await Bun.sleep(random() * 40);
+      const ticker = TICKERS[round % TICKERS.length]!;
+      const end = dayOf(now - 4 * HOUR);
+      if (end <= (floors.get(ticker) ?? FIRST)) continue;
+      const series = seriesOf(INTERVALS);
+      const may = () => mayRemoveTrades({ db: harness.database, ticker, series, end });
+      if (round % 30 === 29) {
+        // At least here it is waited for, without what breaks off.
+        await harness.stopAll();
+        await harness.save(trades(ticker, [now, 1]));
+        harness.startRoller({ breaks: false });
+        await until(may);
+        await harness.stopAll();
+        harness.startRoller();
+      } else if (!(await may())) continue;
+      await becomeRight(since(end), [ticker], INTERVALS);
+      floors.set(ticker, end);
+      for (const interval of INTERVALS)
+        frozen.set(`${ticker} ${interval}`, within(await all.bars(ticker, interval), undefined, end));
+      const aged = {
+        kind: "ticks",
+        ticker,
+        part: "trade",
+        from: null,
+        to: stampOfMicros(end - 1),
+        ids: null,
+      };
+      await harness.edit({ what: "removal", ...aged, isAgeing: true } as never);
+    }
+    await harness.stopAll();
+    harness.startRoller({ breaks: false });
+    await becomeRight(since(), TICKERS, INTERVALS);
+    expect(floors.size).toBeGreaterThan(0);
+    for (const [ticker, end] of floors)
+      for (const interval of INTERVALS)
+        expect(within(await all.bars(ticker, interval), undefined, end)).toEqual(
+          frozen.get(`${ticker} ${interval}`)!,
+        );
   });
 });

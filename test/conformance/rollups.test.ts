@@ -4,72 +4,14 @@
  */
 import { expect } from "bun:test";
 import { stampOfMicros } from "../../src/market/stamp-micros.ts";
-import type { SaveTicks, TickRow } from "../../src/storage/contract.ts";
-import { rowColumnNames } from "../../src/storage/model/columns.ts";
-import { batchOfRows } from "../support/column-batches.ts";
+import type { TickRow } from "../../src/storage/contract.ts";
 import { randomNumbers } from "../support/random.ts";
 import { becomeRight, rowsOfReader, storedBars } from "../support/rollups.ts";
 import { until } from "../support/until.ts";
 import { withEachDriver } from "./each-driver.ts";
-import { Harness, INTERVALS } from "./rollup-harness.ts";
+import { Harness, INTERVALS, MINUTE, randomRound, START, TICKERS } from "./rollup-harness.ts";
 
-const TICKERS = ["A", "B", "é x"];
-const START = Date.parse("2024-01-02T10:00:00Z") * 1_000;
-const MINUTE = 60_000_000;
 const ROUNDS = 120;
-
-/** Trades of a ticker, as feeds send them and correct them. */
-function randomRound(random: () => number, now: number, { isHeard }: { isHeard: boolean }) {
-  const whole = (max: number): number => Math.floor(random() * max);
-  const ticker = TICKERS[whole(TICKERS.length)]!;
-  const trade = (micros: number, id: string | null = null): TickRow => {
-    const size = random() < 0.1 ? null : random() < 0.1 ? whole(100) / 8 : 1 + whole(500);
-    const price = random() < 0.05 ? null : 100 + whole(1_000) / 64;
-    return [stampOfMicros(micros), price, size, null, null, id, null, null];
-  };
-  const trades = (rows: TickRow[], more: Partial<SaveTicks> = {}): SaveTicks => ({
-    ...({ kind: "ticks", ticker, part: "trade", onDuplicate: "match" } as const),
-    rows: rows.sort(([a], [b]) => (a < b ? -1 : 1)),
-    ...more,
-  });
-  const late = (): number => now - whole(90) * MINUTE - whole(MINUTE);
-  return async (harness: Harness): Promise<void> => {
-    const dice = random();
-    if (dice < 0.4) return harness.save(trades([trade(now), trade(now + whole(3_000_000))]), { isHeard });
-    if (dice < 0.5) return harness.save(trades([trade(late())]), { isHeard });
-    // A correction, of a few ids that come again and again.
-    if (dice < 0.6) {
-      const n = whole(20);
-      return harness.save(trades([trade(START + n * 7 * MINUTE, `id-${n}`)]), { isHeard });
-    }
-    if (dice < 0.65)
-      return harness.save(trades([trade(late()), trade(late()), trade(now)]), { content: false });
-    if (dice < 0.7) return harness.save(trades([trade(now)], { part: "quote" }), { isHeard });
-    if (dice < 0.8) {
-      const rows = Array.from({ length: 50 }, (_, i) => trade(now + i * 1_000_000));
-      const batch = batchOfRows("ticks", rows);
-      expect([...batch.columns.keys()]).toEqual(rowColumnNames("ticks"));
-      return harness.save({ ...trades(rows), columns: batch }, { isHeard });
-    }
-    const range = { kind: "ticks", ticker, part: random() < 0.5 ? "trade" : null } as const;
-    if (dice < 0.9) {
-      const from = late();
-      const to = from + whole(10) * MINUTE;
-      const stamps = { from: stampOfMicros(from), to: stampOfMicros(to) };
-      return harness.edit({ what: "removal", ...range, ...stamps, ids: null } as never, { isHeard });
-    }
-    if (dice < 0.92)
-      return harness.edit({ what: "removal", ...range, from: null, to: null, ids: null } as never);
-    if (dice < 0.94) {
-      // There and back, so that the tickers stay the same.
-      await harness.edit({ what: "renaming", ticker, newTicker: "other" } as never, { isHeard });
-      return harness.edit({ what: "renaming", ticker: "other", newTicker: ticker } as never, { isHeard });
-    }
-    // Bars that a roll-up has made come back.
-    const bars = { kind: "interval", ticker, part: "1min", from: null, to: null, ids: null } as const;
-    return harness.edit({ what: "removal", ...bars } as never, { isHeard });
-  };
-}
 
 withEachDriver({ topic: "roll-ups", needs: "notes" }, ({ withDatabase }) => {
   for (const [seed, breakRate] of [
