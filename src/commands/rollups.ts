@@ -1,5 +1,6 @@
 /** set_rollup, remove_rollup and get_rollups: see docs/rollups.md. */
 import { CalendarError } from "../calendar/contract.ts";
+import { noteName } from "../market/rollup-note.ts";
 import { stampOfMicros } from "../market/stamp-micros.ts";
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { toWire } from "../market/timestamp.ts";
@@ -12,7 +13,7 @@ import {
   readRules,
   seriesOf,
 } from "../rollups/rules.ts";
-import { noteName, readNote } from "../rollups/ticker-note.ts";
+import { readNote } from "../rollups/ticker-note.ts";
 import type { Command, CommandCall, CommandContext } from "./context.ts";
 import { readFlag, requireTickers, show } from "./params.ts";
 
@@ -88,21 +89,23 @@ export const getRollups: Command = {
     for (const { key, ticker } of requireTickers(params)) {
       const name = noteName(ticker ?? "");
       const [note] = await reader.notes(name, name, 1);
-      progress[key] = progressOf(note?.[1] ?? null);
+      progress[key] = progressOf(note?.[1] ?? null, ticker ?? "");
     }
     return JSON.stringify({ ...head, epoch: await reader.updates.epoch(), tickers: progress });
   },
 };
 
-function progressOf(text: string | null): unknown {
-  const note = readNote(text);
-  if (note === null) return null;
+function progressOf(text: string | null, ticker: string): unknown {
+  const note = readNote(text, ticker);
+  // After a renaming it tells of the positions of another ticker, until bars are made.
+  if (note === null || note.ticker !== ticker) return null;
   const stampOf = (micros: number): string | null =>
     Number.isFinite(micros) ? toWire(stampOfMicros(micros)) : null;
   return {
     rolled_up_to: note.to,
     epoch: note.epoch,
     intervals: note.intervals.map((label) => label.split(" ")[0]),
+    made_from: note.keptFrom === null ? null : stampOf(note.keptFrom),
     backlog: note.todo.map(({ from, until }) => [stampOf(from), stampOf(until)]),
   };
 }

@@ -26,27 +26,37 @@ export interface ArchivedRemoval {
   first: FirstRow;
   /** In µs since 1970: what is later stays. Periods that it lies within stay whole. */
   end: number;
+  /** Asked before each step: false where the rest has to wait. */
+  mayRemove(): Promise<boolean>;
   /** Told of each step. */
   done(rows: number): void;
   signal: AbortSignal;
 }
 
-/** @throws Error A file can't be written, or rows can't be removed: they are still there. */
-export async function archiveAndRemove(of: ArchivedRemoval): Promise<void> {
+/**
+ * @returns false: the rest has to wait. @throws Error A file can't be written, or rows can't be
+ *   removed: they are still there.
+ */
+export async function archiveAndRemove(of: ArchivedRemoval): Promise<boolean> {
   const { db, archive, kind, first, signal } = of;
   const { ticker, part } = first;
   const end = periodOf(kind, of.end).from;
   let oldest: number = first.micros;
   while (!signal.aborted && oldest < end) {
+    if (!(await of.mayRemove())) return false;
     const period = periodOf(kind, oldest);
     const steps = await planSteps(of, period);
     await archivePeriod({ archive, columns: db.columns, series: { kind, ticker, part }, period, signal });
-    for (const step of steps) if (!(await removeStep(of, step))) return;
+    for (const step of steps) {
+      if (!(await of.mayRemove())) return false;
+      if (!(await removeStep(of, step))) return true;
+    }
     const next = await firstRow({
       ...{ columns: db.columns, kind, ticker, part, to: lastBefore(kind, end), behind: null, signal },
     });
     oldest = next?.micros ?? end;
   }
+  return true;
 }
 
 /** Finds steps of some thousand rows. They are asked for before any row is read for the file. */

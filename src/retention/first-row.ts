@@ -76,10 +76,3 @@ function textAt({ columns }: ColumnBatch, name: string): string {
   const { codes, dictionary } = columns.get(name) as TextColumn;
   return dictionary[codes[0]!]!;
 }
-
-/** The begin of the day of a stamp, in µs since 1970. */
-export function dayOf(micros: number): number {
-  return Math.floor(micros / DAY_MICROS) * DAY_MICROS;
-}
-
-export const DAY_MICROS = 86_400_000_000;

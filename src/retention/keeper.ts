@@ -4,33 +4,29 @@
  */
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import type { RollupDatabase } from "../rollups/rollup-database.ts";
 import type { RollupSeries } from "../rollups/rules.ts";
-import { noteName } from "../rollups/ticker-note.ts";
+import { DAY_MICROS, dayOf } from "../rollups/spans.ts";
 import type { Archive } from "../storage/archive/archive.ts";
-import type { Edit, EditOutcome, StockReader } from "../storage/contract.ts";
 import type { InodeLock } from "../storage/inode-lock.ts";
-import type { ColumnBatch, ColumnQuery } from "../storage/model/columns.ts";
 import type { KindName } from "../storage/model/kinds.ts";
-import { sleep } from "../time/pauses.ts";
+import { backoffMs, sleep } from "../time/pauses.ts";
 import { archiveAndRemove } from "./archived-removal.ts";
-import { DAY_MICROS, dayOf, type FirstRow, firstRow, lastBefore } from "./first-row.ts";
+import { type FirstRow, firstRow, lastBefore } from "./first-row.ts";
 import { type KeptRows, ruleFor } from "./read-rules.ts";
+import { mayRemoveTrades } from "./rolled-up-trades.ts";
 import { nextStep, PAUSE_MS, STEP_MICROS_FIRST } from "./step-length.ts";
 
 /** After the start, and between two rounds. */
 const FIRST_ROUND_MS = 1_000;
 const ROUND_MS = 600_000;
+/** Where trades have to wait, another round comes sooner, each time twice as late. */
+const WAITING = { firstMs: 5_000, maxMs: ROUND_MS };
 /** What roll-ups are made of. */
 const TRADE = "trade";
 
-interface RetentionDatabase {
-  readonly reader: Pick<StockReader, "notes">;
-  columns(query: ColumnQuery): AsyncIterable<ColumnBatch>;
-  edit(edit: Edit): Promise<EditOutcome>;
-}
-
 export interface KeeperOptions {
-  db: RetentionDatabase;
+  db: RollupDatabase;
   rules: readonly KeptRows[];
   /** Where rows are written before they are removed; null: nowhere. */
   archive: Archive | null;
@@ -41,8 +37,8 @@ export interface KeeperOptions {
 
 interface Round {
   removed: Map<string, number>;
-  /** Tickers whose trades stay, as roll-ups are made of them. */
-  rolledUp: Set<string>;
+  /** Tickers whose trades stay until their roll-ups are made. */
+  waiting: Set<string>;
 }
 
 export class RetentionKeeper {
@@ -67,39 +63,44 @@ export class RetentionKeeper {
   async #goOn(): Promise<void> {
     const { signal } = this.#stop;
     await sleep(FIRST_ROUND_MS, signal);
-    while (!signal.aborted) {
-      await this.#lookOnce();
-      await sleep(ROUND_MS, signal);
+    for (let waited = 0; !signal.aborted; ) {
+      const isWaiting = await this.#lookOnce();
+      await sleep(isWaiting ? backoffMs(WAITING, waited) : ROUND_MS, signal);
+      waited = isWaiting ? waited + 1 : 0;
     }
   }
 
-  async #lookOnce(): Promise<void> {
+  /** @returns whether something has to wait. */
+  async #lookOnce(): Promise<boolean> {
     const { rules, archive } = this.#options;
     let lock: InodeLock | null = null;
+    let isWaiting = false;
     try {
       lock = (await archive?.files.lock()) ?? null;
       // The database may be away, or busy: the next round finds what is left.
       for (const kind of new Set(rules.map((rule) => rule.kind)))
-        await this.#removeOld(kind).catch((error) => this.#warn(kind, error));
+        if (await this.#removeOld(kind).catch((error) => this.#warn(kind, error))) isWaiting = true;
     } catch (error) {
       this.#warn("nothing is removed", error);
     } finally {
       lock?.release();
     }
+    return isWaiting;
   }
 
-  #warn(of: string, error: unknown): void {
+  #warn(of: string, error: unknown): false {
     if (!this.#stop.signal.aborted) this.#options.log.warning(`Retention: ${of}: ${messageOf(error)}`);
+    return false;
   }
 
-  /** Of all series in turn. */
-  async #removeOld(kind: KindName): Promise<void> {
+  /** Of all series in turn. @returns whether some of it has to wait. */
+  async #removeOld(kind: KindName): Promise<boolean> {
     const { db, rules, log } = this.#options;
     const { signal } = this.#stop;
     const today = dayOf(Date.now() * 1_000);
     const days = rules.filter((rule) => rule.kind === kind).map((rule) => rule.days);
     const to = lastBefore(kind, today - Math.min(...days) * DAY_MICROS);
-    const { removed, rolledUp }: Round = { removed: new Map(), rolledUp: new Set() };
+    const { removed, waiting }: Round = { removed: new Map(), waiting: new Set() };
     let behind: FirstRow | null = null;
     while (!signal.aborted) {
       const found: FirstRow | null = await firstRow({
@@ -111,52 +112,48 @@ export class RetentionKeeper {
       const rule = ruleFor(rules, { kind, ticker, part });
       if (rule === undefined) continue;
       try {
-        if (kind === "ticks" && part === TRADE && (await this.#isRolledUp(ticker))) rolledUp.add(ticker);
-        else
-          await this.#removeSeries(kind, found, today - rule.days * DAY_MICROS, (rows) =>
-            removed.set(rule.text, (removed.get(rule.text) ?? 0) + rows),
-          );
+        const isDone = await this.#removeSeries(kind, found, today - rule.days * DAY_MICROS, (rows) =>
+          removed.set(rule.text, (removed.get(rule.text) ?? 0) + rows),
+        );
+        if (!isDone) waiting.add(ticker);
       } catch (error) {
         // One that can't be removed keeps no others.
         this.#warn(`${rule.text} of ${ticker}`, error);
       }
     }
     for (const [text, rows] of removed) log.info(`Retention: ${rows} rows removed by ${text}`);
-    if (rolledUp.size > 0)
-      log.info(`Retention: trades of ${rolledUp.size} tickers stay, as roll-ups are made of them`);
+    if (waiting.size > 0)
+      log.info(`Retention: trades of ${waiting.size} tickers wait until their roll-ups are made`);
+    return waiting.size > 0;
+  }
+
+  async #mayRemoveTrades(ticker: string, end: number): Promise<boolean> {
+    const { db, rollupsOf } = this.#options;
+    const series = rollupsOf(ticker);
+    return series !== null && mayRemoveTrades({ db, ticker, series, end });
   }
 
   /**
-   * Roll-ups are made anew from trades, by what they know of a ticker: its old bars would go with
-   * its trades.
+   * @param end the begin of the day from which rows are kept. @param done told of each step.
+   * @returns false: the rest has to wait.
    */
-  async #isRolledUp(ticker: string): Promise<boolean> {
-    const { db, rollupsOf } = this.#options;
-    const series = rollupsOf(ticker);
-    if (series === null || series.length > 0) return true;
-    // They were made before, or are by another server.
-    const name = noteName(ticker);
-    return (await db.reader.notes(name, name, 1)).length > 0;
-  }
-
-  /** @param end the begin of the day from which rows are kept. @param done told of each step. */
   async #removeSeries(
     kind: KindName,
     first: FirstRow,
     end: number,
     done: (rows: number) => void,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { db, archive } = this.#options;
     const { signal } = this.#stop;
-    if (archive !== null) {
-      await archiveAndRemove({ db, archive, kind, first, end, done, signal });
-      return;
-    }
     const { ticker, part, micros } = first;
+    const mayRemove = async (): Promise<boolean> =>
+      kind !== "ticks" || part !== TRADE || (await this.#mayRemoveTrades(ticker, end));
+    if (archive !== null) return archiveAndRemove({ db, archive, kind, first, end, mayRemove, done, signal });
     const to = lastBefore(kind, end);
     let oldest = micros;
     let stepMicros = STEP_MICROS_FIRST;
     while (!signal.aborted && oldest < end) {
+      if (!(await mayRemove())) return false;
       const began = performance.now();
       const until = Math.min(end, oldest + stepMicros);
       const outcome = await db.edit({
@@ -170,5 +167,6 @@ export class RetentionKeeper {
       const next = await firstRow({ columns: db.columns, kind, ticker, part, to, behind: null, signal });
       oldest = next?.micros ?? end;
     }
+    return true;
   }
 }

@@ -1,5 +1,5 @@
 /** How much of a series one transaction removes: as long as it takes some thousand rows. */
-import { DAY_MICROS } from "./first-row.ts";
+import { DAY_MICROS } from "../rollups/spans.ts";
 
 /** A step is made longer or shorter until it removes about so many rows. */
 const STEP_ROWS_MIN = 2_000;

@@ -3,7 +3,7 @@
  * one that stands still for a while is taken over. No clocks are compared, and nothing wrong is
  * written if two believe to be it: each write is refused that rests on another's.
  */
-import type { RollupDatabase } from "./rollup-database.ts";
+import { type RollupDatabase, saveNote } from "./rollup-database.ts";
 
 const HOLDER_NOTE = "rollups/holder";
 /** By the own clock: the other has missed several turns. */
@@ -43,10 +43,7 @@ export class Holder {
 
   async #put(to: string): Promise<boolean> {
     const note = { name: HOLDER_NOTE, from: this.#seen, to };
-    const outcome = await this.#db.save({
-      ...{ kind: "hourly", ticker: HOLDER_NOTE, part: null, rows: [], onDuplicate: "rollup" },
-      note,
-    });
+    const outcome = await saveNote(this.#db, HOLDER_NOTE, note);
     if (outcome.ok) this.#seen = to;
     return outcome.ok;
   }

@@ -86,9 +86,10 @@ export async function rebuild(db: RollupDatabase, options: RebuildOptions): Prom
 
 /** @param span `from` inclusive, `until` exclusive. */
 export function tradesIn(
-  db: RollupDatabase,
+  db: Pick<RollupDatabase, "columns">,
   ticker: string,
   span: TimeSpan,
+  limit: number | null = null,
 ): { batches: AsyncIterable<ColumnBatch>; position(): number | null } {
   let position: number | null = null;
   const query: ColumnQuery = {
@@ -98,6 +99,7 @@ export function tradesIn(
     from: stampOfMicros(Math.max(span.from, FIRST_MICROS)),
     to: stampOfMicros(Math.min(span.until - 1, LAST_MICROS)),
     columns: TRADE_COLUMNS,
+    limit,
     onPositions({ positions }) {
       position = positions.get(ticker) ?? null;
     },
@@ -123,35 +125,52 @@ async function goneIn(
   ticker: string,
   { series, span, rows }: { series: RollupSeries; span: TimeSpan; rows: readonly SeriesRow[] },
 ): Promise<[string, string][]> {
+  const gone: [string, string][] = [];
+  let next = 0;
+  let isNew = true;
+  for await (const micros of ownBars(db, { ticker, series, span })) {
+    const stamp = secondAt(micros);
+    for (; next < rows.length && rows[next]![0] < stamp; next++) isNew = true;
+    if (rows[next]?.[0] === stamp) continue;
+    if (isNew) gone.push([stamp, stamp]);
+    else gone.at(-1)![1] = stamp;
+    isNew = false;
+  }
+  return gone;
+}
+
+export interface OwnBars {
+  ticker: string;
+  series: RollupSeries;
+  span: TimeSpan;
+  order?: "ascending" | "descending";
+}
+
+/** Stamps of stored bars that a roll-up has made, in µs. */
+export async function* ownBars(
+  db: Pick<RollupDatabase, "columns">,
+  { ticker, series, span, order = "ascending" }: OwnBars,
+): AsyncGenerator<number> {
   const batches = db.columns({
     kind: series.kind,
     tickers: [ticker],
     parts: series.part === null ? null : [series.part],
     from: secondAt(Math.max(span.from, FIRST_MICROS)),
     to: secondAt(Math.min(span.until - MICROS, LAST_MICROS)),
+    order,
     columns: ["datetime", "extra"],
   });
-  const gone: [string, string][] = [];
-  let next = 0;
-  let isNew = true;
-  for await (const { columns, rows: count } of batches) {
+  for await (const { columns, rows } of batches) {
     const micros = microsOf(columns.get("datetime")!);
     const extra = columns.get("extra")!;
-    for (let row = 0; row < count; row++) {
+    for (let row = 0; row < rows; row++) {
       const isOwn =
         extra.type === "text" &&
         extra.nulls?.[row] !== 1 &&
         isMadeByRollup(extra.dictionary[extra.codes[row]!]);
-      if (!isOwn) continue;
-      const stamp = secondAt(micros[row]!);
-      for (; next < rows.length && rows[next]![0] < stamp; next++) isNew = true;
-      if (rows[next]?.[0] === stamp) continue;
-      if (isNew) gone.push([stamp, stamp]);
-      else gone.at(-1)![1] = stamp;
-      isNew = false;
+      if (isOwn) yield micros[row]!;
     }
   }
-  return gone;
 }
 
 function secondAt(micros: number): string {

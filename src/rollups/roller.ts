@@ -3,13 +3,15 @@
  * moment later, a few tickers at a time. What isn't heard is found by their positions.
  */
 import { randomBytes } from "node:crypto";
+import { TICKER_NOTES, tickerOfNote } from "../market/rollup-note.ts";
+import { stampOfMicros } from "../market/stamp-micros.ts";
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { Holder } from "./holder.ts";
 import type { RollupDatabase } from "./rollup-database.ts";
 import { type RollupRule, RollupRules, type RollupSeries, RULES_NOTE, readRules } from "./rules.ts";
-import { readNote, TICKER_NOTES, tickerOfNote } from "./ticker-note.ts";
+import { isKnownNote, readNote } from "./ticker-note.ts";
 import { TickerRollup } from "./ticker-rollup.ts";
 import { RollupRefusedError } from "./write-changes.ts";
 
@@ -34,6 +36,7 @@ const IDLE_MS = 60_000;
 const NOTES_AT_ONCE = 1_000;
 const TURN_TICKERS = 2_000;
 const TOLD_PAUSE_MS = 60_000;
+const DAY_LENGTH = "2024-01-02".length;
 
 export interface RollerOptions {
   db: RollupDatabase;
@@ -77,11 +80,14 @@ export class Roller {
   #lookTimer: Timer | undefined;
   #comparedAtMs = Number.NEGATIVE_INFINITY;
   #comparePauseMs = LOOK_MS;
-  #toldAtMs = Number.NEGATIVE_INFINITY;
+  readonly #tellFailure: (message: string) => void;
+  readonly #tellLate: (message: string) => void;
   #isFullTold = false;
 
   constructor(options: RollerOptions) {
     this.#options = options;
+    this.#tellFailure = seldom((message) => options.log.warning(message));
+    this.#tellLate = seldom((message) => options.log.warning(message));
     this.#holder = options.isShared ? new Holder(options.db, randomBytes(9).toString("base64url")) : null;
   }
 
@@ -138,7 +144,11 @@ export class Roller {
       this.#isFullTold = true;
       return null;
     }
-    const rollup = new TickerRollup(ticker, series);
+    const rollup = new TickerRollup(ticker, series, (before) => {
+      const day = stampOfMicros(before).slice(0, DAY_LENGTH);
+      const what = `trades of ${ticker} before ${day} came too late for its bars, which stay as they are`;
+      this.#tellLate(`Roll-ups: ${what}`);
+    });
     const tracked: Tracked = { rollup, nextAtMs: 0, doneSinceMs: null, isRunning: false };
     this.#tracked.set(ticker, tracked);
     this.#done.delete(ticker);
@@ -217,15 +227,9 @@ export class Roller {
     } catch (error) {
       rollup.forget();
       if (error instanceof RollupRefusedError && error.isOvertaken) return PAUSE_MS;
-      this.#tell(`Roll-ups: those of ${ticker} wait, and are tried again: ${messageOf(error)}`);
+      this.#tellFailure(`Roll-ups: those of ${ticker} wait, and are tried again: ${messageOf(error)}`);
       return RETRY_MS;
     }
-  }
-
-  #tell(message: string): void {
-    if (performance.now() - this.#toldAtMs < TOLD_PAUSE_MS) return;
-    this.#toldAtMs = performance.now();
-    this.#options.log.warning(message);
   }
 
   /** The oldest go. Most tickers have one for as long as they are tracked. */
@@ -243,7 +247,7 @@ export class Roller {
   #look(): void {
     this.#looking = this.#lookOnce()
       .catch((error) =>
-        this.#tell(`Roll-ups: the database doesn't tell what has changed: ${messageOf(error)}`),
+        this.#tellFailure(`Roll-ups: the database doesn't tell what has changed: ${messageOf(error)}`),
       )
       .finally(() => {
         this.#looking = null;
@@ -330,9 +334,9 @@ export class Roller {
       for (const [name, text] of notes) {
         if (name === from) continue;
         const ticker = tickerOfNote(name);
-        const note = readNote(text);
-        const intervals = this.#rules.of(ticker).map((series) => series.label);
-        const isKnown = note?.epoch === epoch && intervals.every((each) => note.intervals.includes(each));
+        const note = readNote(text, ticker);
+        const labels = this.#rules.of(ticker).map(({ label }) => label);
+        const isKnown = isKnownNote(note, { ticker, epoch, labels });
         if (isKnown && note.todo.length === 0 && this.#done.size < ROLLUP_TICKERS_MAX)
           this.#done.set(ticker, note.to);
       }
@@ -340,6 +344,16 @@ export class Roller {
       from = notes.at(-1)![0];
     }
   }
+}
+
+/** What comes soon after another isn't told. */
+function seldom(tell: (message: string) => void): (message: string) => void {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return (message) => {
+    if (performance.now() - toldAtMs < TOLD_PAUSE_MS) return;
+    toldAtMs = performance.now();
+    tell(message);
+  };
 }
 
 /** Unique among the saves of all processes, on all machines. */

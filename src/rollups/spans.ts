@@ -11,6 +11,8 @@ export const ALL_TIME: TimeSpan = {
   until: Number.POSITIVE_INFINITY,
 };
 
+export const DAY_MICROS = 86_400_000_000;
+
 /** What more spans are joined to. */
 const SPANS_MAX = 32;
 
@@ -30,6 +32,19 @@ export function joinSpans(spans: readonly TimeSpan[]): TimeSpan[] {
     joined.splice(nearest, 1);
   }
   return joined;
+}
+
+/** What of the spans isn't before a moment; null: all. */
+export function spansFrom(start: number | null, spans: readonly TimeSpan[]): TimeSpan[] {
+  if (start === null) return [...spans];
+  return spans
+    .filter(({ until }) => until > start)
+    .map(({ from, until }) => ({ from: Math.max(from, start), until }));
+}
+
+/** The begin of the day of a moment, in UTC. */
+export function dayOf(micros: number): number {
+  return Math.floor(micros / DAY_MICROS) * DAY_MICROS;
 }
 
 /** Whole buckets of a length, in µs. */

@@ -3,13 +3,11 @@
  * it, and is refused where it isn't as it was read: so of two that write at once, one is undone.
  */
 import { isObject } from "../protocol/json.ts";
-import type { TimeSpan } from "./spans.ts";
-
-const PREFIX = "rollup/";
-/** No name of a note of a ticker comes after it. */
-export const TICKER_NOTES = { from: PREFIX, to: `${PREFIX}${String.fromCodePoint(0x10ffff)}` };
+import { spansFrom, type TimeSpan } from "./spans.ts";
 
 export interface TickerNote {
+  /** In whose updates `to` counts: another than that of the note, where it was renamed since. */
+  ticker: string;
   /** Counts the writes, so that each changes the text. */
   step: number;
   /** In which `to` counts. */
@@ -20,34 +18,57 @@ export interface TickerNote {
   intervals: string[];
   /** What has to be made yet. */
   todo: TimeSpan[];
+  /**
+   * The begin of a UTC day, in µs since 1970: bars before it stay as they are, as their trades are
+   * gone or may go. Null: there are none such.
+   */
+  keptFrom: number | null;
 }
 
-export function noteName(ticker: string): string {
-  return PREFIX + ticker;
+export interface NotedSeries {
+  ticker: string;
+  epoch: string;
+  /** Labels of the series that its rules give it. */
+  labels: readonly string[];
 }
 
-export function tickerOfNote(name: string): string {
-  return name.slice(PREFIX.length);
+/** It tells what the bars have; else all of them are to be made anew, from `keptFrom` on. */
+export function isKnownNote(
+  note: TickerNote | null,
+  { ticker, epoch, labels }: NotedSeries,
+): note is TickerNote {
+  if (note === null || note.ticker !== ticker || note.epoch !== epoch) return false;
+  return labels.every((label) => note.intervals.includes(label));
 }
 
-export function noteText({ step, epoch, to, intervals, todo }: TickerNote): string {
-  return JSON.stringify({ step, epoch, to, intervals, todo: todo.map(({ from, until }) => [from, until]) });
+export function noteText({ ticker, step, epoch, to, intervals, todo, keptFrom }: TickerNote): string {
+  const spans = todo.map(({ from, until }) => [from, until]);
+  return JSON.stringify({ ticker, step, epoch, to, intervals, todo: spans, keptFrom });
 }
 
-/** @returns null where it can't be read; all is made anew then. */
-export function readNote(text: string | null): TickerNote | null {
+/**
+ * @param ticker whose note it is; that of an older server doesn't name it.
+ * @returns null where it can't be read; then bars are looked at for what has no trades any more.
+ */
+export function readNote(text: string | null, ticker: string): TickerNote | null {
   try {
     const note: unknown = JSON.parse(text ?? "null");
     if (!isObject(note) || !Array.isArray(note.intervals) || !Array.isArray(note.todo)) return null;
-    const { step, epoch, to } = note;
-    if (!Number.isSafeInteger(step) || typeof epoch !== "string" || !Number.isSafeInteger(to)) return null;
-    const todo = note.todo.map((span) => {
+    const { ticker: of = ticker, step, epoch, to, keptFrom = null } = note;
+    if (!isWhole(step) || typeof epoch !== "string" || !isWhole(to) || typeof of !== "string") return null;
+    if (keptFrom !== null && !isWhole(keptFrom)) return null;
+    const spans = note.todo.map((span) => {
       const [from, until] = span as [number | null, number | null];
       // JSON has no infinite numbers.
       return { from: from ?? Number.NEGATIVE_INFINITY, until: until ?? Number.POSITIVE_INFINITY };
     });
-    return { step: step as number, epoch, to: to as number, intervals: note.intervals.map(String), todo };
+    const todo = spansFrom(keptFrom, spans);
+    return { ticker: of, step, epoch, to, intervals: note.intervals.map(String), todo, keptFrom };
   } catch {
     return null;
   }
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value);
 }

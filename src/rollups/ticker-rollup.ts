@@ -3,18 +3,20 @@
  * anew. A step reads trades only after it knows the position that it makes the bars as of, so they
  * have at least what the updates up to there have changed; what came later is found again.
  */
+import { noteName } from "../market/rollup-note.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { type BarsOfTrades, tradesOf } from "./bars-of-trades.ts";
 import { changedSpans, TRADE } from "./changed-spans.ts";
+import { findFloor } from "./find-floor.ts";
 import { type Rebuilt, rebuild, type SeriesChange, tradesIn } from "./rebuild.ts";
-import type { RollupDatabase } from "./rollup-database.ts";
+import { type RollupDatabase, saveNote } from "./rollup-database.ts";
 import type { RollupSeries } from "./rules.ts";
-import { ALL_TIME, joinSpans, type TimeSpan } from "./spans.ts";
-import { noteName, readNote } from "./ticker-note.ts";
-import { type KeptNote, writeChanges } from "./write-changes.ts";
+import { ALL_TIME, joinSpans, spansFrom, type TimeSpan } from "./spans.ts";
+import { isKnownNote, readNote, type TickerNote } from "./ticker-note.ts";
+import { type KeptNote, RollupRefusedError, writeChanges } from "./write-changes.ts";
 
 /** Updates that are read of the log at once. */
-const LOG_LIMIT = { updates: 1_000, characters: 4 * 1024 * 1024 };
+export const LOG_LIMIT = { updates: 1_000, characters: 4 * 1024 * 1024 };
 /** After so many trades a step of the backlog ends, so that it holds nobody up. */
 const STEP_TRADES_MAX = 5_000;
 /** Changes that are made before the backlog. */
@@ -52,10 +54,13 @@ export class TickerRollup {
   /** It has no trade, and so nothing is written for it. */
   #hasTrades = false;
   #notedAtMs = performance.now();
+  readonly #onLate: (before: number) => void;
 
-  constructor(ticker: string, series: readonly RollupSeries[]) {
+  /** @param onLate told of trades before the moment from which bars are made. */
+  constructor(ticker: string, series: readonly RollupSeries[], onLate: (before: number) => void) {
     this.ticker = ticker;
     this.series = series;
+    this.#onLate = onLate;
   }
 
   /** What a step would write has been heard of. */
@@ -119,7 +124,14 @@ export class TickerRollup {
     this.#through = update.position;
     if (update.type === TRADE) this.#hasTrades = true;
     const names = this.series.map(({ name }) => name);
-    this.#addSpans(changedSpans(update, names, savedAtMs), update.position);
+    const spans = changedSpans(update, names, savedAtMs);
+    const { keptFrom } = this.#kept!.note;
+    if (keptFrom !== null && update.type === TRADE) {
+      // The span of a stamp that is a number begins a µs before it.
+      const isLate = ({ from }: TimeSpan): boolean => Number.isFinite(from) && from < keptFrom - 1;
+      if (spans.some(isLate)) this.#onLate(keptFrom);
+    }
+    this.#addSpans(spans, update.position);
   }
 
   #addSpans(spans: readonly TimeSpan[], position: number): void {
@@ -147,13 +159,15 @@ export class TickerRollup {
    * @throws RollupRefusedError as `writeChanges`, and what reads throw: then it is to be forgotten.
    */
   async step(db: RollupDatabase, saveId: () => string): Promise<void> {
-    if (this.#kept === null) {
-      const { note, text } = await this.#load(db);
-      // A new ticker doesn't wait behind the backlog of others.
-      const isNew = text === null && this.#isLive && note.todo.length > 0;
-      if (isNew) await this.#makeBacklog(db, { to: note.to, saveId });
-    }
+    if (this.#kept === null) await this.#begin(db, saveId);
     await this.#catchUp(db);
+    if (this.#kept!.text === null && this.#fresh.length > 0) {
+      // It had no trades. With the first ones there may be bars whose trades are gone.
+      this.forget();
+      await this.#begin(db, saveId);
+      await this.#catchUp(db);
+    }
+    if (this.#kept!.text === null) return;
     const fresh = this.#takeFresh();
     const to = this.#through;
     const { todo } = this.#kept!.note;
@@ -162,25 +176,52 @@ export class TickerRollup {
     else if (this.#isNoteLate) await this.#write(db, { changes: [this.#noChange()], to, todo, saveId });
   }
 
-  async #load(db: RollupDatabase): Promise<KeptNote> {
+  async #begin(db: RollupDatabase, saveId: () => string): Promise<void> {
+    const { ticker } = this;
     const { updates } = db.reader;
-    const name = noteName(this.ticker);
+    const name = noteName(ticker);
     const [epoch, notes] = await Promise.all([updates.epoch(), db.reader.notes(name, name, 1)]);
     const text = notes[0]?.[1] ?? null;
-    const stored = readNote(text);
-    const intervals = this.series.map(({ label }) => label);
-    const isKnown = stored?.epoch === epoch && intervals.every((each) => stored.intervals.includes(each));
+    const stored = readNote(text, ticker);
+    const labels = this.series.map(({ label }) => label);
     // The position first: the trades that are read after it have all that it has.
-    const { position } = await updates.newest(this.ticker);
-    const step = stored?.step ?? 0;
-    this.#hasTrades = text !== null || (await db.reader.parts("ticks", this.ticker)).includes(TRADE);
-    const todo = this.#hasTrades ? [ALL_TIME] : [];
-    this.#kept = isKnown
-      ? { note: { ...stored, intervals }, text }
-      : { note: { step, epoch, to: position, intervals, todo }, text };
+    const { position } = await updates.newest(ticker);
+    this.#hasTrades = text !== null || (await db.reader.parts("ticks", ticker)).includes(TRADE);
+    const note: TickerNote = {
+      ticker,
+      step: 0,
+      epoch,
+      to: position,
+      intervals: labels,
+      todo: [],
+      keptFrom: null,
+    };
+    if (isKnownNote(stored, { ticker, epoch, labels }))
+      this.#kept = { note: { ...stored, intervals: labels }, text };
+    else if (stored !== null) {
+      const { step, keptFrom } = stored;
+      this.#kept = { note: { ...note, step, keptFrom, todo: spansFrom(keptFrom, [ALL_TIME]) }, text };
+    } else this.#kept = this.#hasTrades ? await this.#found(db, { note, text, saveId }) : { note, text };
     this.#through = this.#kept.note.to;
     this.#isMissing = true;
-    return this.#kept;
+    // A new ticker doesn't wait behind the backlog of others.
+    if (stored === null && this.#isLive && this.hasBacklog)
+      await this.#makeBacklog(db, { to: this.#kept.note.to, saveId });
+  }
+
+  /** What no note tells. */
+  async #found(
+    db: RollupDatabase,
+    { note, text, saveId }: { note: TickerNote; text: string | null; saveId(): string },
+  ): Promise<KeptNote> {
+    const { ticker, series } = this;
+    // A renaming takes this text away, or brings another, and then nothing is written that rests on
+    // the rows of before.
+    const begun = JSON.stringify({ begun: saveId() });
+    const outcome = await saveNote(db, ticker, { name: noteName(ticker), from: text, to: begun });
+    if (!outcome.ok) throw new RollupRefusedError(outcome);
+    const keptFrom = await findFloor(db, { ticker, series });
+    return { note: { ...note, keptFrom, todo: spansFrom(keptFrom, [ALL_TIME]) }, text: begun };
   }
 
   /** Reads of the log what wasn't heard. */
@@ -214,10 +255,19 @@ export class TickerRollup {
     db: RollupDatabase,
     { fresh, to, saveId }: { fresh: TimeSpan[]; to: number; saveId(): string },
   ): Promise<void> {
-    const { todo } = this.#kept!.note;
+    const { todo, keptFrom } = this.#kept!.note;
+    const isBounded = ({ from }: TimeSpan): boolean => from !== Number.NEGATIVE_INFINITY;
+    const bounded = spansFrom(keptFrom, fresh.filter(isBounded));
     // What has no bounds comes after what has.
-    const bounded = fresh.filter(({ from }) => from !== Number.NEGATIVE_INFINITY);
-    const rest = fresh.filter(({ from }) => from === Number.NEGATIVE_INFINITY);
+    const rest = spansFrom(
+      keptFrom,
+      fresh.filter((span) => !isBounded(span)),
+    );
+    if (bounded.length + rest.length === 0) {
+      // All of it came too late.
+      await this.#write(db, { changes: [this.#noChange()], to, todo, saveId });
+      return;
+    }
     const tail = this.#tail;
     this.#tail = null;
     if (rest.length === 0 && tail !== null && bounded.every(({ from }) => from > tail.last)) {

@@ -2,7 +2,9 @@
  * Writes what a step has found, as saves and edits of which each changes the ticker's note and
  * relies on the one before. So nothing is written that rests on older trades than what is stored.
  */
+
 import { ROLLUP_MARK } from "../market/rollup-mark.ts";
+import { noteName } from "../market/rollup-note.ts";
 import { toWire } from "../market/timestamp.ts";
 import { barsFrame } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";
@@ -11,7 +13,7 @@ import { kindOf, type SeriesRow, type SeriesValue } from "../storage/model/kinds
 import type { SeriesChange } from "./rebuild.ts";
 import type { RollupDatabase } from "./rollup-database.ts";
 import type { RollupSeries } from "./rules.ts";
-import { noteName, noteText, type TickerNote } from "./ticker-note.ts";
+import { noteText, type TickerNote } from "./ticker-note.ts";
 
 /** Of one save, so that none holds up others for long. */
 const SAVE_ROWS_MAX = 2_000;

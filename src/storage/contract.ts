@@ -300,7 +300,7 @@ export interface Removal {
   asFound?: string | undefined;
 }
 
-/** All rows of a ticker, of every kind. */
+/** All rows of a ticker, of every kind, and the note of its roll-ups. */
 export interface Renaming {
   what: "renaming";
   ticker: string;

@@ -4,6 +4,7 @@ import type { LogLines } from "../observe/log.ts";
 import { RetentionKeeper } from "../retention/keeper.ts";
 import { readRetention } from "../retention/read-rules.ts";
 import type { Roller } from "../rollups/roller.ts";
+import { rollupDatabase } from "./start-rollups.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 export interface RetentionWorker {
@@ -25,9 +26,8 @@ export function startRetention(options: RetentionWorker): RetentionKeeper | null
     log.warning(`Retention: ${why} removes nothing (--retain)`);
     return null;
   }
-  const { columns } = storage.rollups;
   const keeper = new RetentionKeeper({
-    db: { reader: storage.history, columns, edit: (edit) => storage.edit(edit) },
+    db: rollupDatabase(storage, storage.rollups),
     rules: readRetention(settings.retain),
     archive: storage.archive,
     rollupsOf: (ticker) => rollups?.seriesOf(ticker) ?? null,

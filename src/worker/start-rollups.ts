@@ -2,6 +2,7 @@
 import type { Settings } from "../config/settings.ts";
 import type { LogLines } from "../observe/log.ts";
 import { Roller } from "../rollups/roller.ts";
+import type { RollupDatabase } from "../rollups/rollup-database.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
 export interface RollupWorker {
@@ -21,19 +22,25 @@ export function startRollups({ settings, workerId, storage, log, listen }: Rollu
     if (rollup.length > 0) log.warning("Roll-ups: a read-only server makes none (--read-only, --rollup)");
     return null;
   }
-  const { columns, isShared } = storage.rollups;
   const roller = new Roller({
-    db: {
-      reader: storage.history,
-      columns,
-      save: (save) => storage.save(save, { text: save.update?.frame ?? "", arrow: null }),
-      edit: (edit) => storage.edit(edit),
-    },
+    db: rollupDatabase(storage, storage.rollups),
     rules: rollup.length === 0 ? [] : [{ tickers: "*", intervals: rollup }],
-    isShared,
+    isShared: storage.rollups.isShared,
     log,
     listen,
   });
   roller.start();
   return roller;
+}
+
+export function rollupDatabase(
+  storage: WorkerStorage,
+  { columns }: NonNullable<WorkerStorage["rollups"]>,
+): RollupDatabase {
+  return {
+    reader: storage.history,
+    columns,
+    save: (save) => storage.save(save, { text: save.update?.frame ?? "", arrow: null }),
+    edit: (edit) => storage.edit(edit),
+  };
 }

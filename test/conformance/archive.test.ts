@@ -116,7 +116,7 @@ class Store {
       behind = first;
       await archiveAndRemove({
         db: { columns: this.stored, edit: async (edit) => db.writer.edit(edit) },
-        ...{ archive, kind, first, end, signal },
+        ...{ archive, kind, first, end, signal, mayRemove: async () => true },
         done(rows) {
           removed += rows;
         },
@@ -303,7 +303,8 @@ withEachDriver({ topic: "archive", needs: "ageing" }, ({ withDatabase }) => {
     let edits = 0;
     let removed = 0;
     await archiveAndRemove({
-      ...{ archive: store.archive, kind, first, end: BEGIN + 2 * DAY, signal: new AbortController().signal },
+      ...{ archive: store.archive, kind, first, end: BEGIN + 2 * DAY, mayRemove: async () => true },
+      signal: new AbortController().signal,
       db: {
         columns: store.stored,
         async edit(edit) {

@@ -111,4 +111,42 @@ withEachDriver({ topic: "notes", needs: "notes" }, ({ withDatabase }) => {
     });
     expect(await all(db)).toEqual([["n", "2"]]);
   });
+
+  withDatabase("the note of a ticker's roll-ups goes with its name, in place of an older one", async (db) => {
+    const rename = (ticker: string, newTicker: string, dryRun = false) =>
+      db.writer.edit({
+        ...({ what: "renaming", ticker, newTicker, dryRun } as const),
+        identity: { saveId: crypto.randomUUID(), repeated: false },
+      });
+    const noted = (ticker: string, to: string) =>
+      db.writer.commit([{ ...save([], { name: `rollup/${ticker}`, from: null, to }), ticker }]);
+    await db.writer.commit([save([bar(STAMPS[0], 1)])]);
+    for (const [ticker, text] of [
+      ["A", "of A"],
+      ["B", "of a B that is gone"],
+      ["AB", "another"],
+    ] as const)
+      await noted(ticker, text);
+    await rename("A", "B", true);
+    await rename("none", "AB");
+    expect(await all(db)).toEqual([
+      ["rollup/A", "of A"],
+      ["rollup/AB", "another"],
+      ["rollup/B", "of a B that is gone"],
+    ]);
+    expect(await rename("A", "B")).toMatchObject({ ok: true, rows: 1 });
+    expect(await all(db)).toEqual([
+      ["rollup/AB", "another"],
+      ["rollup/B", "of A"],
+    ]);
+    // Also where the old name has none: what the new one had tells nothing of these rows.
+    await db.writer.commit([{ ...save([bar(STAMPS[0], 1)]), ticker: "é x" }]);
+    await noted("C", "of a C that is gone");
+    await rename("é x", "C");
+    await db.reopen();
+    expect(await all(db)).toEqual([
+      ["rollup/AB", "another"],
+      ["rollup/B", "of A"],
+    ]);
+  });
 });

@@ -79,6 +79,14 @@ export class MemoryTables {
     replaceAll(this.notes, copy.notes);
   }
 
+  /** What the new name had is of a ticker that is gone. */
+  renameNote(from: string, to: string): void {
+    const text = this.notes.get(from);
+    this.notes.delete(from);
+    if (text === undefined) this.notes.delete(to);
+    else this.notes.set(to, text);
+  }
+
   /** @returns false: the note isn't what the change relies on. */
   changeNote({ name, from, to }: NoteChange): boolean {
     if ((this.notes.get(name) ?? null) !== from) return false;

@@ -1,5 +1,6 @@
 /** Applies saves to a database in memory, one after the other. */
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
+import { noteName } from "../../src/market/rollup-note.ts";
 import { nowText } from "../../src/market/timestamp.ts";
 import { CompletedRows, ROWS_BEFORE } from "../../src/storage/completed-rows.ts";
 import {
@@ -23,6 +24,7 @@ import {
   editedBefore,
   editedOutcome,
   foundOutcome,
+  identifiedEntryOf,
   logEntriesOf,
   loggedOutcomes,
 } from "../../src/storage/edits.ts";
@@ -74,9 +76,11 @@ export class MemoryWriter implements StockWriter {
 
   edit(edit: Edit): EditOutcome {
     const { epoch } = this.#tables;
-    const identified = logEntriesOf(edit, 0).at(-1)!;
-    const known = mayBeLogged(identified) ? this.#savesOf(identified).get(identityOf(identified)) : undefined;
-    if (known !== undefined) return editedBefore(repeatedOutcome(identified, known, epoch));
+    const identified = identifiedEntryOf(edit);
+    if (identified !== null && mayBeLogged(identified)) {
+      const known = this.#savesOf(identified).get(identityOf(identified));
+      if (known !== undefined) return editedBefore(repeatedOutcome(identified, known, epoch));
+    }
     if (edit.note !== undefined && !this.#tables.changeNote(edit.note)) return noteMoved(edit.note);
     const rows = edit.what === "removal" ? this.#remove(edit) : this.#rename(edit);
     if (typeof rows !== "number") return rows;
@@ -168,6 +172,7 @@ export class MemoryWriter implements StockWriter {
       this.#forget(series);
       this.#tables.seriesOf(series.kind, newTicker, series.part).rows = series.rows;
     }
+    if (renamed.length > 0 && !dryRun) this.#tables.renameNote(noteName(ticker), noteName(newTicker));
     return renamed.reduce((sum, { rows }) => sum + rows.size, 0);
   }
 

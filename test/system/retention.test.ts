@@ -1,6 +1,7 @@
 /** Rows that are older than `--retain` says go, and nothing else does, on each engine. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { copySeries } from "../support/copying.ts";
 import { failingStart } from "../support/failing-start.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
@@ -30,12 +31,13 @@ async function saveTicks(
   ticker: string,
   type: string,
   stamps: string[],
-): Promise<void> {
-  const { status } = await server.command("save_realtime_data", {
+): Promise<number> {
+  const { status, body } = await server.command<{ seq: number }>("save_realtime_data", {
     ...{ ticker, data_type: type, index_col: "timestamp" },
     data: stamps.map((timestamp, at) => ({ timestamp, price: 1 + at, size: 1 })),
   });
   expect(status).toBe(200);
+  return body.seq;
 }
 
 async function saveBars(server: RunningServer, interval: string, stamps: string[]): Promise<void> {
@@ -61,6 +63,80 @@ async function barDays(server: RunningServer, ticker: string, interval: string):
     ...{ ticker, interval },
   });
   return daysAgo((body.data ?? []).map((row) => row[column]!));
+}
+
+/** How the last bar of each day closes, by how many days ago it is. */
+async function closesOf(server: RunningServer, ticker: string): Promise<Map<number, number>> {
+  const { body } = await server.command<{ data?: { datetime: string; close: number }[] }>("get_stock_data", {
+    ...{ ticker, interval: "1min" },
+  });
+  return new Map((body.data ?? []).map(({ datetime, close }) => [daysAgo([datetime])[0]!, close]));
+}
+
+/** The bars have all that was saved up to a position. */
+async function rolledUp(
+  server: RunningServer,
+  ticker: string,
+  { seq = 0, intervals = ["1min"] }: { seq?: number; intervals?: string[] },
+): Promise<void> {
+  type Told = Record<string, { rolled_up_to: number; backlog: unknown[]; intervals: string[] } | null>;
+  await waitUntil(`the roll-ups of ${ticker} are made`, async () => {
+    const { body } = await server.command<{ tickers: Told }>("get_rollups", { tickers: [ticker] });
+    const found = body.tickers[ticker] ?? null;
+    if (found === null || found.rolled_up_to < seq || found.backlog.length > 0) return false;
+    return intervals.every((each) => found.intervals.includes(each));
+  });
+}
+
+/** All bars are made anew; which are made of what SQL has changed tells when. */
+async function remake(
+  server: RunningServer,
+  { intervals, price, to }: { intervals: string[]; price: number; to: number },
+): Promise<void> {
+  const sql = `UPDATE realtime_data SET price = ${to} WHERE ticker = 'A' AND price = ${price}`;
+  const { status } = await server.command("execute_sql", { sql_query: sql, query_type: "raw" });
+  expect(status).toBe(200);
+  await server.command("set_rollup", { tickers: "*", intervals, rebuild: true });
+  await waitUntil("bars are made anew", async () => (await closesOf(server, "A")).get(0) === to);
+}
+
+async function rename(server: RunningServer, ticker: string, newTicker: string): Promise<void> {
+  const { status } = await server.command("rename_ticker", { ticker, new_ticker: newTicker });
+  expect(status).toBe(200);
+}
+
+/** A is rolled up, its old trades go, and it becomes B. `closes` is followed. */
+async function whileRolledUp(
+  server: RunningServer,
+  { days, closes }: { days: number[]; closes: Map<number, number> },
+): Promise<void> {
+  await waitUntil("trades go", async () => {
+    const left = await daysOf(server, "A", "trade");
+    // Never before their bars are made.
+    if (left.length < days.length) expect(await closesOf(server, "A")).toEqual(closes);
+    return left.length === 3;
+  });
+  expect(await daysOf(server, "A", "trade")).toEqual([2, 1, 0]);
+  expect(await daysOf(server, "A", "quote")).toEqual([2, 1, 0]);
+
+  // One is too late for its bar; the other, beside it, isn't.
+  const seq = await saveTicks(server, "A", "trade", [ago(4), ago(0, 1)]);
+  await rolledUp(server, "A", { seq });
+  await server.logged("Roll-ups: trades of A before ");
+  expect(await closesOf(server, "A")).toEqual(closes.set(0, 2));
+
+  // What is made anew, and a further length, have bars from the floor on.
+  await remake(server, { intervals: ["1min"], price: 2, to: 20 });
+  expect(await closesOf(server, "A")).toEqual(closes.set(0, 20));
+  await remake(server, { intervals: ["1min", "5min"], price: 20, to: 21 });
+  expect(await closesOf(server, "A")).toEqual(closes.set(0, 21));
+  await rolledUp(server, "A", { intervals: ["1min", "5min"] });
+  expect(await barDays(server, "A", "5min")).toEqual([2, 1, 0]);
+
+  await rename(server, "A", "B");
+  await rolledUp(server, "B", { seq: await saveTicks(server, "B", "trade", [ago(0, 2)]) });
+  expect(await closesOf(server, "B")).toEqual(closes.set(0, 1));
+  await server.command("remove_rollup", { tickers: "*" });
 }
 
 function daysAgo(stamps: string[]): number[] {
@@ -117,25 +193,45 @@ describe.each(ENGINES)("%s", (_, fresh) => {
     expect(subscriber.frames.filter(({ data }) => JSON.stringify(data).includes("delete"))).toEqual([]);
   });
 
-  test("trades that roll-ups are made of, or were, stay", async () => {
+  test("trades of which bars were made go, and the bars stay", async () => {
     const dbFile = await fresh();
     const days = [5, 4, 3, 2, 1, 0];
-    const stamps = days.map((day) => ago(day));
     {
       await using server = await startServer({ dbFile });
-      for (const type of ["trade", "quote"]) await saveTicks(server, "A", type, stamps);
+      for (const type of ["trade", "quote"])
+        await saveTicks(
+          server,
+          "A",
+          type,
+          days.map((day) => ago(day)),
+        );
     }
-    const retain = ["--retain", "ticks=2d,1min=4d"];
+    const closes = new Map(days.map((day, at) => [day, 1 + at]));
     {
-      await using server = await startServer({ dbFile, workers: 2, flags: ["--rollup", "1min", ...retain] });
-      await server.logged("Retention: trades of 1 tickers stay, as roll-ups are made of them");
-      await waitUntil("bars are made", async () => (await barDays(server, "A", "1min")).length >= 5);
-      expect(await daysOf(server, "A", "trade")).toEqual(days);
-      expect(await daysOf(server, "A", "quote")).toEqual([2, 1, 0]);
+      const flags = ["--rollup", "1min", "--retain", "ticks=2d"];
+      await using server = await startServer({ dbFile, workers: 2, flags });
+      await whileRolledUp(server, { days, closes });
     }
-    await using server = await startServer({ dbFile, flags: retain });
-    await server.logged("Retention: trades of 1 tickers stay");
-    expect(await daysOf(server, "A", "trade")).toEqual(days);
+    {
+      // Without roll-ups, whatever comes or goes meanwhile.
+      await using server = await startServer({ dbFile, flags: ["--retain", "ticks=1d"] });
+      await waitUntil("trades go", async () => (await daysOf(server, "B", "trade")).length === 2);
+      expect(await closesOf(server, "B")).toEqual(closes);
+      await rename(server, "B", "C");
+      await saveTicks(server, "C", "trade", [ago(0, 3)]);
+    }
+    const copied = await fresh();
+    await copySeries(dbFile, copied);
+    for (const file of [dbFile, copied]) {
+      const flags = ["--rollup", "1min,1hour", ...(file === dbFile ? ["--retain", "ticks=1d"] : [])];
+      await using server = await startServer({ dbFile: file, flags });
+      await rolledUp(server, "C", { intervals: ["1min", "hourly"] });
+      expect(await closesOf(server, "C")).toEqual(closes.set(0, 1));
+      expect(await barDays(server, "C", "hourly")).toEqual([1, 0]);
+      const seq = await saveTicks(server, "C", "trade", [ago(3), ago(0, 4)]);
+      await rolledUp(server, "C", { seq, intervals: ["1min", "hourly"] });
+      expect(await closesOf(server, "C")).toEqual(closes.set(0, 2));
+    }
   });
 });
 

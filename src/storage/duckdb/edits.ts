@@ -1,4 +1,5 @@
 /** Removes and renames rows, within the writer's transaction. See storage/edits.ts. */
+import { noteName } from "../../market/rollup-note.ts";
 import type { Edit, Removal, Renaming, SaveRefusal } from "../contract.ts";
 import { type AppliedRows, appliedRemoval, type FoundRows, movedRefusal } from "../edits.ts";
 import { KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
@@ -6,6 +7,7 @@ import { tickerTaken } from "../save-refusals.ts";
 import type { DailySaves } from "./daily-saves.ts";
 import { storable } from "./lines.ts";
 import { STAMP_FORMATS } from "./newest-stored.ts";
+import { renameNote } from "./notes.ts";
 import type { Session } from "./session.ts";
 
 export interface EditContext {
@@ -85,6 +87,7 @@ async function rename(
   if (dryRun || rows === 0) return { rows };
   for (const table of TABLE_NAMES)
     await session.run(`UPDATE ${table} SET ticker = $2 WHERE ticker = $1`, [old, fresh]);
+  await renameNote(session, noteName(ticker), noteName(newTicker));
   // The next save makes them again.
   await session.run("DELETE FROM daily_checkpoints WHERE ticker = $1 OR ticker = $2", [old, fresh]);
   return { rows };

@@ -39,6 +39,13 @@ export async function changeNote(session: Session, note: NoteChange): Promise<Sa
   return null;
 }
 
+/** What the new name had is of a ticker that is gone. */
+export async function renameNote(session: Session, from: string, to: string): Promise<void> {
+  const names = [storable(from), storable(to)];
+  await session.run(`DELETE FROM ${NOTES_TABLE} WHERE name = $1`, [names[1]!]);
+  await session.run(`UPDATE ${NOTES_TABLE} SET name = $2 WHERE name = $1`, names);
+}
+
 /** DuckDB has no key on the table: an update of one row costs as much as its delete and insert. */
 export async function writeNotes(session: Session, notes: ReadonlyMap<string, string>): Promise<void> {
   if (notes.size === 0) return;

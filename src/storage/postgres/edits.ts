@@ -1,4 +1,5 @@
 /** Removes and renames rows, within the writer's transaction. See storage/edits.ts. */
+import { noteName } from "../../market/rollup-note.ts";
 import { isStorable } from "../../market/storable-text.ts";
 import type { Edit, Removal, Renaming, SaveRefusal } from "../contract.ts";
 import { type AppliedRows, appliedRemoval, type FoundRows, movedRefusal } from "../edits.ts";
@@ -7,6 +8,7 @@ import { tickerTaken } from "../save-refusals.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { recomputeAverages } from "./daily-averages.ts";
+import { renameNote } from "./notes.ts";
 import { columnSql, SQL_TYPES, stampParam } from "./sql-text.ts";
 
 /** A large edit takes longer than a statement of a save may. */
@@ -85,6 +87,7 @@ async function rename(
   if (dryRun || rows === 0) return { rows };
   for (const table of TABLE_NAMES)
     await connection.run(`UPDATE ${table} SET ticker = $2 WHERE ticker = $1`, [ticker, newTicker], LONG);
+  await renameNote(connection, noteName(ticker), noteName(newTicker));
   // The triggers have deleted them, where the database has any; the next save makes them again.
   await connection.run("DELETE FROM daily_checkpoints WHERE ticker IN ($1, $2)", [ticker, newTicker]);
   return { rows };

@@ -5,6 +5,12 @@ import { noteMoved } from "../save-refusals.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 
+/** What the new name had is of a ticker that is gone. */
+export async function renameNote(connection: PostgresConnection, from: string, to: string): Promise<void> {
+  await connection.run(`DELETE FROM ${NOTES_TABLE} WHERE name = $1`, [to]);
+  await connection.run(`UPDATE ${NOTES_TABLE} SET name = $2 WHERE name = $1`, [from, to]);
+}
+
 /**
  * The tickers of the changes are locked, and with them their notes. Of several changes of one note
  * each relies on the one before.

@@ -3,6 +3,7 @@ import { type Database, SQLiteError, type SQLQueryBindings, type Statement } fro
 import { closeSync, existsSync, openSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Durability } from "../../config/settings.ts";
+import { noteName } from "../../market/rollup-note.ts";
 import { nowText } from "../../market/timestamp.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { seqsOf, withoutRows, withRows, withSeqs } from "../column-saves.ts";
@@ -464,6 +465,7 @@ export class SqliteWriter implements StockWriter {
     const applied = this.#edits.apply(edit, this.#progress);
     if ("ok" in applied || applied.rows === 0 || edit.dryRun) return told(foundOutcome(applied, epoch));
     const { rows } = applied;
+    if (edit.what === "renaming") this.#kept.rename(noteName(edit.ticker), noteName(edit.newTicker));
     this.#progress.at("update log", { ...subjectOf(edit), rows: { length: rows } });
     const entries = logEntriesOf(edit, rows);
     const outcomes = loggedOutcomes(entries, rows);
