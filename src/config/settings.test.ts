@@ -85,6 +85,9 @@ describe("defaults", () => {
       logFormat: "text",
       slowRequestMs: 0,
       accessLog: "errors",
+      otlpEndpoint: null,
+      otlpHeadersFile: null,
+      otlpSample: 1,
     });
   });
 
@@ -148,6 +151,8 @@ describe("where a value comes from", () => {
       logLevel: "CRITICAL",
       logFormat: "json",
       accessLog: "on",
+      otlpEndpoint: "https://collector.example",
+      otlpSample: "0.5",
     };
     for (const name of SETTING_NAMES) {
       const { flag, type } = DECLARATIONS[name];
