@@ -149,7 +149,8 @@ export function otlpUrl(): ValueType<string> {
       const url = URL.parse(given);
       if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
       if (url.username !== "" || url.password !== "" || /[?#]/.test(given)) return undefined;
-      if (!url.pathname.endsWith(TRACES_PATH)) url.pathname = url.pathname.replace(/\/*$/, TRACES_PATH);
+      const path = url.pathname.replace(/\/+$/, "");
+      url.pathname = path.endsWith(TRACES_PATH) ? path : path + TRACES_PATH;
       return url.href;
     },
   };

@@ -174,6 +174,26 @@ describe("where a value comes from", () => {
     ]);
   });
 
+  test("--otlp-endpoint ends with the path of traces", () => {
+    for (const [given, read] of [
+      ["https://collector.example", "https://collector.example/v1/traces"],
+      ["http://localhost:4318/", "http://localhost:4318/v1/traces"],
+      ["https://collector.example/otlp//", "https://collector.example/otlp/v1/traces"],
+      ["https://collector.example/otlp/v1/traces", "https://collector.example/otlp/v1/traces"],
+      ["https://collector.example/v1/traces/", "https://collector.example/v1/traces"],
+    ] as const)
+      expect(parseSettings(["--otlp-endpoint", given], {}).settings.otlpEndpoint).toBe(read);
+    for (const wrong of [
+      "collector:4318",
+      "grpc://c",
+      "https://a:b@c",
+      "https://a@c",
+      "https://c/?key=1",
+      "https://c/#a",
+    ])
+      expect(refusal(["--otlp-endpoint", wrong])).toContain("--otlp-endpoint: expected http(s)://HOST");
+  });
+
   test("an empty variable counts as not set", () => {
     const { settings, sources } = parseSettings([], { STOCK_DB_LOG_FILE: "", STOCK_DB_PORT: "" });
     expect([settings.logFile, settings.port, sources.port]).toEqual([null, 8080, "default"]);

@@ -149,13 +149,14 @@ export class SpanExporter {
       this.#waiting -= batch.spans;
       left--;
       try {
-        await this.#send(batch);
-        this.#failures = 0;
-        this.#tellRecovery();
+        const rejected = await this.#send(batch);
+        if (rejected === 0) this.#tellRecovery();
+        else this.#drop(rejected, `${rejected} of ${batch.spans} were rejected`);
       } catch (error) {
         if (error instanceof NotNowError) return this.#putBack(batch, error);
         this.#drop(batch.spans, messageOf(error));
       }
+      this.#failures = 0;
     }
   }
 
@@ -168,8 +169,11 @@ export class SpanExporter {
     this.#failures++;
   }
 
-  /** @throws NotNowError; Error the collector doesn't take this batch, whenever it comes. */
-  async #send({ traces, spans }: SpanBatch): Promise<void> {
+  /**
+   * @returns how many spans the collector doesn't take.
+   * @throws NotNowError; Error it doesn't take this batch, whenever it comes.
+   */
+  async #send({ traces, spans }: SpanBatch): Promise<number> {
     const { target, resource, scope } = this.#options;
     const signal = AbortSignal.any([AbortSignal.timeout(SEND_MS_MAX), this.#end.signal]);
     let response: Response;
@@ -190,8 +194,7 @@ export class SpanExporter {
     if (LATER.includes(response.status))
       throw new NotNowError(`status ${response.status}`, pauseOf(response));
     if (!response.ok) throw new Error(`status ${response.status}`);
-    const rejected = Math.min(rejectedSpans(text), spans);
-    if (rejected > 0) this.#drop(rejected, `${rejected} of ${spans} were rejected`);
+    return Math.min(rejectedSpans(text), spans);
   }
 
   #dropOldest(): void {
