@@ -1,5 +1,6 @@
 /** The keys of issuers by their URL: fetched within bounds, and kept while the URL is away. */
 import type { JWTVerifyGetKey } from "jose";
+import { boundedText } from "../protocol/bounded-text.ts";
 import { messageOf } from "../protocol/message-of.ts";
 
 /** Of one fetch. */
@@ -59,15 +60,7 @@ interface JwksRequest {
 /** @returns the same answer, read in full. @throws Error it is none, or too large. */
 async function bounded(response: Response, signal: AbortSignal): Promise<Response> {
   if (response.status !== 200) throw new Error(`got status ${response.status}, expected 200`);
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of response.body ?? []) {
-    signal.throwIfAborted();
-    bytes += piece.length;
-    if (bytes > BYTES_MAX) throw new Error(`got more than ${BYTES_MAX} bytes`);
-    pieces.push(piece);
-  }
-  const text = Buffer.concat(pieces).toString("utf8");
+  const text = await boundedText(response, BYTES_MAX, signal);
   const { keys } = JSON.parse(text) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error("expected a JSON Web Key Set, an object with keys");
   return new Response(text);

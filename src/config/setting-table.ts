@@ -16,7 +16,9 @@ import {
   oneOf,
   onOrOff,
   origins,
+  otlpUrl,
   proxies,
+  ratio,
   retentionRules,
   rollupLengths,
   safeUrl,
@@ -528,6 +530,29 @@ export const DECLARATIONS = {
     default: "errors",
     sentence:
       "Log a line for every request (on), for those with status 400 and above (errors), or none (off).",
+  }),
+  otlpEndpoint: setting<string | null>({
+    flag: "--otlp-endpoint",
+    takeOver: "by new workers",
+    type: otlpUrl(),
+    default: null,
+    sentence:
+      "Send traces of requests to this collector of OpenTelemetry, by OTLP over HTTP; without /v1/traces at its end, that is added.",
+  }),
+  otlpHeadersFile: setting<string | null>({
+    flag: "--otlp-headers-file",
+    takeOver: "by new workers",
+    type: filePath(),
+    default: null,
+    sentence: "File of headers that the collector wants, such as `Authorization: Bearer …`, a line each.",
+  }),
+  otlpSample: setting({
+    flag: "--otlp-sample",
+    takeOver: "by new workers",
+    type: ratio(),
+    default: 1,
+    sentence:
+      "Part of the requests that is traced; a request with a traceparent is traced where that says sampled.",
   }),
 };
 

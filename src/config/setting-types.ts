@@ -140,6 +140,30 @@ export function safeUrl(): ValueType<string> {
   };
 }
 
+/** Where traces go. Without a secret, as `ps` and the log show it; in the end with its path. */
+export function otlpUrl(): ValueType<string> {
+  return {
+    placeholder: "URL",
+    expected: "http(s)://HOST[:PORT][/PATH], without a password and without ?",
+    read(given) {
+      const url = URL.parse(given);
+      if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
+      if (url.username !== "" || url.password !== "" || /[?#]/.test(given)) return undefined;
+      const path = url.pathname.replace(/\/+$/, "");
+      url.pathname = path.endsWith(TRACES_PATH) ? path : path + TRACES_PATH;
+      return url.href;
+    },
+  };
+}
+
+/** Of OTLP over HTTP. */
+const TRACES_PATH = "/v1/traces";
+
+export function ratio(): ValueType<number> {
+  const { read } = seconds({ min: 0, max: 1 });
+  return { placeholder: "RATIO", expected: "a number from 0 to 1", read };
+}
+
 /** What claims of tokens allow; can be given several times. */
 export function scopeRules(): ValueType<string[]> {
   return {

@@ -85,6 +85,9 @@ describe("defaults", () => {
       logFormat: "text",
       slowRequestMs: 0,
       accessLog: "errors",
+      otlpEndpoint: null,
+      otlpHeadersFile: null,
+      otlpSample: 1,
     });
   });
 
@@ -148,6 +151,8 @@ describe("where a value comes from", () => {
       logLevel: "CRITICAL",
       logFormat: "json",
       accessLog: "on",
+      otlpEndpoint: "https://collector.example",
+      otlpSample: "0.5",
     };
     for (const name of SETTING_NAMES) {
       const { flag, type } = DECLARATIONS[name];
@@ -167,6 +172,26 @@ describe("where a value comes from", () => {
       "a.example",
       "b.example",
     ]);
+  });
+
+  test("--otlp-endpoint ends with the path of traces", () => {
+    for (const [given, read] of [
+      ["https://collector.example", "https://collector.example/v1/traces"],
+      ["http://localhost:4318/", "http://localhost:4318/v1/traces"],
+      ["https://collector.example/otlp//", "https://collector.example/otlp/v1/traces"],
+      ["https://collector.example/otlp/v1/traces", "https://collector.example/otlp/v1/traces"],
+      ["https://collector.example/v1/traces/", "https://collector.example/v1/traces"],
+    ] as const)
+      expect(parseSettings(["--otlp-endpoint", given], {}).settings.otlpEndpoint).toBe(read);
+    for (const wrong of [
+      "collector:4318",
+      "grpc://c",
+      "https://a:b@c",
+      "https://a@c",
+      "https://c/?key=1",
+      "https://c/#a",
+    ])
+      expect(refusal(["--otlp-endpoint", wrong])).toContain("--otlp-endpoint: expected http(s)://HOST");
   });
 
   test("an empty variable counts as not set", () => {

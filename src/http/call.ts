@@ -7,7 +7,9 @@ import type { CommandContext } from "../commands/context.ts";
 import { UNIX_PEER } from "../config/setting-types.ts";
 import type { Arrival } from "../connections/connection.ts";
 import type { SaveSender } from "../feeds/writer-counts.ts";
+import { readTraceParent } from "../observe/traces/trace-parent.ts";
 import { forbidden } from "../protocol/errors.ts";
+import type { CallTrace } from "./call-traces.ts";
 import type { HeldRequest } from "./requests-under-way.ts";
 import type { ErrorForm } from "./responses.ts";
 import type { AnySocketData, RouterOptions } from "./router-options.ts";
@@ -16,8 +18,6 @@ import type { AnySocketData, RouterOptions } from "./router-options.ts";
 const SLASHES_OF_VERSION = /^\/{2,}(?=v\d)/;
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
-/** Of W3C's trace context: the trace. */
-const TRACE = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
 
 export class Call implements SaveSender {
   readonly request: Request;
@@ -40,6 +40,8 @@ export class Call implements SaveSender {
   errorForm: ErrorForm | null = null;
   /** Null: it isn't told as a request under way. */
   held: HeldRequest | null = null;
+  /** Null: it isn't traced. */
+  trace: CallTrace | null = null;
   #arrival: Arrival | null = null;
   #peer: SocketAddress | null | undefined;
   #length: string | null | undefined;
@@ -104,11 +106,20 @@ export class Call implements SaveSender {
     return this.held?.signal ?? this.request.signal;
   }
 
-  /** That a client or a proxy has given it, by `X-Request-Id` or `traceparent`; null: none. */
+  /**
+   * That a client or a proxy has given it, by `X-Request-Id` or `traceparent`, else its own trace;
+   * null: none.
+   */
   get requestId(): string | null {
     const { headers } = this.request;
-    const id = headers.get("x-request-id") ?? TRACE.exec(headers.get("traceparent") ?? "")?.[1];
-    return id !== undefined && REQUEST_ID.test(id) ? id : null;
+    const id = headers.get("x-request-id");
+    if (id !== null) return REQUEST_ID.test(id) ? id : null;
+    return readTraceParent(headers.get("traceparent"))?.traceId ?? this.trace?.id ?? null;
+  }
+
+  /** For the log. Null: it isn't traced, or `requestId` is it. */
+  get traceId(): string | null {
+    return this.trace === null || this.trace.id === this.requestId ? null : this.trace.id;
   }
 
   /** Announced bytes of the body; null if not announced. */
@@ -119,7 +130,8 @@ export class Call implements SaveSender {
 
   /** What its caller's key lets it do. */
   get context(): CommandContext {
-    return this.options.contexts.of(this.caller, this);
+    const context = this.options.contexts.of(this.caller, this);
+    return this.trace === null ? context : this.trace.context(context);
   }
 
   /** @throws RequestError 403 */

@@ -55,6 +55,7 @@ export class HeldRequest {
   #signal: AbortSignal | null = null;
   #isAnswered = false;
   #answers = 0;
+  #whenOver: (() => void) | null = null;
 
   constructor(call: HeldCall, sql: string | null, over: () => void) {
     this.#call = call;
@@ -86,6 +87,12 @@ export class HeldRequest {
     this.#leaveIfOver();
   }
 
+  /** @param act at once, where it is over. */
+  whenOver(act: () => void): void {
+    this.#whenOver = act;
+    this.#leaveIfOver();
+  }
+
   /** What the client is told of an error: it can't know that an operator was the cause. */
   errorFor(error: unknown): unknown {
     if (!this.ended.aborted) return error;
@@ -111,6 +118,8 @@ export class HeldRequest {
   }
 
   #leaveIfOver(): void {
-    if (this.#isAnswered && this.#answers === 0) this.#over();
+    if (!this.#isAnswered || this.#answers > 0) return;
+    this.#over();
+    this.#whenOver?.();
   }
 }

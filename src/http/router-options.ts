@@ -19,6 +19,7 @@ import type { Sockets } from "../websocket/sockets.ts";
 import type { UnnamedSocketData, UnnamedSockets } from "../websocket/unnamed-sockets.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
 import type { Bodies } from "./bodies.ts";
+import type { CallTraces } from "./call-traces.ts";
 import type { CallerContexts } from "./caller-contexts.ts";
 import type { AllowedOrigins } from "./cross-origin.ts";
 import type { HealthOptions } from "./health.ts";
@@ -50,6 +51,8 @@ export interface RouterOptions {
   metrics: Pick<WorkerMetrics, "requests" | "text">;
   /** Null: there is none. */
   audit: AuditLog | null;
+  /** Null: no request is traced. */
+  traces: CallTraces | null;
   log: Logger;
   accessLog: AccessLogger;
   /** 0: none is logged for that. */

@@ -40,7 +40,7 @@ const ENDPOINTS = ROUTES.filter(({ shown }) => shown !== undefined).map(
 );
 
 export function createRouter(options: RouterOptions): Handler {
-  const { accessLog, counters, guard, log, slowRequestMs } = options;
+  const { accessLog, counters, guard, log, slowRequestMs, traces } = options;
   // All pipelined requests of a connection arrive in one round of the event loop. Bun ends a
   // connection whose next request arrives while one waits.
   const turns = new Turns({ unlooked: REQUESTS_PER_LOOK, turnMs: REQUESTS_MS });
@@ -48,6 +48,7 @@ export function createRouter(options: RouterOptions): Handler {
   return async (request, server) => {
     const started = performance.now();
     const call = new Call(request, server, options);
+    if (traces !== null) call.trace = traces.begin(request.headers);
     let response: Response | undefined;
     try {
       const turn = turns.take(started);
@@ -64,6 +65,7 @@ export function createRouter(options: RouterOptions): Handler {
     call.held?.answered();
     const status = response?.status ?? SWITCHING_PROTOCOLS;
     countAnswer(counters, status);
+    call.trace?.answered(call, status);
     const { hash, name } = call.caller;
     const ms = performance.now() - started;
     options.metrics.requests.note(call.what, { status, ms, key: hash === null ? null : name });
@@ -78,8 +80,11 @@ export function createRouter(options: RouterOptions): Handler {
   };
 }
 
-function idOf({ requestId }: Call): string {
-  return requestId === null ? "" : ` (id ${requestId})`;
+function idOf({ requestId, traceId }: Call): string {
+  const told = [requestId && `id ${requestId}`, traceId && `trace ${traceId}`].filter(
+    (each) => each !== null,
+  );
+  return told.length === 0 ? "" : ` (${told.join(", ")})`;
 }
 
 /** Of what a client may not do; what it can't do is no refusal. */
@@ -110,6 +115,7 @@ function logAccess(accessLog: AccessLogger, call: Call, response: Response, dura
     durationMs,
     userAgent: request.headers.get("user-agent"),
     requestId: call.requestId,
+    traceId: call.traceId,
   });
 }
 

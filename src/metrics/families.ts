@@ -76,6 +76,7 @@ export const FAMILIES = {
   ),
   stock_db_sql_running: gauge("Statements of users that run, in all workers.", "max"),
   stock_db_sql_waiting: gauge("Statements of users that wait for their turn."),
+  stock_db_spans_dropped_total: counter("Spans of traces that the collector hasn't got."),
   stock_db_starts_total: counter("Hubs and workers that have started: more than there are were restarted."),
   stock_db_hub_lag_seconds: gauge("How long the hub takes to answer a worker.", "max"),
   stock_db_hub_connected: gauge("Workers that are connected to the hub."),

@@ -13,11 +13,13 @@ const access: Access = {
   durationMs: 0.2,
   userAgent: "curl/8",
   requestId: null,
+  traceId: null,
 };
 
 test("a line names client, request, status, size, time and program", () => {
   expect(formatAccess(access)).toBe('127.0.0.1 - "GET /nope?x=1 HTTP/1.1" 404 273B 0ms "curl/8"');
   expect(formatAccess({ ...access, requestId: "r-1" })).toEndWith('"curl/8" id=r-1');
+  expect(formatAccess({ ...access, requestId: "r-1", traceId: "4bf9" })).toEndWith(" id=r-1 trace=4bf9");
   const large = { ...access, status: 200, bytes: 1_600_000, durationMs: 12.6, userAgent: null };
   expect(formatAccess(large)).toBe('127.0.0.1 - "GET /nope?x=1 HTTP/1.1" 200 1.5MB 13ms "Unknown"');
   expect(formatAccess({ ...access, bytes: 1536 })).toContain(" 1.5KB ");

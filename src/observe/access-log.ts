@@ -17,6 +17,8 @@ export interface Access {
   userAgent: string | null;
   /** Null: the client gave none. */
   requestId: string | null;
+  /** Null: it isn't traced, or the id is that of its trace. */
+  traceId: string | null;
 }
 
 export interface AccessLogger {
@@ -54,7 +56,8 @@ export function formatAccess(access: Access): string {
   const agent = field(access.userAgent ?? "Unknown", USER_AGENT_CHARS_MAX);
   const size = formatSize(access.bytes);
   const id = access.requestId === null ? "" : ` id=${access.requestId}`;
-  return `${access.clientAddress} - "${request}" ${access.status} ${size} ${Math.round(access.durationMs)}ms "${agent}"${id}`;
+  const trace = access.traceId === null ? "" : ` trace=${access.traceId}`;
+  return `${access.clientAddress} - "${request}" ${access.status} ${size} ${Math.round(access.durationMs)}ms "${agent}"${id}${trace}`;
 }
 
 /** Text of a client, made unable to end its quotes early. */

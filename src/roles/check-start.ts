@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { readKeyFile } from "../access/key-file.ts";
 import { readTokenRules, takesTokens } from "../access/token-rules.ts";
+import { otlpWarning, readOtlpTarget } from "../config/otlp-target.ts";
 import { redact } from "../config/redact.ts";
 import { DECLARATIONS, isLoopback } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
@@ -17,6 +18,9 @@ export function checkStart(settings: Settings, warn: (warning: string) => void):
   checkTls(settings, warn);
   readRetention(settings.retain);
   checkArchive(settings);
+  const otlp = readOtlpTarget(settings);
+  const warning = otlp === null ? null : otlpWarning(otlp);
+  if (warning !== null) warn(warning);
 }
 
 /** @throws Error */

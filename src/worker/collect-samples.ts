@@ -50,6 +50,8 @@ export interface SampledParts {
   storage: WorkerStorage;
   turns: SqlTurns;
   updateLogBytesMax: number;
+  /** Null: nothing is traced. */
+  traces: { readonly dropped: number } | null;
   /** It tells what is the same for each worker. */
   isFirst: boolean;
   /** Of the database; null: it has none. */
@@ -124,6 +126,7 @@ function samplesOf(parts: SampledParts, { size, log, pool, free, lastBackup }: O
     stock_db_hub_saves_bytes: one(hub.saveBytesInFlight),
     ...parts.storage.commitSamples(),
     ...sqlSamples(parts),
+    ...(parts.traces === null ? {} : { stock_db_spans_dropped_total: one(parts.traces.dropped) }),
     ...(log === null ? {} : { stock_db_update_log_bytes: one(log) }),
     stock_db_update_log_limit_bytes: one(parts.updateLogBytesMax),
     ...(pool === null ? {} : { stock_db_pool_connections: connectionsOf(pool) }),

@@ -15,6 +15,7 @@ import { readLastBackup } from "../backup/last-backup.ts";
 import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
+import { readOtlpTarget } from "../config/otlp-target.ts";
 import { redact } from "../config/redact.ts";
 import { isInFile } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
@@ -25,6 +26,7 @@ import { openWorkerDoor } from "../connections/worker-door.ts";
 import { feedSamples } from "../feeds/feed-samples.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
+import type { CallTraces } from "../http/call-traces.ts";
 import { CallerContexts } from "../http/caller-contexts.ts";
 import { AllowedOrigins } from "../http/cross-origin.ts";
 import type { HealthOptions } from "../http/health.ts";
@@ -97,6 +99,9 @@ const DRAIN_MARGIN_MS = 500;
 /** Without this pause, the process would exit while Bun still holds bytes of closed WebSockets. */
 const LINGER_MS = 200;
 const BUS_RETRY_MS = 1_000;
+/** For the last spans, also where the time is over. */
+const TRACES_STOP_MS = 2_000;
+const TRACES_STOP_MS_MIN = 200;
 
 const ENDED: Record<ConditionName, string> = {
   descriptors: "There are enough descriptors again",
@@ -165,10 +170,19 @@ interface StatsParts extends Pick<Serving, "memory"> {
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const rules = readTokenRules(options.settings);
   const tokens = rules === null ? null : await TokenRing.open(rules, options.log);
-  const worker = new RunningWorker(options, tokens);
+  const worker = new RunningWorker(options, { tokens, traces: await openTraces(options) });
   await worker.boot();
   worker.serve();
   return worker;
+}
+
+/** @returns null: nothing is traced, and nothing of it is loaded. @throws Error */
+async function openTraces({ settings, workerId, dbType, log }: WorkerOptions): Promise<CallTraces | null> {
+  const target = readOtlpTarget(settings);
+  if (target === null) return null;
+  const { CallTraces } = await import("../http/call-traces.ts");
+  const scheme = settings.tlsCert === null ? "http" : "https";
+  return new CallTraces({ target, ratio: settings.otlpSample, workerId, version, dbType, scheme, log });
 }
 
 class RunningWorker implements Worker {
@@ -178,6 +192,7 @@ class RunningWorker implements Worker {
   readonly #callers: Callers;
   readonly #rates: KeyRates;
   readonly #audit: AuditLog | null;
+  readonly #traces: CallTraces | null;
   readonly #bodies: Bodies;
   readonly #turns: SqlTurns;
   readonly #hub: HubClient;
@@ -199,8 +214,12 @@ class RunningWorker implements Worker {
   #feedLooks: FeedLooks | null = null;
   #draining = false;
 
-  constructor(options: WorkerOptions, tokens: TokenRing | null) {
+  constructor(
+    options: WorkerOptions,
+    { tokens, traces }: { tokens: TokenRing | null; traces: CallTraces | null },
+  ) {
     this.#options = options;
+    this.#traces = traces;
     this.#conditions = new Conditions(options.log);
     const { settings, log } = options;
     this.#audit = settings.auditLog === null ? null : new AuditLog(settings.auditLog, log);
@@ -337,6 +356,7 @@ class RunningWorker implements Worker {
     await this.#answerRest(stopped, left);
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await rolledUp;
+    await this.#traces?.stop(Math.min(TRACES_STOP_MS, Math.max(left(), TRACES_STOP_MS_MIN)));
     await this.#stop();
   }
 
@@ -566,6 +586,7 @@ class RunningWorker implements Worker {
         storage: this.#database,
         turns: this.#turns,
         updateLogBytesMax: settings.updateLogBytes,
+        traces: this.#traces,
         isFirst: (workerId ?? 0) === 0,
         file: isInFile(settings.dbFile) ? settings.dbFile : null,
       }),
@@ -639,6 +660,7 @@ class RunningWorker implements Worker {
       feeds: this.#feeds,
       metrics,
       audit: this.#audit,
+      traces: this.#traces,
       log,
       maxBodyBytes: settings.maxBodyBytes,
       spool,

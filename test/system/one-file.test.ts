@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
+import { startCollector } from "../support/collector.ts";
 import { foreignFolder } from "../support/foreign-folder.ts";
 import { useOneFile } from "../support/one-file.ts";
 import { usePostgres } from "../support/postgres.ts";
@@ -100,6 +101,18 @@ test("one worker with an empty environment; its line to watch a ticker works whe
   });
   const { value } = await watching.stdout.getReader().read();
   expect(new TextDecoder().decode(value)).toContain('"type":"heartbeat"');
+});
+
+test("what is loaded only for traces is in it", async () => {
+  using collector = startCollector();
+  await using server = await startServer({
+    launcher: [oneFile(), "serve"],
+    workers: 2,
+    flags: ["--otlp-endpoint", collector.url],
+  });
+  expect((await saveTrade(server.url, "A", 1)).status).toBe(200);
+  const { children } = await collector.traceOf(({ name }) => name === "POST save_realtime_data");
+  expect(children.map(({ name }) => name)).toEqual(["save ticks"]);
 });
 
 test("PostgreSQL: its thread that reads statements has its WebAssembly", async () => {
