@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { BlockList, isIP } from "node:net";
 import { matcherOf } from "../market/ticker-pattern.ts";
-import { readRate } from "./rate-board.ts";
+import { readByteRate, readRate } from "./rate-board.ts";
 import { isScope, SCOPES, type Scope } from "./scopes.ts";
 
 /** So that a key that lies about is recognised, by people and by scanners. */
@@ -27,6 +27,8 @@ export interface KeyRecord {
   rate: string | null;
   /** Rows that it may read and write, `1M/min`; null: there is no bound of its own. */
   rows: string | null;
+  /** Bytes that it may send and receive, `500MB/min`; null: there is no bound of its own. */
+  bytes: string | null;
   /** WebSockets and streams of events that it may have open; null: as many as its addresses may. */
   sockets: number | null;
   /** Null: it holds until it is revoked. */
@@ -65,6 +67,7 @@ export function readRecord(value: unknown, where: string): KeyRecord {
     tickers = null,
     rate = null,
     rows = null,
+    bytes = null,
     sockets = null,
     expires,
     from,
@@ -84,13 +87,15 @@ export function readRecord(value: unknown, where: string): KeyRecord {
     throw wrong("rate", "a rate such as 200/s, or null");
   if (rows !== null && (typeof rows !== "string" || readRate(rows) === null))
     throw wrong("rows", "a rate such as 1M/min, or null");
+  if (bytes !== null && (typeof bytes !== "string" || readByteRate(bytes) === null))
+    throw wrong("bytes", "a rate such as 500MB/min, or null");
   if (sockets !== null && !isSocketCount(sockets))
     throw wrong("sockets", `a whole number from 1 to ${KEY_SOCKETS_MAX}, or null`);
   if (expires !== null && !isInstant(expires)) throw wrong("expires", "an instant in UTC, or null");
   if (!isInstant(created)) throw wrong("created", "an instant in UTC");
   if (from !== null && !(Array.isArray(from) && from.length > 0 && from.every(isNetwork)))
     throw wrong("from", "a list of addresses and networks such as 10.0.0.0/8, or null");
-  return { name, hash, may, tickers, rate, rows, sockets, expires, from, created };
+  return { name, hash, may, tickers, rate, rows, bytes, sockets, expires, from, created };
 }
 
 export function isSocketCount(value: unknown): value is number {

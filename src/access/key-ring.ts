@@ -8,7 +8,7 @@ import { unauthorized } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { readKeyFile } from "./key-file.ts";
 import { hashOf, KeyError, type KeyRecord, networksOf, seesOneOf } from "./key-record.ts";
-import { type Rate, readRate } from "./rate-board.ts";
+import { type Rate, readByteRate, readRate } from "./rate-board.ts";
 import { type Scope, wholeScopes } from "./scopes.ts";
 
 const LOOK_MS = 500;
@@ -24,6 +24,8 @@ export interface Caller {
   rate: Rate | null;
   /** Of the rows that it reads and writes. */
   rows: Rate | null;
+  /** Of the bytes that it sends and receives. */
+  bytes: Rate | null;
   /** Of its WebSockets and streams of events that are open. */
   socketsMax: number | null;
   /** When its key or token ends, in ms since 1970; infinite: it doesn't. */
@@ -155,6 +157,7 @@ export const EVERYBODY: Caller = {
   sees: null,
   rate: null,
   rows: null,
+  bytes: null,
   socketsMax: null,
   endsAt: Number.POSITIVE_INFINITY,
   isToken: false,
@@ -165,7 +168,7 @@ export const EVERYBODY: Caller = {
 function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
   if (records === null) return null;
   return new Map(
-    records.map(({ name, hash, may, tickers, rate, rows, sockets, expires, from }) => [
+    records.map(({ name, hash, may, tickers, rate, rows, bytes, sockets, expires, from }) => [
       hash,
       {
         name,
@@ -175,6 +178,7 @@ function heldKeys(records: KeyRecord[] | null): Map<string, HeldKey> | null {
         may: wholeScopes(may),
         rate: rate === null ? null : readRate(rate),
         rows: rows === null ? null : readRate(rows),
+        bytes: bytes === null ? null : readByteRate(bytes),
         socketsMax: sockets,
         sees: tickers === null ? null : seesOneOf(tickers),
         endsAt: expires === null ? Number.POSITIVE_INFINITY : Date.parse(expires),

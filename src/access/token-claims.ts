@@ -27,7 +27,7 @@ export function callerOf(claims: Claims, hash: string, endsAt: number, rules: To
     name: NAME_PREFIX + sub,
     may: wholeScopes(may),
     sees: patterns === null ? null : seesOneOf(patterns),
-    ...{ rate: null, rows: null, socketsMax: null },
+    ...{ rate: null, rows: null, bytes: null, socketsMax: null },
     ...{ hash, endsAt, isToken: true, rights: "" },
   };
 }

@@ -6,6 +6,7 @@ import type { Caller } from "../access/key-ring.ts";
 import { auditedCheck } from "../commands/audited.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { ClientFigures } from "../connections/connection.ts";
+import { bytesIn, type Meter } from "../metrics/traffic.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import {
   CLOSE_ENDED,
@@ -28,7 +29,7 @@ import { TokenBucket } from "../websocket/token-bucket.ts";
 import { ChannelList, type ChannelNames, DATA_CHANNELS } from "./channels.ts";
 import type { EventGroup } from "./event-group.ts";
 import type { Listener, SharedWatch } from "./shared-watch.ts";
-import { CODECS, type CodecName, type ControlMessage } from "./stream-codec.ts";
+import { CODECS, type CodecName, type ControlMessage, type Encoded } from "./stream-codec.ts";
 import { messageText, readClientMessage, StreamError } from "./stream-messages.ts";
 import { WaitingGroups } from "./waiting-groups.ts";
 
@@ -64,6 +65,8 @@ export interface StreamClientOptions extends SocketServices {
   callers: Callers;
   rates: KeyRates;
   places: SocketPlaces;
+  /** Once it is known whose key it is. */
+  meterOf(caller: Caller): Meter;
   audit: AuditLog | null;
   symbolsMax: number;
   queueBytesMax: number;
@@ -266,7 +269,7 @@ export class StreamClient implements SocketClient, Listener {
 
   /** @returns the status of the refusal; null: it is let in. */
   async #admit(credentials: Credentials): Promise<number | null> {
-    const { audit, callers, places, rates } = this.#options;
+    const { audit, callers, places, rates, meterOf } = this.#options;
     const { address, path } = this.#handshake;
     let who = "-";
     try {
@@ -281,7 +284,7 @@ export class StreamClient implements SocketClient, Listener {
         rates.check(caller, rates.countRequest(caller));
         await places.enterKey(caller, path);
         if (this.#closing) places.leaveKey(caller);
-        else this.#socket.data.owner = caller;
+        else Object.assign(this.#socket.data, { owner: caller, meter: meterOf(caller) });
       }
       if (caller.hash !== null) audit?.signedIn(caller.name, address);
       return null;
@@ -398,7 +401,12 @@ export class StreamClient implements SocketClient, Listener {
 
   /** Alone in its frame, as all that isn't data: some clients look at the first message only. */
   #send(message: ControlMessage): void {
-    this.#socket.send(CODECS[this.#handshake.codec].control(message));
+    this.#sendNow(CODECS[this.#handshake.codec].control(message));
+  }
+
+  #sendNow(frame: Encoded): void {
+    this.#socket.data.meter.sent(bytesIn(frame));
+    this.#socket.send(frame);
   }
 
   #acknowledge(): void {
@@ -425,9 +433,11 @@ export class StreamClient implements SocketClient, Listener {
     if (this.#waiting.isEmpty || !this.#isOpen) return;
     this.#socket.cork(() => {
       while (this.#socket.getBufferedAmount() <= SLOW_BYTES) {
-        const frame = this.#waiting.takeFrame();
-        if (frame === null) return;
-        this.#socket.send(frame);
+        const taken = this.#waiting.takeFrame();
+        if (taken === null) return;
+        const { frame, messages } = taken;
+        this.#sendNow(frame);
+        this.#socket.data.meter.sentRows(messages);
         this.#options.onHeard(frame.length);
       }
     });

@@ -6,6 +6,7 @@ import type { KeyRates } from "../access/key-rates.ts";
 import type { Arrival } from "../connections/connection.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
 import { Zone, zoneOf } from "../market/zone.ts";
+import type { Traffic } from "../metrics/traffic.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
@@ -33,6 +34,7 @@ export interface StreamDoorOptions {
   quota: SubscriptionQuota;
   callers: Callers;
   rates: KeyRates;
+  traffic: Traffic;
   /** Null: there is none. */
   audit: AuditLog | null;
   symbolsMax: number;
@@ -82,6 +84,7 @@ export class StreamDoor {
       address,
       owner: null,
       arrival,
+      door: "alpaca",
       isCounted,
     });
   }
@@ -98,7 +101,7 @@ export class StreamDoor {
   }
 
   #client(handshake: StreamHandshake): OpenClient {
-    const { quota, callers, rates, places, audit, symbolsMax, queueBytesMax } = this.#options;
+    const { quota, callers, rates, traffic, places, audit, symbolsMax, queueBytesMax } = this.#options;
     return (socket, services) => {
       if (handshake.isTooMany) this.#refused++;
       const client: StreamClient = new StreamClient(socket, handshake, {
@@ -109,6 +112,7 @@ export class StreamDoor {
         callers,
         rates,
         places,
+        meterOf: (caller) => traffic.meter("alpaca", rates.noteBytes(caller)),
         audit,
         symbolsMax,
         queueBytesMax,

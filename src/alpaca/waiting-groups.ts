@@ -59,8 +59,8 @@ export class WaitingGroups {
     return true;
   }
 
-  /** The next frame; null when nothing waits. */
-  takeFrame(): Encoded | null {
+  /** The next frame, and how many messages it has; null when nothing waits. */
+  takeFrame(): { frame: Encoded; messages: number } | null {
     if (this.isEmpty) return null;
     const parts: Encoded[] = [];
     let messages = 0;
@@ -78,7 +78,7 @@ export class WaitingGroups {
       this.#waiting = this.#waiting.slice(this.#next);
       this.#next = 0;
     }
-    return CODECS[this.#codec].frame(parts, messages);
+    return { frame: CODECS[this.#codec].frame(parts, messages), messages };
   }
 
   clear(): void {

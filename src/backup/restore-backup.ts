@@ -5,9 +5,11 @@ import { keepOwner } from "../access/file-owner.ts";
 import type { Engine } from "../storage/engine.ts";
 import { type Backup, type BackupFolder, backupName, syncPath } from "./backup-folder.ts";
 import { rebuild } from "./rebuild.ts";
+import { RESTORE_NOTE_SUFFIX, writeRestoreNote } from "./restore-note.ts";
 import { requireOpens } from "./verify.ts";
 
-const WITNESS_SUFFIX = ".epoch";
+/** Files beside the database: its witness is the last. */
+const BESIDE = [RESTORE_NOTE_SUFFIX, ".epoch"];
 
 export interface RestoreRequest {
   engine: Engine;
@@ -35,7 +37,7 @@ export async function restoreBackup(request: RestoreRequest): Promise<Restored> 
   const made = `${dbFile}.restoring`;
   const companions = engine.forms.companions ?? [];
   const removeMade = (): void => {
-    for (const suffix of ["", WITNESS_SUFFIX, ...companions]) rmSync(made + suffix, { force: true });
+    for (const suffix of ["", ...BESIDE, ...companions]) rmSync(made + suffix, { force: true });
   };
   removeMade();
   const isThere = existsSync(dbFile);
@@ -45,13 +47,15 @@ export async function restoreBackup(request: RestoreRequest): Promise<Restored> 
     await rebuild(folder, backup, made, signal);
     await requireOpens(engine, made, backup.name);
     const epoch = await beginEpoch(engine, made);
-    for (const suffix of ["", WITNESS_SUFFIX]) keepOwner(made + suffix, dbFile);
     if (reserved?.isFree() === false) throw new Error(`a server has ${dbFile} since just now: stop it first`);
     const replaced = keep(dbFile, companions);
+    writeRestoreNote(made, dbFile, { backup: backup.name, takenAt: backup.taken_at, epoch, replaced });
+    for (const suffix of ["", ...BESIDE]) keepOwner(made + suffix, dbFile);
     // What belongs to the one before would be mixed into the new one.
     for (const suffix of companions) rmSync(dbFile + suffix, { force: true });
     renameSync(made, dbFile);
-    renameSync(made + WITNESS_SUFFIX, dbFile + WITNESS_SUFFIX);
+    // Without its witness, which comes last, the next server tells that the file was put back.
+    for (const suffix of BESIDE) renameSync(made + suffix, dbFile + suffix);
     syncPath(dirname(dbFile));
     return { epoch, replaced };
   } finally {

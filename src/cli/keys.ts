@@ -74,6 +74,7 @@ function recordOf({
   tickers,
   rate,
   rows,
+  bytes,
   sockets,
   from,
   expires,
@@ -82,7 +83,7 @@ function recordOf({
   return {
     key,
     record: {
-      ...{ name, hash: hashOf(key)!, may, tickers, rate, rows, sockets, expires, from },
+      ...{ name, hash: hashOf(key)!, may, tickers, rate, rows, bytes, sockets, expires, from },
       created: fromNow(0),
     },
   };
@@ -90,12 +91,13 @@ function recordOf({
 
 function told({ key, record }: MadeKey, path: string, more: string): Done {
   const { hash, created, ...shown } = record;
-  const { name, may, tickers, rate, rows, sockets, expires } = shown;
+  const { name, may, tickers, rate, rows, bytes, sockets, expires } = shown;
   const of = tickers === null ? "" : ` of ${tickers.join(", ")}`;
   const until = expires === null ? "" : ` until ${expires}`;
   const limits = [
     ...(rate === null ? [] : [`${rate} requests`]),
     ...(rows === null ? [] : [`${rows} rows`]),
+    ...(bytes === null ? [] : [`${bytes} sent and received`]),
     ...(sockets === null ? [] : [`${sockets} WebSockets and streams`]),
   ];
   const atMost = limits.length === 0 ? "" : `, at most ${limits.join(", ")}`;
@@ -110,19 +112,20 @@ ${more}`.trimEnd(),
 }
 
 function listed(keys: readonly KeyRecord[]): Done {
-  const rows = keys.map(({ name, may, tickers, rate, rows, sockets, expires, from, created }) => [
+  const rows = keys.map(({ name, may, tickers, rate, rows, bytes, sockets, expires, from, created }) => [
     name,
     may.join(","),
     tickers === null ? "all" : tickers.join(","),
     rate ?? "-",
     rows ?? "-",
+    bytes ?? "-",
     sockets === null ? "-" : String(sockets),
     expires === null ? "never" : isOver({ expires }) ? `expired ${expires}` : expires,
     from === null ? "anywhere" : from.join(","),
     created,
   ]);
   const table = [
-    ["NAME", "MAY", "TICKERS", "RATE", "ROWS", "SOCKETS", "EXPIRES", "FROM", "CREATED"],
+    ["NAME", "MAY", "TICKERS", "RATE", "ROWS", "BYTES", "SOCKETS", "EXPIRES", "FROM", "CREATED"],
     ...rows,
   ];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));

@@ -41,6 +41,19 @@ export function countedContext(context: CommandContext, note: NoteRows): Command
   };
 }
 
+/** The same context, of which those are told that are read. */
+export function countedReads(context: CommandContext, note: NoteRows): CommandContext {
+  return {
+    ...context,
+    reader: new CountedReader(context.reader, note),
+    async executeSql(request) {
+      const answer = await context.executeSql(request);
+      note(answer.rows);
+      return answer;
+    },
+  };
+}
+
 export async function* countedColumns(
   reader: Pick<StockReader, "columns">,
   query: ColumnQuery,
@@ -108,26 +121,44 @@ export function noteAnsweredRows(
 function countedRows(found: JsonRows, note: NoteRows): JsonRows {
   if (found.empty) return found;
   if ("chunks" in found) return { empty: false, chunks: new CountedPieces(found.chunks, note) };
-  note(1 + new RowEnds().countIn(found.text));
+  // An answer that is kept is counted once.
+  found.rows ??= 1 + new RowEnds().countIn(found.text);
+  note(found.rows);
   return found;
 }
 
+/** Knows how many rows it has given. */
+interface KnownPieces {
+  readonly rows: number;
+}
+
 /** Not a generator: `return()` before the first `next()` must reach what gives the pieces. */
-class CountedPieces implements AsyncIterableIterator<string | Uint8Array> {
+class CountedPieces implements AsyncIterableIterator<string | Uint8Array>, KnownPieces {
+  /** That were given. */
+  rows = 0;
   readonly #pieces: AsyncIterator<string | Uint8Array>;
+  readonly #known: KnownPieces | null;
   readonly #note: NoteRows;
   readonly #ends = new RowEnds();
 
   constructor(pieces: AsyncIterable<string | Uint8Array>, note: NoteRows) {
     this.#pieces = pieces[Symbol.asyncIterator]();
+    this.#known = "rows" in this.#pieces ? (this.#pieces as unknown as KnownPieces) : null;
     this.#note = note;
-    note(1);
+    // The first row has no end of another before it.
+    if (this.#known === null) this.#count(1);
   }
 
   async next(): Promise<IteratorResult<string | Uint8Array>> {
     const step = await this.#pieces.next();
-    if (step.done !== true) this.#note(this.#ends.countIn(step.value));
+    if (this.#known !== null) this.#count(this.#known.rows - this.rows);
+    else if (step.done !== true) this.#count(this.#ends.countIn(step.value));
     return step;
+  }
+
+  #count(more: number): void {
+    this.rows += more;
+    this.#note(more);
   }
 
   async return(): Promise<IteratorResult<string | Uint8Array>> {
@@ -157,14 +188,13 @@ class RowEnds {
       this.#tail = text.slice(-keep);
       return occurrences(text, NEXT_ROW);
     }
-    const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
-    const across = this.#tail + bytes.toString("latin1", 0, keep);
-    this.#tail = (this.#tail + bytes.toString("latin1", Math.max(0, bytes.length - keep))).slice(-keep);
-    return occurrences(across, NEXT_ROW) + occurrences(bytes, NEXT_ROW);
+    // To look through a text takes a fifth of the time.
+    const { buffer, byteOffset, byteLength } = piece;
+    return this.countIn(Buffer.from(buffer, byteOffset, byteLength).toString("latin1"));
   }
 }
 
-function occurrences(text: string | Buffer, wanted: string): number {
+function occurrences(text: string, wanted: string): number {
   let count = 0;
   for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) count++;
   return count;

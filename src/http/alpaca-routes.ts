@@ -13,6 +13,7 @@ export const ALPACA_ROUTE: Route = {
   scope: "read",
   isReachableByPages: true,
   errorForm: restError,
+  door: "alpaca",
   answer,
 };
 

@@ -74,12 +74,16 @@ export class AnswerSpool {
   through(
     source: ReadableStream<Uint8Array>,
     client: string,
-    request: Pick<HeldRequest, "progress" | "ended" | "answerBegins" | "answerOver"> | null = null,
+    request: Pick<
+      HeldRequest,
+      "progress" | "ended" | "answerBegins" | "answerTaken" | "answerOver"
+    > | null = null,
   ): ReadableStream<Uint8Array> {
     request?.answerBegins();
     const answer = new SpooledAnswer(source.getReader(), {
       progress: request?.progress ?? { takenBytes: 0, waitingBytes: 0 },
       ended: request?.ended ?? null,
+      taken: (bytes) => request?.answerTaken(bytes),
       over: () => request?.answerOver(),
       times: this.#options.times ?? TIMES,
       openFile: () => this.#openFile(),
@@ -161,6 +165,8 @@ interface SpoolAccess {
   progress: AnswerProgress;
   /** Aborts when an operator ends the answer. */
   ended: AbortSignal | null;
+  /** Its client has taken so many bytes. */
+  taken(bytes: number): void;
   over(): void;
   times: typeof TIMES;
   openFile(): Promise<FileHandle>;
@@ -223,7 +229,7 @@ class SpooledAnswer {
       return;
     }
     controller.enqueue(piece);
-    this.#access.progress.takenBytes += piece.length;
+    this.#access.taken(piece.length);
     this.#access.progress.waitingBytes = this.#written - this.#read;
     this.#expectPull(controller);
   }

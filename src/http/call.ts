@@ -7,6 +7,7 @@ import type { CommandContext } from "../commands/context.ts";
 import { UNIX_PEER } from "../config/setting-types.ts";
 import type { Arrival } from "../connections/connection.ts";
 import type { SaveSender } from "../feeds/writer-counts.ts";
+import type { Meter, RequestDoor } from "../metrics/traffic.ts";
 import { readTraceParent } from "../observe/traces/trace-parent.ts";
 import { forbidden } from "../protocol/errors.ts";
 import type { CallTrace } from "./call-traces.ts";
@@ -38,6 +39,12 @@ export class Call implements SaveSender {
   what = "other";
   /** Of its route; null: the form of all doors. */
   errorForm: ErrorForm | null = null;
+  /** What its bytes and rows count for: that of its route. */
+  door: RequestDoor = "http";
+  /** Of its body, as they came. */
+  receivedBytes = 0;
+  /** Of the body of its answer; null: the response tells it. A stream is counted as it is taken. */
+  sentBytes: number | null = null;
   /** Null: it isn't told as a request under way. */
   held: HeldRequest | null = null;
   /** Null: it isn't traced. */
@@ -128,9 +135,15 @@ export class Call implements SaveSender {
     return this.#length === null ? null : Number(this.#length);
   }
 
+  /** What counts its bytes, also for the bound of its caller's key. */
+  get meter(): Meter {
+    const { traffic, rates } = this.options;
+    return traffic.meter(this.door, rates.noteBytes(this.caller));
+  }
+
   /** What its caller's key lets it do. */
   get context(): CommandContext {
-    const context = this.options.contexts.of(this.caller, this);
+    const context = this.options.contexts[this.door].of(this.caller, this);
     return this.trace === null ? context : this.trace.context(context);
   }
 

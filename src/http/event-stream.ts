@@ -1,5 +1,4 @@
 import { RequestError, unavailable } from "../protocol/errors.ts";
-import { busy } from "../websocket/event-streams.ts";
 import type { Call } from "./call.ts";
 
 /** @throws RequestError 400; what may be better later is told in a stream that ends at once. */
@@ -12,7 +11,7 @@ export async function eventStream(call: Call): Promise<Response> {
       throw unavailable("the worker has no descriptor left for a stream; connect again later");
     memory.admit(path);
   } catch (error) {
-    if (error instanceof RequestError) return busy(error);
+    if (error instanceof RequestError) return eventStreams.busy(error, caller);
     throw error;
   }
   call.liftLimit();

@@ -65,7 +65,7 @@ export async function readBytes(call: Call, share: BodyShare): Promise<Uint8Arra
   try {
     bytes =
       length === null
-        ? await readUnannounced(request, maxBytes, share)
+        ? await readUnannounced(call, maxBytes, share)
         : ((await request.bytes()) as Uint8Array<ArrayBuffer>);
   } catch (error) {
     if (!(error instanceof Error && error.name === "AbortError")) throw error;
@@ -74,6 +74,7 @@ export async function readBytes(call: Call, share: BodyShare): Promise<Uint8Arra
       "the client left, or sent too slowly, before its whole body was here",
     );
   }
+  call.receivedBytes = bytes.length;
   const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? null;
   return encoding === null ? bytes : await unpack(bytes, encoding, maxBytes, share);
 }
@@ -101,15 +102,18 @@ function tooLarge(bytes: number, maxBytes: number): RequestError {
 }
 
 async function readUnannounced(
-  request: Request,
+  call: Call,
   maxBytes: number,
   share: BodyShare,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const { request } = call;
   if (request.body === null) return new Uint8Array(0);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body) {
     size += chunk.length;
+    // Also of one that is refused: it has come.
+    call.receivedBytes = size;
     if (size > maxBytes) throw tooLarge(size, maxBytes);
     share.add(chunk.length);
     chunks.push(chunk);

@@ -3,6 +3,7 @@
  * The others pay nothing for it.
  */
 import type { Arrival, ConnectionSource, OpenConnection } from "../connections/connection.ts";
+import type { Meter } from "../metrics/traffic.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
 import { stoppedByOperator } from "../storage/stopped-sql.ts";
@@ -17,6 +18,7 @@ interface HeldCall {
   readonly what: string;
   readonly address: string;
   readonly caller: { readonly name: string };
+  readonly meter: Meter;
   readonly arrival: Arrival;
 }
 
@@ -74,6 +76,12 @@ export class HeldRequest {
   /** An answer that goes on when the response has been made. */
   answerBegins(): void {
     this.#answers++;
+  }
+
+  /** Its client has taken so many bytes of one. */
+  answerTaken(bytes: number): void {
+    this.progress.takenBytes += bytes;
+    this.#call.meter.sent(bytes);
   }
 
   answerOver(): void {

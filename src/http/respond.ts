@@ -1,5 +1,6 @@
 /** The way of an answer of 200 to its client. */
 import type { Answer } from "../commands/context.ts";
+import { bytesIn } from "../metrics/traffic.ts";
 import type { Call } from "./call.ts";
 import { codingOf, isWorthPacking, packStream, packWhole } from "./content-coding.ts";
 import { answer, measured } from "./responses.ts";
@@ -24,7 +25,9 @@ export async function respond(
       : null;
   if (coding !== null)
     sent = sent instanceof ReadableStream ? packStream(sent, coding) : await packWhole(sent, coding);
+  const sentBytes = sent instanceof ReadableStream ? 0 : bytesIn(sent);
   if (sent instanceof ReadableStream) sent = spool.through(sent, call.address, call.hold());
   const response = answer(sent, { isClosing: isDraining(), coding, headers });
+  call.sentBytes = sentBytes;
   return accessLog.wants(200, path) ? measured(response, coding === null ? body : sent) : response;
 }

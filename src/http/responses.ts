@@ -7,7 +7,7 @@ const JSON_TYPE = "application/json; charset=utf-8";
 const JSON_HEADERS = { "Content-Type": JSON_TYPE };
 const CLOSING_HEADERS = { "Content-Type": JSON_TYPE, Connection: "close" };
 
-/** Body sizes for the access log, which would otherwise wait for Bun to count. */
+/** Body sizes for the access log and the metrics, which would otherwise wait for Bun to count. */
 const sizes = new WeakMap<Response, number>();
 
 /** @returns bytes of the body; 0 if unknown, as for a stream. */

@@ -1,4 +1,5 @@
 import type { Scope } from "../access/scopes.ts";
+import type { RequestDoor } from "../metrics/traffic.ts";
 import type { Call } from "./call.ts";
 import type { ErrorForm } from "./responses.ts";
 
@@ -17,6 +18,8 @@ export interface Route {
   /** Any page can make a browser send it: such a page must be one that is allowed. */
   isReachableByPages?: boolean;
   errorForm?: ErrorForm;
+  /** What its bytes and rows count for; default: http. */
+  door?: RequestDoor;
   /** undefined: it became a WebSocket. */
   answer(call: Call): Promise<Response | undefined>;
 }

@@ -7,6 +7,7 @@ import type { KnownFeeds } from "../commands/questions/feeds.ts";
 import type { AllConnections } from "../connections/all-connections.ts";
 import type { Arrivals } from "../connections/arrivals.ts";
 import type { MemoryWatch } from "../memory/memory-watch.ts";
+import type { RequestDoor, Traffic } from "../metrics/traffic.ts";
 import type { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
@@ -30,7 +31,7 @@ import type { TrustedProxies } from "./trusted-proxies.ts";
 import type { WholeAnswers } from "./whole-answers.ts";
 
 export interface RouterOptions {
-  contexts: CallerContexts;
+  contexts: Readonly<Record<RequestDoor, CallerContexts>>;
   guard: HostGuard;
   origins: AllowedOrigins;
   proxies: TrustedProxies;
@@ -49,6 +50,7 @@ export interface RouterOptions {
   feeds: KnownFeeds;
   counters: Counters;
   metrics: Pick<WorkerMetrics, "requests" | "text">;
+  traffic: Traffic;
   /** Null: there is none. */
   audit: AuditLog | null;
   /** Null: no request is traced. */

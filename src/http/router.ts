@@ -72,12 +72,21 @@ export function createRouter(options: RouterOptions): Handler {
     if (slowRequestMs > 0 && ms > slowRequestMs)
       log.warning(`Slow: ${request.method} ${call.what} took ${Math.round(ms)} ms${idOf(call)}`);
     if (response === undefined) return undefined; // it became a WebSocket
+    noteBytes(call, response);
     options.origins.mark(request, response);
     if (call.rate !== null) tellRate(response, call.rate);
     if (closesConnection(call)) response.headers.set("Connection", "close");
     if (accessLog.wants(response.status, call.path)) logAccess(accessLog, call, response, ms);
     return response;
   };
+}
+
+/** Of a stream nothing is known yet: see respond.ts. */
+function noteBytes(call: Call, response: Response): void {
+  const { meter, receivedBytes, sentBytes } = call;
+  if (receivedBytes > 0) meter.received(receivedBytes);
+  const sent = sentBytes ?? bodyBytes(response);
+  if (sent > 0 && call.request.method !== "HEAD") meter.sent(sent);
 }
 
 function idOf({ requestId, traceId }: Call): string {
@@ -131,6 +140,7 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
     methods: USUAL_METHODS,
   };
   call.errorForm = route.errorForm ?? null;
+  call.door = route.door ?? "http";
   // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
   if (route.isReachableByPages && (method === "GET" || method === "HEAD" || method === "DELETE"))
     refuseForeignSite(request, host, guard);

@@ -9,7 +9,7 @@ import { runCommand } from "./command-request.ts";
 import { eventStream } from "./event-stream.ts";
 import { checkHealth } from "./health.ts";
 import { respond } from "./respond.ts";
-import { jsonResponse } from "./responses.ts";
+import { jsonResponse, measured } from "./responses.ts";
 import type { Route } from "./route.ts";
 import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
 import { upgrade } from "./upgrade.ts";
@@ -68,10 +68,11 @@ export const ROUTES: readonly Route[] = [
     scope: "metrics",
     shown: "GET",
     isReachableByPages: true,
-    answer: async ({ options, caller }) =>
-      new Response(await options.metrics.text(caller.sees), {
-        headers: { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" },
-      }),
+    async answer({ options, caller }) {
+      const text = await options.metrics.text(caller.sees);
+      const headers = { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" };
+      return measured(new Response(text, { headers }), text);
+    },
   },
   stat("/stats/pool", poolStat, "GET"),
   stat("/stats/redis", busStat),

@@ -27,6 +27,9 @@ export const FAMILIES = {
   stock_db_key_requests_total: counter("Requests by the name of the key and the class of the status."),
   stock_db_saves_total: counter("Saves that were answered with success."),
   stock_db_saved_rows_total: counter("Rows of these saves."),
+  stock_db_sent_rows_total: counter("Rows that were read for answers, and updates that were sent, by door."),
+  stock_db_received_bytes_total: counter("Bytes of bodies and messages that came, by door."),
+  stock_db_sent_bytes_total: counter("Bytes of bodies, events and frames that were sent, by door."),
   stock_db_sql_runs_total: counter("Statements of users that were run."),
   stock_db_sql_timeouts_total: counter("Those that were stopped at --sql-timeout."),
   stock_db_frames_total: counter(

@@ -1,6 +1,7 @@
 /**
  * Who did what: a line of JSON for each sign-in, refusal, change of keys, statement that may write,
- * deletion and renaming. All processes of a server share its files, which are rotated as a log is.
+ * deletion, renaming and restore. All processes of a server share its files, which are rotated as a
+ * log is.
  */
 import { quoted, UsageError } from "../config/usage-error.ts";
 import { errorCode } from "./file-errors.ts";
@@ -19,7 +20,7 @@ const CHARACTERS_MAX = 2_000;
 const REFUSED_CHARACTERS_MAX = 300;
 
 export interface AuditEvent {
-  what: "signed_in" | "refused" | "left_out" | "keys" | "sql" | "delete" | "rename" | "end";
+  what: "signed_in" | "refused" | "left_out" | "keys" | "sql" | "delete" | "rename" | "end" | "restore";
   /** Name of the key; "-" where none is needed, or none was known. */
   who: string;
   from: string;

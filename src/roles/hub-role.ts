@@ -7,11 +7,12 @@ import { openBus } from "../bus/open-bus.ts";
 import { readCalendarRules } from "../calendar/calendar-rule.ts";
 import type { Settings } from "../config/settings.ts";
 import { type Hub, type HubOptions, startHub } from "../hub/hub.ts";
-import type { LogLines } from "../observe/log.ts";
+import type { Logger, LogLines } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
 import { type Engine, type HeldDatabase, isOpenInHub } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import type { ChildBrief } from "../supervisor/control.ts";
+import { auditRestores } from "./audited-restores.ts";
 import { openHoursOf } from "./open-hours-of.ts";
 
 /** After --sql-timeout and this, the worker has killed the runner that writes. */
@@ -29,7 +30,7 @@ const LAST_ANSWERS_MS = 100;
  */
 export async function runHub(
   { settings, runtimeDir }: ChildBrief,
-  log: LogLines,
+  log: Logger,
   onFatal: (reason: string) => void,
 ): Promise<Hub> {
   const { engine } = describeDatabase(settings.dbFile);
@@ -37,8 +38,10 @@ export async function runHub(
   if (warning !== null) log.warning(warning);
   const fatal = (reason: string): void => void setTimeout(() => onFatal(reason), LAST_ANSWERS_MS);
   const database = isOpenInHub(engine) ? await engine.open!(settings, { onFatal: fatal, log }) : null;
-  if (database !== null) await prepare(database, settings, log);
-  else if (settings.sample) await fill(engine, settings, log);
+  if (database !== null) {
+    await auditRestores(settings, database.epochBegun ?? null, log);
+    await prepare(database, settings, log);
+  } else if (settings.sample) await fill(engine, settings, log);
   const hub = startHub({
     runtimeDir,
     writer: engine.placement.saves === "hub" ? database!.writer : null,

@@ -21,12 +21,13 @@ export interface RowRange extends AnswerForm {
 }
 
 /**
- * A whole answer, `{"data":[{…},{…}]}`, oldest row first. A small one is one text. A large one
- * comes in pieces from one snapshot, at the reader's pace; `return()` frees its connection.
+ * A whole answer, `{"data":[{…},{…}]}`, oldest row first. A small one is one text, with its number
+ * of rows where that is known. A large one comes in pieces from one snapshot, at the reader's pace;
+ * `return()` frees its connection.
  */
 export type JsonRows =
   | { empty: true }
-  | { empty: false; text: string }
+  | { empty: false; text: string; rows?: number }
   | { empty: false; chunks: AsyncIterable<string | Uint8Array> };
 
 /** A volume or size. Text holds the digits of a 64-bit integer that a double can't hold. */

@@ -3,6 +3,8 @@
 /** Rows as JSON objects with commas between them. Only the last may be empty. */
 export interface RowsPiece {
   rows: string;
+  /** How many they are. */
+  count: number;
   isLast: boolean;
 }
 
@@ -16,6 +18,8 @@ export interface PiecesSource {
 /** Not a generator: `return()` before the first `next()` would skip its `finally`. */
 export class RowPieces implements AsyncIterableIterator<string> {
   readonly #source: PiecesSource;
+  /** That were given. */
+  rows = 0;
   #begun = false;
   #done = false;
 
@@ -26,10 +30,11 @@ export class RowPieces implements AsyncIterableIterator<string> {
   async next(): Promise<IteratorResult<string>> {
     if (this.#done) return { done: true, value: undefined };
     try {
-      const { rows, isLast } = await this.#source.next();
+      const { rows, count, isLast } = await this.#source.next();
       if (this.#done) return { done: true, value: undefined }; // given up meanwhile
       const start = this.#begun ? (rows === "" ? "" : ",") : '{"data":[';
       this.#begun = true;
+      this.rows += count;
       if (isLast) await this.#end(false);
       return { done: false, value: `${start}${rows}${isLast ? "]}" : ""}` };
     } catch (error) {

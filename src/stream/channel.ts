@@ -20,6 +20,12 @@ interface Topic {
 /** `new` until its first subscription begins. */
 export type ChannelState = "new" | "opening" | "failed" | "open";
 
+/**
+ * Sends a frame to all listeners of a topic.
+ * @param to how many they are, and 1 for an update.
+ */
+export type Publish = (topic: string, text: string, to: { listeners: number; rows: number }) => void;
+
 const NONE: ReadonlySet<Subscription> = new Set();
 
 export class Channel {
@@ -37,7 +43,7 @@ export class Channel {
   openedAt = 0;
   /** When the next heartbeat is due: see Heartbeats. */
   beatMs = 0;
-  readonly #publish: (topic: string, text: string) => void;
+  readonly #publish: Publish;
   /** The sole listener, subscribed to no topic. */
   #soleListener: Subscription | null = null;
   #topic: Topic | null = null;
@@ -48,7 +54,7 @@ export class Channel {
   /** Null when all listen, which is nearly always so. */
   #notListening: Set<Subscription> | null = null;
 
-  constructor(ticker: string, publish: (topic: string, text: string) => void) {
+  constructor(ticker: string, publish: Publish) {
     this.ticker = ticker;
     this.#publish = publish;
   }
@@ -67,24 +73,23 @@ export class Channel {
   }
 
   publish(texts: Texts): void {
-    for (const { subscriber } of this.#hearers()) subscriber.hear(texts.of(subscriber.form));
-    for (const topic of this.#topics()) this.#publish(this.#name(topic), texts.of(topic.form));
+    for (const { subscriber } of this.#hearers()) subscriber.hear(texts.of(subscriber.form), 0);
+    for (const topic of this.#topics()) this.#tell(topic, texts, 0);
   }
 
   /** For those who get a heartbeat for each ticker. Subscribers to all get no other. */
   publishHeartbeat(texts: Texts): void {
     const isOfAll = this.ticker === ALL_TICKERS;
     for (const { subscriber } of this.#hearers())
-      if (isOfAll || !subscriber.form.beatsOnce) subscriber.hear(texts.of(subscriber.form));
-    for (const topic of this.#topics())
-      if (isOfAll || !topic.form.beatsOnce) this.#publish(this.#name(topic), texts.of(topic.form));
+      if (isOfAll || !subscriber.form.beatsOnce) subscriber.hear(texts.of(subscriber.form), 0);
+    for (const topic of this.#topics()) if (isOfAll || !topic.form.beatsOnce) this.#tell(topic, texts, 0);
   }
 
-  publishUpdate(type: string, texts: Texts): void {
+  /** @param rows 0: it is no update, but goes to who gets those of the type. */
+  publishUpdate(type: string, texts: Texts, rows = 1): void {
     for (const { subscriber, filter } of this.#hearers())
-      if (matches(filter, type)) subscriber.hear(texts.of(subscriber.form));
-    for (const topic of this.#topics())
-      if (matches(topic.filter, type)) this.#publish(this.#name(topic), texts.of(topic.form));
+      if (matches(filter, type)) subscriber.hear(texts.of(subscriber.form), rows);
+    for (const topic of this.#topics()) if (matches(topic.filter, type)) this.#tell(topic, texts, rows);
   }
 
   /** It hears nothing before `listen` or `deliverDirectly`. */
@@ -128,6 +133,11 @@ export class Channel {
     if (subscription.state === "listening") this.#unlisten(subscription);
     else this.#deleteNotListening(subscription);
     subscription.state = "left";
+  }
+
+  #tell(topic: Topic, texts: Texts, rows: number): void {
+    const { form, listeners } = topic;
+    this.#publish(this.#name(topic), texts.of(form), { listeners, rows });
   }
 
   #join({ filter, subscriber }: Subscription): void {

@@ -97,7 +97,7 @@ export class FeedNotices {
 /** @param type null: whatever they watch. */
 function tellChannel(channel: Channel, type: string | null, texts: Texts): void {
   if (type === null) channel.publish(texts);
-  else channel.publishUpdate(type, texts);
+  else channel.publishUpdate(type, texts, 0);
   for (const { state, filter, subscriber } of channel.notListening)
     if (state === "direct" && (type === null || matches(filter, type)))
       subscriber.send(texts.of(subscriber.form));

@@ -31,8 +31,11 @@ export interface Subscriber {
   recover(text: string): void;
   /** Resolves when there is room for more of them, or the subscriber is closed. */
   room(): Promise<void>;
-  /** Takes what `publish` would bring, while it is the sole listener, or hears alone. */
-  hear(text: string): void;
+  /**
+   * Takes what `publish` would bring, while it is the sole listener, or hears alone.
+   * @param rows 1 for an update or a bar.
+   */
+  hear(text: string, rows: number): void;
   listen(topic: string): void;
   unlisten(topic: string): void;
   /** Ends the connection: the client has to connect again, as it can't be told what it missed. */

@@ -8,7 +8,7 @@
 import type { FeedNotice } from "../feeds/feed.ts";
 import type { Update, UpdateReader } from "../storage/update-contract.ts";
 import { READ_LIMIT } from "./catch-up.ts";
-import { Channel } from "./channel.ts";
+import { Channel, type Publish } from "./channel.ts";
 import { Delivery } from "./delivery.ts";
 import { FeedNotices, type StaleFeeds } from "./feed-notices.ts";
 import { Heartbeats } from "./heartbeats.ts";
@@ -28,7 +28,7 @@ const POSITION_CHECK_MS = 1_000;
 
 export interface SubscriptionsOptions {
   heartbeatIntervalMs: number;
-  publish(topic: string, text: string): void;
+  publish: Publish;
   /** Resolves when every later commit to the ticker, or to ALL_TICKERS, reaches this worker. */
   watch(ticker: string): Promise<void>;
   unwatch(ticker: string): void;
@@ -55,7 +55,7 @@ export class Subscriptions {
   readonly #delivery: Delivery;
   readonly #joining: Joining;
   readonly #checks: Timer;
-  readonly #publish: (topic: string, text: string) => void;
+  readonly #publish: Publish;
   #size = 0;
 
   constructor(options: SubscriptionsOptions) {
@@ -64,7 +64,7 @@ export class Subscriptions {
     const channels = this.#channels;
     const feeds = this.#feeds;
     const warn = (message: string): void => options.warn(message);
-    this.#publish = (topic, text) => options.publish(topic, text);
+    this.#publish = options.publish;
     this.#check = new PositionCheck({
       updates,
       named: () => this.#named(),

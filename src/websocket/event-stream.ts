@@ -17,6 +17,8 @@ export interface EventStreamOptions {
   retryMs: number;
   /** The stream is ended beyond so much unread. */
   bytesMax: number;
+  /** Told of the bytes of its events, comments and all. */
+  onSent(bytes: number): void;
   /** Null: the positions can't be told now, and the client keeps the id before. */
   id(): string | null;
   /** Called when the client may take more. */
@@ -117,7 +119,9 @@ export class EventStream implements ClientSocket {
 
   #enqueue(text: string): void {
     this.#writtenMs = performance.now();
-    this.#controller?.enqueue(Buffer.from(text));
+    const bytes = Buffer.from(text);
+    this.#controller?.enqueue(bytes);
+    this.#options.onSent(bytes.length);
   }
 
   #end(): void {

@@ -8,6 +8,7 @@ import { tickerCheck } from "../commands/seen-tickers.ts";
 import { suggest } from "../config/nearest.ts";
 import type { Arrival, ConnectionSource, OpenConnection } from "../connections/connection.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
+import { bytesIn, type Meter, type Traffic } from "../metrics/traffic.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
 import { CLOSE_ENDED, CLOSE_GOING_AWAY, CLOSE_KEY, KEY_GONE } from "../protocol/codes.ts";
@@ -62,6 +63,7 @@ export interface EventStreamsOptions {
   stillAdmits: StillAdmits;
   quota: SubscriptionQuota;
   rates: KeyRates;
+  traffic: Traffic;
   counters: Counters;
   log: LogLines;
 }
@@ -139,7 +141,7 @@ export class EventStreams implements ConnectionSource {
       await places.enter({ address, owner: null }, "/v1/stream");
     } catch (error) {
       places.leaveKey(owner);
-      if (error instanceof RequestError) return busy(error);
+      if (error instanceof RequestError) return this.busy(error, owner);
       throw error;
     }
     if (request.signal.aborted) {
@@ -149,6 +151,13 @@ export class EventStreams implements ConnectionSource {
     const { stream } = this.#begin(by, handshake);
     request.signal.addEventListener("abort", () => stream.close(), { once: true });
     return new Response(stream.body, { headers: HEADERS });
+  }
+
+  /** For a client that may come again: it says why, and ends. */
+  busy(error: RequestError, owner: Caller): Response {
+    const text = `retry: ${BUSY_RETRY_MS}\n\ndata: ${errorFrame("unavailable", error.message)}\n\n`;
+    this.#meterOf(owner).sent(bytesIn(text));
+    return new Response(text, { headers: HEADERS });
   }
 
   /** Ends each stream once the client has what waits for it; the client connects again. */
@@ -172,6 +181,7 @@ export class EventStreams implements ConnectionSource {
 
   #begin(by: StreamOwner, handshake: Handshake & { wish: Wish }): OpenEventStream {
     const { address } = by;
+    const meter = this.#meterOf(by.owner);
     const { subscriptions, liveBars, counters, log, symbolsMax, queueBytesMax, quota, bytesMax } =
       this.#options;
     const ids = new EventIds(handshake.wish.tickers);
@@ -183,6 +193,7 @@ export class EventStreams implements ConnectionSource {
         const places = knownEpoch === "" ? null : client.places();
         return places === null ? null : ids.idOf(knownEpoch, (ticker) => places.get(ticker) ?? null);
       },
+      onSent: (bytes) => meter.sent(bytes),
       onRoom: () => queueMicrotask(() => client.pace()),
       onEnd: () => this.#ended(open),
       onOverflow: (bytes) => cutOff(`${bytes} bytes wait for it`),
@@ -194,6 +205,7 @@ export class EventStreams implements ConnectionSource {
     const client: LiveClient = new LiveClient(stream, handshake, {
       address,
       isStream: true,
+      meter,
       subscriptions,
       liveBars,
       symbolsMax,
@@ -222,6 +234,11 @@ export class EventStreams implements ConnectionSource {
     counters.subscribers++;
     client.start();
     return open;
+  }
+
+  #meterOf(owner: Caller): Meter {
+    const { traffic, rates } = this.#options;
+    return traffic.meter("event_stream", rates.noteBytes(owner));
   }
 
   #ended(open: OpenEventStream): void {
@@ -299,10 +316,4 @@ export class EventStreams implements ConnectionSource {
 
 function sinceOf(positions: Map<string, number>): Map<string, { position: number }> {
   return new Map([...positions].map(([ticker, position]) => [ticker, { position }]));
-}
-
-/** For a client that may come again: it says why, and ends. */
-export function busy(error: RequestError): Response {
-  const text = `retry: ${BUSY_RETRY_MS}\n\ndata: ${errorFrame("unavailable", error.message)}\n\n`;
-  return new Response(text, { headers: HEADERS });
 }

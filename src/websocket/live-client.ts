@@ -8,6 +8,7 @@ import type { NoteRows } from "../commands/counted-rows.ts";
 import type { ClientFigures } from "../connections/connection.ts";
 import type { BarFrame } from "../live-bars/bar-listener.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
+import { bytesIn, type Meter } from "../metrics/traffic.ts";
 import { CLOSE_ENDED, CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/codes.ts";
 import { errorFrame } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
@@ -56,6 +57,8 @@ export interface LiveClientOptions extends SocketServices {
   address: string;
   /** The socket has no topics, and collects what is sent in a turn by itself. */
   isStream: boolean;
+  /** Told of its frames and updates; a stream tells the bytes of its events itself. */
+  meter: Meter;
   subscriptions: Subscriptions;
   liveBars: LiveBars;
   symbolsMax: number;
@@ -128,7 +131,9 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   }
 
   get hearsAlone(): boolean {
-    return this.#telling.batch || this.#options.isStream;
+    const { isStream, meter } = this.#options;
+    // What goes to several at once would count for none of them.
+    return this.#telling.batch || isStream || meter.isBounded;
   }
 
   get subscriptions(): Iterable<Subscription> {
@@ -281,12 +286,14 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
 
   recover(text: string): void {
     this.#options.noteRows?.(1);
+    if (this.open) this.#options.meter.sentRows(1);
     this.send(text);
   }
 
   deliver(ticker: string, update: Update, text: string): void {
     if (!this.open) return;
     if (this.#waiting.size === 0 && this.#socket.getBufferedAmount() <= SLOW_BYTES) {
+      this.#options.meter.sentRows(1);
       this.#write(text);
       return;
     }
@@ -318,8 +325,9 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
     await this.#room.promise;
   }
 
-  hear(text: string): void {
+  hear(text: string, rows: number): void {
     if (!this.open) return;
+    this.#options.meter.sentRows(rows);
     this.#options.onHeard(text.length);
     if (this.#options.isStream) this.#socket.send(text);
     else this.#collect(text);
@@ -342,7 +350,7 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
   #takeBars(frame: BarFrame): void {
     if (!this.open) return;
     if (!this.#slow && this.#socket.getBufferedAmount() <= SLOW_BYTES) {
-      this.hear(frame.text);
+      this.hear(frame.text, 1);
       return;
     }
     this.#becomeSlow();
@@ -357,6 +365,11 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
       return;
     }
     this.#writeHeard();
+    this.#sendNow(text);
+  }
+
+  #sendNow(text: string): void {
+    if (!this.#options.isStream) this.#options.meter.sent(bytesIn(text));
     this.#socket.send(text);
   }
 
@@ -378,11 +391,11 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
     this.#heardCharacters = 0;
     if (!this.open) return;
     if (this.#telling.batch && heard.length > 1) {
-      this.#socket.send(`{"type":"batch","updates":[${heard.join(",")}]}`);
+      this.#sendNow(`{"type":"batch","updates":[${heard.join(",")}]}`);
       return;
     }
     this.#socket.cork(() => {
-      for (const text of heard) this.#socket.send(text);
+      for (const text of heard) this.#sendNow(text);
     });
   }
 
@@ -395,13 +408,15 @@ export class LiveClient implements Subscriber, SocketClient, RequestingClient {
 
   #flush(): void {
     while (this.open && this.#socket.getBufferedAmount() <= SLOW_BYTES) {
-      const text = this.#waiting.take() ?? this.#waitingBars.take(this.#options.subscriptions.knownEpoch);
+      const update = this.#waiting.take();
+      const text = update ?? this.#waitingBars.take(this.#options.subscriptions.knownEpoch);
       if (text === undefined) {
         this.#slow = false;
         for (const subscription of this.#watchList)
           this.#options.subscriptions.listenIfUpToDate(subscription);
         return;
       }
+      if (update === undefined || this.#waiting.hasTakenUpdate) this.#options.meter.sentRows(1);
       this.#write(text);
     }
   }

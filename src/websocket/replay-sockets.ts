@@ -3,10 +3,12 @@
  * rhythm. Each replay waits for a slow client instead of dropping frames, and ends with a close.
  */
 import type { Server, ServerWebSocket } from "bun";
+import type { KeyRates } from "../access/key-rates.ts";
 import type { Caller, StillAdmits } from "../access/key-ring.ts";
-import { countedColumns, type NoteRows } from "../commands/counted-rows.ts";
+import { countedColumns } from "../commands/counted-rows.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { Arrival, ConnectionSource, OpenConnection } from "../connections/connection.ts";
+import { bytesIn, type Meter, type Traffic } from "../metrics/traffic.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
   CLOSE_ENDED,
@@ -59,6 +61,7 @@ export interface ReplaySocketData {
   address: string;
   owner: Caller;
   arrival: Arrival;
+  meter: Meter;
   stop: AbortController;
   heardMs: number;
   rate: TokenBucket;
@@ -72,8 +75,8 @@ export interface ReplaySocketsOptions {
   reader: Pick<StockReader, "columns" | "parts">;
   places: SocketPlaces;
   stillAdmits: StillAdmits;
-  /** Null: its rows have no bound. */
-  noteRows(owner: Caller): NoteRows | null;
+  rates: KeyRates;
+  traffic: Traffic;
   heartbeatIntervalMs: number;
   symbolsMax: number;
   log: LogLines;
@@ -111,7 +114,7 @@ export class ReplaySockets implements ConnectionSource {
     parameters: URLSearchParams,
     { address, caller: owner, arrival }: { address: string; caller: Caller; arrival: Arrival },
   ): Promise<ReplaySocketData> {
-    const { places } = this.#options;
+    const { places, traffic, rates } = this.#options;
     const query = readReplayQuery(parameters);
     tickerCheck(owner)?.(query.symbols);
     await places.enter({ address, owner }, "/ws/replay");
@@ -127,6 +130,7 @@ export class ReplaySockets implements ConnectionSource {
       address,
       owner,
       arrival,
+      meter: traffic.meter("replay", rates.noteBytes(owner)),
       stop: new AbortController(),
       heardMs: performance.now(),
       rate: messageRate(this.#options.symbolsMax),
@@ -158,6 +162,7 @@ export class ReplaySockets implements ConnectionSource {
 
   /** A bot may send what it sends to a live socket; the answer says what a replay can't do. */
   message(socket: ReplaySocket, message: string | Buffer): void {
+    socket.data.meter.received(bytesIn(message));
     if (!this.heard(socket, message)) return;
     if (socket.getBufferedAmount() > BACKLOG_BYTES_MAX + ANSWERS_BYTES_MAX) {
       this.#refuse(socket, tooManySent("too many answers to messages are not read"));
@@ -165,10 +170,10 @@ export class ReplaySockets implements ConnectionSource {
     }
     try {
       if (isLeave(readJson(typeof message === "string" ? message : null))) socket.close(CLOSE_NORMAL);
-      else socket.send(errorFrame("unknown_action", ONLY_LEAVE));
+      else send(socket, errorFrame("unknown_action", ONLY_LEAVE));
     } catch (error) {
       if (!(error instanceof MessageError)) throw error;
-      socket.send(errorFrame(error.code, error.message));
+      send(socket, errorFrame(error.code, error.message));
     }
   }
 
@@ -200,7 +205,7 @@ export class ReplaySockets implements ConnectionSource {
     );
     data.stop.abort();
     data.drained?.();
-    socket.send(errorFrame(errorCode, reason));
+    send(socket, errorFrame(errorCode, reason));
     socket.close(code, reason.slice(0, CLOSE_REASON_BYTES_MAX));
     this.#endSoon(socket);
   }
@@ -279,8 +284,8 @@ class Replay {
   }
 
   #countedReader(): ReplaySocketsOptions["reader"] {
-    const { reader, noteRows } = this.#options;
-    const note = noteRows(this.#socket.data.owner);
+    const { reader, rates } = this.#options;
+    const note = rates.noteRows(this.#socket.data.owner);
     if (note === null) return reader;
     return {
       parts: (kind, ticker) => reader.parts(kind, ticker),
@@ -298,7 +303,8 @@ class Replay {
       }
       if (this.#signal.aborted) return;
       const { symbol, text } = frame;
-      this.#socket.send(this.#query.isNormalized ? normalizedRow(symbol, text) : text);
+      send(this.#socket, this.#query.isNormalized ? normalizedRow(symbol, text) : text);
+      this.#socket.data.meter.sentRows(1);
       this.#lastMicros = Math.max(this.#lastMicros, frame.atMicros);
       this.#sent.set(frame.symbol, (this.#sent.get(frame.symbol) ?? 0) + 1);
       if (this.#isBehind()) await this.#untilRead();
@@ -313,7 +319,8 @@ class Replay {
     const timestamp = isoOf(this.#query.toMicros);
     for (const symbol of this.#query.symbols) {
       const updates = this.#sent.get(symbol) ?? 0;
-      this.#socket.send(
+      send(
+        this.#socket,
         this.#query.isNormalized
           ? normalizedReplayEnd(symbol, timestamp, updates)
           : JSON.stringify({ symbol, data: { type: "replay_end", timestamp, updates } }),
@@ -329,7 +336,7 @@ class Replay {
     if (error instanceof RequestError) {
       this.#options.log.warning(`Replay of ${symbols.join(",")}: ${error.message}`);
       const isClients = error.status < 500;
-      this.#socket.send(errorFrame(isClients ? "bad_request" : "unavailable", error.message));
+      send(this.#socket, errorFrame(isClients ? "bad_request" : "unavailable", error.message));
       if (isClients) this.#socket.close(CLOSE_POLICY, "the replay can't be played");
       else this.#socket.close(CLOSE_TRY_LATER, "the database doesn't answer");
       return;
@@ -350,8 +357,8 @@ class Replay {
     if (position === null) return;
     const micros = Math.max(this.#lastMicros, Math.min(position, this.#query.toMicros));
     const now = new Date(micros / 1_000);
-    if (this.#query.isNormalized) this.#socket.send(normalizedReplayBeat(now));
-    else for (const symbol of this.#query.symbols) this.#socket.send(heartbeatFrame(symbol, now, null));
+    if (this.#query.isNormalized) send(this.#socket, normalizedReplayBeat(now));
+    else for (const symbol of this.#query.symbols) send(this.#socket, heartbeatFrame(symbol, now, null));
   }
 
   #lookAtKey(): void {
@@ -359,7 +366,7 @@ class Replay {
     if (this.#signal.aborted || this.#options.stillAdmits(owner)) return;
     stop.abort();
     this.#socket.data.drained?.();
-    this.#socket.send(errorFrame("key_not_valid", KEY_GONE));
+    send(this.#socket, errorFrame("key_not_valid", KEY_GONE));
     this.#socket.close(CLOSE_KEY, KEY_GONE);
     this.#options.endSoon(this.#socket);
   }
@@ -382,6 +389,11 @@ class Replay {
       this.#socket.data.drained = null;
     }
   }
+}
+
+function send(socket: ReplaySocket, text: string): void {
+  socket.data.meter.sent(bytesIn(text));
+  socket.send(text);
 }
 
 function isLeave(request: unknown): boolean {

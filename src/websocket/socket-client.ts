@@ -2,6 +2,7 @@
 import type { ServerWebSocket } from "bun";
 import type { Caller } from "../access/key-ring.ts";
 import type { Arrival, ClientFigures } from "../connections/connection.ts";
+import type { Meter, TrafficDoor } from "../metrics/traffic.ts";
 import type { QueuedBytes } from "./request-queue.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import type { Turns } from "./turns.ts";
@@ -37,6 +38,9 @@ export interface SocketData {
   /** Whose key it is; null: it hasn't said so yet. */
   owner: Caller | null;
   arrival: Arrival;
+  door: Extract<TrafficDoor, "websocket" | "alpaca">;
+  /** Becomes that of its owner. */
+  meter: Meter;
   /** Whether it counts among those of its address. */
   isCounted: boolean;
   client: SocketClient | null;

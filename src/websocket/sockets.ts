@@ -10,6 +10,7 @@ import type { CheckTickers } from "../commands/context.ts";
 import { tickerCheck } from "../commands/seen-tickers.ts";
 import type { Arrival, ConnectionSource, OpenConnection } from "../connections/connection.ts";
 import type { LiveBars } from "../live-bars/live-bars.ts";
+import { bytesIn, type Traffic } from "../metrics/traffic.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
@@ -81,11 +82,12 @@ export interface SocketsOptions {
   audit: AuditLog | null;
   quota: SubscriptionQuota;
   rates: KeyRates;
+  traffic: Traffic;
   counters: Counters;
   log: LogLines;
 }
 
-type NewSocket = Pick<SocketData, "open" | "path" | "address" | "owner" | "arrival" | "isCounted">;
+type NewSocket = Pick<SocketData, "open" | "path" | "address" | "owner" | "arrival" | "door" | "isCounted">;
 
 export class Sockets implements ConnectionSource {
   readonly #options: SocketsOptions;
@@ -138,9 +140,10 @@ export class Sockets implements ConnectionSource {
     await places.enter({ address, owner }, "/ws");
     // Its own parameters are checked above, of which the router tells.
     const asked = { who: owner.name, from: address, path: "/ws" };
-    const told = auditedCheck(this.#withRows(owner, checkTickers), this.#options.audit, asked);
+    const told = auditedCheck(this.#withinRates(owner, checkTickers), this.#options.audit, asked);
     const open = handshake.wish === null ? SYMBOL_REQUIRED : this.#liveClient(handshake, owner, told);
-    return this.#dataOf({ open, path: "/ws", address, owner, arrival, isCounted: true });
+    const door = "websocket";
+    return this.#dataOf({ open, path: "/ws", address, owner, arrival, door, isCounted: true });
   }
 
   /**
@@ -154,8 +157,10 @@ export class Sockets implements ConnectionSource {
 
   #dataOf(of: NewSocket): SocketData {
     const now = performance.now();
+    const { traffic, rates } = this.#options;
     return {
       ...of,
+      meter: traffic.meter(of.door, of.owner === null ? null : rates.noteBytes(of.owner)),
       client: null,
       rate: messageRate(this.#options.symbolsMax),
       heardMs: now,
@@ -271,9 +276,12 @@ export class Sockets implements ConnectionSource {
     data.client.start();
   }
 
-  /** A key that has read its rows subscribes to nothing more, as updates of before would come. */
-  #withRows(owner: Caller, check: CheckTickers | null): CheckTickers | null {
-    if (owner.rows === null) return check;
+  /**
+   * A key that has had its rows or bytes subscribes to nothing more, as updates of before would
+   * come.
+   */
+  #withinRates(owner: Caller, check: CheckTickers | null): CheckTickers | null {
+    if (owner.rows === null && owner.bytes === null) return check;
     return (tickers) => {
       this.#options.rates.check(owner, null);
       check?.(tickers);
@@ -287,6 +295,7 @@ export class Sockets implements ConnectionSource {
         ...services,
         address: socket.data.address,
         isStream: false,
+        meter: socket.data.meter,
         subscriptions,
         liveBars,
         symbolsMax,
@@ -315,6 +324,7 @@ export class Sockets implements ConnectionSource {
   }
 
   #received(socket: Socket, message: string | Buffer): void {
+    socket.data.meter.received(bytesIn(message));
     if (!this.#heard(socket, message)) return;
     this.#options.counters.messages++;
     socket.data.client?.message(message);

@@ -7,6 +7,7 @@ import type { Callers } from "../access/callers.ts";
 import type { KeyRates } from "../access/key-rates.ts";
 import type { Caller } from "../access/key-ring.ts";
 import type { Arrival } from "../connections/connection.ts";
+import { bytesIn, type Meter, type Traffic } from "../metrics/traffic.ts";
 import type { AuditLog } from "../observe/audit-log.ts";
 import type { LogLines } from "../observe/log.ts";
 import {
@@ -67,6 +68,7 @@ interface Arrived {
 export interface UnnamedSocketsOptions {
   callers: Callers;
   rates: KeyRates;
+  traffic: Traffic;
   places: SocketPlaces;
   /** Null: there is none. */
   audit: AuditLog | null;
@@ -166,6 +168,8 @@ export class UnnamedSockets {
       data.early = [];
       // What looks at it has bounds of its own.
       if (data.timer !== null) clearTimeout(data.timer);
+      // Those that follow are counted by what it becomes.
+      this.#meterOf(data).received(bytesIn(message));
       void this.#name(socket, message, begin);
       return;
     }
@@ -191,7 +195,7 @@ export class UnnamedSockets {
         return;
       }
       this.#leave(socket);
-      socket.send(JSON.stringify({ type: "authenticated", name: caller.name }));
+      this.#send(socket, JSON.stringify({ type: "authenticated", name: caller.name }));
       begin(socket, holder, data.early!);
     } catch (error) {
       this.#refuse(socket, error);
@@ -220,12 +224,21 @@ export class UnnamedSockets {
         `${data.path} for ${data.address}: ${error instanceof Error ? error.stack : error}`,
       );
     else this.#noteRefusal(data, error as RequestError);
-    socket.send(errorFrame(errorCode, reason));
+    this.#send(socket, errorFrame(errorCode, reason));
     socket.close(closeCode, reason.slice(0, CLOSE_REASON_BYTES_MAX));
     // Some clients don't even read the close frame.
     setTimeout(() => {
       if (socket.readyState !== WebSocket.CLOSED) socket.terminate();
     }, CLOSE_WAIT_MS).unref();
+  }
+
+  #send(socket: UnnamedSocket, text: string): void {
+    this.#meterOf(socket.data).sent(bytesIn(text));
+    socket.send(text);
+  }
+
+  #meterOf({ path }: UnnamedSocketData): Meter {
+    return this.#options.traffic.meter(path === "/ws/replay" ? "replay" : "websocket");
   }
 
   #noteRefusal({ address, path, who }: UnnamedSocketData, { status, message }: RequestError): void {

@@ -42,6 +42,7 @@ export class WaitingUpdates {
   #bytes = 0;
   #updates = 0;
   #folded = 0;
+  #hasTakenUpdate = false;
   #gapsTold = 0;
   #nextKey = 0;
   /** The newest entry of each ticker, if that is a gap that can still grow. */
@@ -162,9 +163,15 @@ export class WaitingUpdates {
     }
   }
 
+  /** Whether what was taken last is an update, and no gap or snapshot. */
+  get hasTakenUpdate(): boolean {
+    return this.#hasTakenUpdate;
+  }
+
   /** The next frame to send; undefined when none waits. */
   take(): string | undefined {
     for (const [key, entry] of this.#waiting) {
+      this.#hasTakenUpdate = entry.type !== "";
       this.#remove(key, entry);
       if (this.#waiting.size === 0) this.#taken.clear();
       else this.#taken.set(entry.ticker, entry.position);

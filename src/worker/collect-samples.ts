@@ -9,6 +9,7 @@ import type { LiveBars } from "../live-bars/live-bars.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { processesOf } from "../memory/memory-watch.ts";
 import { labelsText, type Samples } from "../metrics/samples.ts";
+import type { Traffic } from "../metrics/traffic.ts";
 import type { ConditionName, Conditions } from "../observe/conditions.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { SqlTurns } from "../sql/sql-turns.ts";
@@ -35,6 +36,7 @@ export interface SampledParts {
   startedMs: number;
   memoryBytesMax: number;
   counters: Counters;
+  traffic: Traffic;
   sockets: Sockets;
   eventStreams: EventStreams;
   replays: ReplaySockets;
@@ -107,6 +109,7 @@ function samplesOf(parts: SampledParts, { size, log, pool, free, lastBackup }: O
     stock_db_info: { [labelsText(parts.info)]: 1 },
     stock_db_saves_total: one(counters.saves),
     stock_db_saved_rows_total: one(counters.rowsSaved),
+    ...parts.traffic.samples(),
     stock_db_sql_runs_total: one(counters.sqlRuns),
     stock_db_sql_timeouts_total: one(counters.sqlTimeouts),
     stock_db_frames_total: one(counters.framesPublished),

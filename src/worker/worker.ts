@@ -13,6 +13,7 @@ import { readTokenRules } from "../access/token-rules.ts";
 import { StreamDoor } from "../alpaca/stream-door.ts";
 import { readLastBackup } from "../backup/last-backup.ts";
 import { readCalendarRules } from "../calendar/calendar-rule.ts";
+import { countedReads } from "../commands/counted-rows.ts";
 import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { readOtlpTarget } from "../config/otlp-target.ts";
@@ -42,6 +43,7 @@ import { LiveBars } from "../live-bars/live-bars.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
 import { residentBytes } from "../memory/resident.ts";
+import { bytesIn, type RequestDoor, Traffic } from "../metrics/traffic.ts";
 import { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { AuditLog } from "../observe/audit-log.ts";
@@ -188,6 +190,7 @@ async function openTraces({ settings, workerId, dbType, log }: WorkerOptions): P
 class RunningWorker implements Worker {
   readonly #options: WorkerOptions;
   readonly #counters = createCounters();
+  readonly #traffic = new Traffic();
   readonly #conditions: Conditions;
   readonly #callers: Callers;
   readonly #rates: KeyRates;
@@ -259,6 +262,7 @@ class RunningWorker implements Worker {
     this.#unnamedSockets = new UnnamedSockets({
       callers: this.#callers,
       rates: this.#rates,
+      traffic: this.#traffic,
       places: this.#places,
       audit: this.#audit,
       log: options.log,
@@ -289,7 +293,8 @@ class RunningWorker implements Worker {
     const replays = new ReplaySockets({
       reader: this.#database.history,
       stillAdmits: this.#callers.stillAdmits,
-      noteRows: (owner) => this.#rates.noteRows(owner),
+      rates: this.#rates,
+      traffic: this.#traffic,
       places: this.#places,
       heartbeatIntervalMs: settings.heartbeatIntervalMs,
       symbolsMax: settings.wsSymbolsMax,
@@ -447,10 +452,14 @@ class RunningWorker implements Worker {
 
   #createSubscriptions(): Subscriptions {
     const { settings, log } = this.#options;
+    const websockets = this.#traffic.meter("websocket");
     return new Subscriptions({
       heartbeatIntervalMs: settings.heartbeatIntervalMs,
-      publish: (topic, text) => {
+      publish: (topic, text, { listeners, rows }) => {
         this.#counters.framesPublished++;
+        // Who listens to topics has no bound of its own, and is a WebSocket.
+        websockets.sent(bytesIn(text) * listeners);
+        websockets.sentRows(rows * listeners);
         this.#serves.listener.publish(topic, text);
         this.#sockets.published(topic, text);
       },
@@ -491,6 +500,7 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     return new EventStreams({
       rates: this.#rates,
+      traffic: this.#traffic,
       subscriptions: this.#subscriptions,
       liveBars: this.#liveBars,
       symbolsMax: settings.wsSymbolsMax,
@@ -508,6 +518,7 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     return new Sockets({
       rates: this.#rates,
+      traffic: this.#traffic,
       subscriptions: this.#subscriptions,
       liveBars: this.#liveBars,
       maxBodyBytes: settings.maxBodyBytes,
@@ -526,6 +537,7 @@ class RunningWorker implements Worker {
     const { settings } = this.#options;
     return new StreamDoor({
       rates: this.#rates,
+      traffic: this.#traffic,
       subscriptions: this.#subscriptions,
       liveBars: this.#liveBars,
       sockets: this.#sockets,
@@ -570,6 +582,7 @@ class RunningWorker implements Worker {
         startedMs: Date.now(),
         memoryBytesMax: settings.memoryBytes,
         counters: this.#counters,
+        traffic: this.#traffic,
         sockets: this.#sockets,
         eventStreams: this.#eventStreams,
         replays,
@@ -657,6 +670,7 @@ class RunningWorker implements Worker {
       health: this.#health(),
       stats: this.#stats({ runSql: inTurn, turns, spool, memory }),
       counters: this.#counters,
+      traffic: this.#traffic,
       feeds: this.#feeds,
       metrics,
       audit: this.#audit,
@@ -699,8 +713,13 @@ class RunningWorker implements Worker {
       runSql: (request) => slow.run(request),
       log,
     });
+    const contextsOf = (door: RequestDoor): CallerContexts => {
+      const meter = this.#traffic.meter(door);
+      const counted = countedReads(context, (rows) => meter.sentRows(rows));
+      return new CallerContexts(counted, { audit: this.#audit, rates: this.#rates });
+    };
     return {
-      contexts: new CallerContexts(context, { audit: this.#audit, rates: this.#rates }),
+      contexts: { http: contextsOf("http"), alpaca: contextsOf("alpaca") },
       guard: new HostGuard(settings.allowHosts, origins),
       origins,
       proxies: new TrustedProxies(settings.trustProxies),

@@ -1,5 +1,6 @@
 /** What every storage driver answers. */
 import { expect } from "bun:test";
+import { noteAnsweredRows } from "../../src/commands/counted-rows.ts";
 import { marketClock } from "../../src/market/market-day.ts";
 import { AVERAGE_COLUMNS } from "../../src/market/moving-averages.ts";
 import type { BarRow, JsonRows, Save } from "../../src/storage/contract.ts";
@@ -8,6 +9,8 @@ import { at, daily, ticks, utcDay } from "../support/saves.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
 import { allTicks } from "./saves.ts";
+
+const ALL_PARTS = { parts: null, by: "stamp", where: [], columns: null } as const;
 
 /**
  * The whole text of an answer, with W for the times of writing, which no two runs have in common.
@@ -50,6 +53,35 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     );
     expect(found.map((row) => row.price)).toEqual([1, 2]);
   });
+
+  withDatabase(
+    "an answer's rows are as many as a reader counts, of one text and of many pieces",
+    async (db) => {
+      const stamp = (n: number): string => new Date(Date.UTC(2024, 0, 2) + n).toISOString().slice(0, -1);
+      const of = (count: number): Save =>
+        ticks(
+          `T${count}`,
+          Array.from({ length: count }, (_, n) => [`${stamp(n).replace("T", " ")}000`, n + 1]),
+        );
+      const counts = [0, 1, 2, 500, 5_000, 20_000];
+      for (const count of counts.slice(1)) await db.writer.commit([of(count)]);
+      for (const count of counts) {
+        const series = { kind: "ticks", ticker: `T${count}`, part: "trade", from: null, to: null } as const;
+        for (const ask of [
+          () => db.reader.rows(series),
+          () => db.reader.newest({ ...series, limit: 10_000 }),
+          () => db.reader.newestOfParts({ ...series, ...ALL_PARTS }),
+        ]) {
+          let noted = 0;
+          const found = await noteAnsweredRows(await ask(), (rows) => {
+            noted += rows;
+          });
+          const { length } = await rowsOf(found);
+          expect([count, noted]).toEqual([count, length]);
+        }
+      }
+    },
+  );
 
   withDatabase("bounds are inclusive, of days and of hours", async (db) => {
     const hour = (n: number): string => `2024-01-02 0${n}:00:00`;

@@ -1,6 +1,7 @@
 /** `--audit-log`: who did what, from where, with what outcome. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync, statSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, renameSync, statSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { command, get, type Json, runSql, saveTrade } from "../support/requests.ts";
 import { runCli } from "../support/run-cli.ts";
@@ -155,4 +156,65 @@ test("- is standard output; without keys nobody has a name", async () => {
   await command(server.url, "delete_ticks", { ticker: "A", data_type: "trade", all: true });
   await server.logged('"what":"sql","who":"-","from":"127.0.0.1","outcome":"ok"');
   await server.logged('"what":"delete"');
+});
+
+test.each(["db", "duckdb"])(
+  "a restore is told by the next server that keeps an audit: %s",
+  async (ending) => {
+    using dir = tempDir();
+    const inDir = (name: string): string => join(dir.path, name);
+    const [dbFile, audit, to] = [inDir(`a.${ending}`), inDir("audit.jsonl"), inDir("backups")];
+    const cli = async (...argv: string[]): Promise<Json> => {
+      const { code, stdout, stderr } = await runCli([...argv, "--db-file", dbFile, "--json"]);
+      expect({ code, stderr }).toMatchObject({ code: 0 });
+      return JSON.parse(stdout) as Json;
+    };
+    const flags = ["--audit-log", audit];
+    const restores = (): Json[] => linesOf(audit).filter(({ what }) => what === "restore");
+    {
+      await using server = await startServer({ dbFile, flags });
+      expect((await saveTrade(server.url, "A", 1)).status).toBe(200);
+    }
+    const { name, taken_at } = await cli("backup", "--to", to);
+    const begun = Date.now();
+    const first = await cli("restore", "--from", to, "--replace");
+    const second = await cli("restore", "--from", to, "--replace");
+    {
+      // Without an audit there is nowhere to tell it.
+      await using server = await startServer({ dbFile });
+      expect((await saveTrade(server.url, "A", 2)).status).toBe(200);
+    }
+    for (let starts = 0; starts < 2; starts++) {
+      await using server = await startServer({ dbFile, flags, workers: 2 });
+      expect((await saveTrade(server.url, "A", 3 + starts)).status).toBe(200);
+    }
+    const told = { who: "-", from: "-", outcome: "ok", backup: name, takenAt: taken_at };
+    expect(restores()).toMatchObject([
+      { ...told, epoch: first.epoch, replaced: first.replaced },
+      { ...told, epoch: second.epoch, replaced: second.replaced },
+    ]);
+    for (const { restoredAt, user } of restores()) {
+      expect(user).toBe(userInfo().username);
+      expect(Date.parse(restoredAt)).toBeWithin(begun, Date.now());
+    }
+    expect(existsSync(`${dbFile}.restored`)).toBe(false);
+  },
+);
+
+test("a file that was put back by hand is told as a restore too", async () => {
+  using dir = tempDir();
+  const [dbFile, audit] = [join(dir.path, "a.db"), join(dir.path, "audit.jsonl")];
+  const save = async (price: number): Promise<void> => {
+    await using server = await startServer({ dbFile, flags: ["--audit-log", audit] });
+    expect((await saveTrade(server.url, "A", price)).status).toBe(200);
+  };
+  await save(1);
+  cpSync(dbFile, `${dbFile}.copy`);
+  await save(2);
+  expect(textOf(audit)).not.toContain("restore");
+  renameSync(`${dbFile}.copy`, dbFile);
+  await save(3);
+  expect(linesOf(audit).filter(({ what }) => what === "restore")).toMatchObject([
+    { who: "-", outcome: "ok", found: expect.stringContaining("a copy or a backup") },
+  ]);
 });

@@ -1,4 +1,4 @@
-/** What a key may do in a window of time, and at once: rows, WebSockets and streams of events. */
+/** What a key may do in a window of time, and at once: rows, bytes, WebSockets and streams. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -165,6 +165,164 @@ test("below the bound nothing is refused, and the answer that passes it is whole
   });
 });
 
+interface Moved {
+  status: number;
+  bytes: number;
+}
+
+/** A request, and the bytes of its body and of its answer's as they go over the wire. */
+async function movedBy(key: string, door: string, init: RequestInit = {}, body?: string): Promise<Moved> {
+  const response = await fetch(server.url + door, {
+    ...init,
+    ...(body === undefined ? {} : { method: "POST", body }),
+    headers: { connection: "close", "content-type": "application/json", ...bearer(key), ...init.headers },
+    decompress: false,
+  } as BunFetchRequestInit);
+  const bytes = (await response.arrayBuffer()).byteLength + Buffer.byteLength(body ?? "");
+  return { status: response.status, bytes };
+}
+
+const asCommand = (command: string, params: object): string => JSON.stringify({ command, params });
+const TICKS = asCommand("get_realtime_data", { ticker: "A", data_type: "trade" });
+
+/** What a WebSocket is sent until it is told to end, and what it says itself. */
+async function movedOn(
+  key: string,
+  door: string,
+  { says = "", alsoTold = 0, until }: { says?: string; alsoTold?: number; until(texts: string[]): unknown },
+): Promise<Moved> {
+  const texts: string[] = [];
+  const socket = new WebSocket(server.wsUrl + door, { headers: bearer(key) });
+  socket.onmessage = ({ data }) => void texts.push(String(data));
+  await waitUntil("something has come", () => texts.length > alsoTold);
+  if (says !== "") socket.send(says);
+  await waitUntil("all has come", () => until(texts) || socket.readyState === WebSocket.CLOSED);
+  await Bun.sleep(100);
+  socket.close();
+  const bytes = [says, ...texts.slice(alsoTold)].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  return { status: 200, bytes };
+}
+
+async function movedByEvents(key: string): Promise<Moved> {
+  const abort = new AbortController();
+  const headers = bearer(key);
+  const { body } = await fetch(`${server.url}/v1/stream?symbols=E`, { headers, signal: abort.signal });
+  let bytes = 0;
+  const read = (async () => {
+    for await (const chunk of body!) bytes += chunk.length;
+  })().catch(() => undefined);
+  await waitUntil("it has begun", () => bytes > 0);
+  const before = bytes;
+  await savedTrade("E");
+  await waitUntil("the update has come", () => bytes > before);
+  await Bun.sleep(100);
+  const all = bytes;
+  abort.abort();
+  await read;
+  return { status: 200, bytes: all };
+}
+
+let price = 0;
+
+async function savedTrade(ticker: string): Promise<void> {
+  const data = [{ timestamp: new Date().toISOString(), price: ++price, size: 1, conditions: ["é"] }];
+  const saved = { ticker, data_type: "trade", index_col: "timestamp", data };
+  expect((await run(admin, "save_realtime_data", saved)).status).toBe(200);
+}
+
+/** Each way to bytes, as many as its client has seen of them. */
+const BYTE_WAYS: [name: string, ask: (key: string) => Promise<Moved>][] = [
+  ["an answer", (key) => movedBy(key, "/v1/tickers")],
+  ["an error", (key) => movedBy(key, "/v1/trades?symbols=A&limit=x")],
+  ["a command", (key) => movedBy(key, "/db_command", {}, asCommand("get_latest_price", { ticker: "A" }))],
+  ["a save", (key) => movedBy(key, "/db_command", {}, asCommand("save_realtime_data", trades(50)))],
+  ["a stream of ticks", (key) => movedBy(key, "/db_command", {}, TICKS)],
+  ["a packed one", (key) => movedBy(key, "/db_command", { headers: { "accept-encoding": "gzip" } }, TICKS)],
+  [
+    "a packed page",
+    (key) => movedBy(key, "/v1/trades?symbols=A", { headers: { "accept-encoding": "zstd" } }),
+  ],
+  ["Alpaca's REST", (key) => movedBy(key, "/v2/stocks/A/trades?start=2024-01-02")],
+  [
+    "a WebSocket",
+    (key) =>
+      movedOn(key, "/ws?symbol=A", {
+        says: '{"action":"subscribe","symbols":["B"]}',
+        // Its first frame passes the bound.
+        until: (texts) => texts.some((text) => text.includes("sent and received")),
+      }),
+  ],
+  ["a replay", (key) => movedOn(key, `/ws/replay?symbols=A&speed=max&${RANGE}`, { until: () => false })],
+  ["events", (key) => movedByEvents(key)],
+  [
+    "Alpaca's stream",
+    (key) =>
+      movedOn(key, "/v2/sip", {
+        // It is connected before it is known whose it is.
+        alsoTold: 1,
+        says: '{"action":"subscribe","trades":["A"]}',
+        until: (texts) => texts.some((text) => text.includes('"subscription"')),
+      }),
+  ],
+];
+const RANGE = `start=${DAY}T15:00:00Z&end=${DAY}T15:00:00.049Z`;
+
+const byteKey = (name: string): string => `bytes-of-${name.replaceAll(/[ /']/g, "-")}`;
+
+test("bytes of every way in and out are counted, and after too many the next request waits", async () => {
+  const keys = new Map<string, string>();
+  for (const [name] of BYTE_WAYS)
+    keys.set(name, await addKey(path, byteKey(name), "admin", ["--bytes", "100B/h"]));
+  const last = await addKey(path, "last", "admin");
+  await untilRateLasts(HOUR_MS, 60_000);
+  await untilKnown(last);
+  for (const [name, ask] of BYTE_WAYS) {
+    const key = keys.get(name)!;
+    const { bytes } = await ask(key);
+    // Smaller ones reach the bound by themselves with the next one.
+    const more = bytes >= 100 ? 0 : (await movedBy(key, "/v1/tickers?limit=1000")).bytes;
+    const refused = await get(`${server.url}/v1/tickers`, { connection: "close", ...bearer(key) });
+    expect([name, refused.status, refused.body.error]).toEqual([
+      name,
+      429,
+      `the key ${byteKey(name)} has sent and received ${bytes + more} bytes, of 100, within 3600 s, expected no more`,
+    ]);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+  }
+  expect((await get(`${server.url}/v1/tickers`, bearer(last))).status).toBe(200);
+});
+
+test("live updates count for a key with a bound, go on beyond it, and come as everybody else's", async () => {
+  const key = await addKey(path, "live", "read,stream", ["--bytes", "1k/h"]);
+  const later = await addKey(path, "later", "read");
+  await untilRateLasts(HOUR_MS, 60_000);
+  await untilKnown(later);
+  const open = (by: string): { texts: string[]; socket: WebSocket } => {
+    const texts: string[] = [];
+    const socket = new WebSocket(`${server.wsUrl}/ws?symbols=L`, { headers: bearer(by) });
+    socket.onmessage = ({ data }) => void texts.push(String(data));
+    return { texts, socket };
+  };
+  const others = [open(admin), open(admin)];
+  const bound = open(key);
+  await waitUntil("all are open", () => [...others, bound].every(({ texts }) => texts.length > 0));
+  const updates = ({ texts }: { texts: string[] }): string[] =>
+    texts.filter((text) => text.includes('"payload"') && !text.includes("snapshot"));
+  for (let i = 0; i < 20; i++) await savedTrade("L");
+  await waitUntil("all have come", () => [...others, bound].every((one) => updates(one).length === 20));
+  expect(updates(bound)).toEqual(updates(others[0]!));
+  const refused = await get(`${server.url}/v1/tickers`, { connection: "close", ...bearer(key) });
+  const moved = Number(/sent and received (\d+) bytes, of 1000, /.exec(refused.body.error)?.[1]);
+  expect([refused.status, moved > 1000]).toEqual([429, true]);
+  bound.socket.send(JSON.stringify({ action: "subscribe", symbols: ["A"] }));
+  await waitUntil("nothing more can be subscribed to", () =>
+    bound.texts.some((text) => text.includes("sent and received")),
+  );
+  await savedTrade("L");
+  await waitUntil("what it has goes on", () => updates(bound).length === 21);
+  for (const { socket } of [...others, bound]) socket.close();
+});
+
 test("WebSockets and streams of events of a key are counted over all workers", async () => {
   const key = await addKey(path, "sockets", "read,stream", ["--sockets", "3"]);
   await untilKnown(key);
@@ -253,24 +411,29 @@ async function lastOf(key: string): Promise<Json> {
 
 test("keys list shows the limits, rotation keeps them, and older files are read", async () => {
   const made = join(folder.path, "list.keys");
-  await addKey(made, "bot", "read", ["--rows", "1M/min", "--sockets", "20", "--rate", "5k/min"]);
+  await addKey(made, "bot", "read", [
+    ...["--rows", "1M/min", "--bytes", "500MB/min", "--sockets", "20", "--rate", "5k/min"],
+  ]);
   const told = await runCli([
-    ...["keys", "add", "told", "--may", "read", "--rows", "1M/min", "--sockets", "2"],
+    ...["keys", "add", "told", "--may", "read", "--rows", "1M/min", "--bytes", "2GB/h", "--sockets", "2"],
     ...["--keys", join(folder.path, "told.keys")],
   ]);
-  expect(told.stdout).toContain("may read, at most 1M/min rows, 2 WebSockets and streams.");
+  expect(told.stdout).toContain("may read, at most 1M/min rows, 2GB/h sent and received, 2 WebSockets");
   const list = async (): Promise<string> => (await runCli(["keys", "list", "--keys", made])).stdout;
-  expect(await list()).toMatch(/RATE +ROWS +SOCKETS[\s\S]*5k\/min +1M\/min +20 /);
+  expect(await list()).toMatch(/RATE +ROWS +BYTES +SOCKETS[\s\S]*5k\/min +1M\/min +500MB\/min +20 /);
   await runCli(["keys", "rotate", "bot", "--keys", made]);
-  expect((await list()).match(/1M\/min +20 /g)).toHaveLength(2);
+  expect((await list()).match(/500MB\/min +20 /g)).toHaveLength(2);
   const file = JSON.parse(readFileSync(made, "utf8")) as Json;
-  for (const key of file.keys) for (const member of ["rows", "sockets", "rate"]) delete key[member];
+  for (const key of file.keys) for (const member of ["rows", "bytes", "sockets", "rate"]) delete key[member];
   writeFileSync(made, JSON.stringify(file));
-  expect(await list()).toMatch(/all +- +- +- +/);
+  expect(await list()).toMatch(/all +- +- +- +- +/);
   for (const [flag, value] of [
     ["--rows", "0/s"],
     ["--rows", "5G/s"],
     ["--rows", "2000M/h"],
+    ["--bytes", "0/s"],
+    ["--bytes", "500/day"],
+    ["--bytes", "5T/h"],
     ["--sockets", "0"],
     ["--sockets", "many"],
   ]) {

@@ -77,6 +77,105 @@ test("what is open is told, and is gone when it has closed", async () => {
   await waitUntil("none is open", async () => (await subscribers()) === 0);
 });
 
+/** What a scrape tells of a door, and the bytes of the scrape itself. */
+async function doorTotals({ url }: RunningServer) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const of = (name: string, door: string): number =>
+    Number(new RegExp(`^stock_db_${name}_total\\{door="${door}"\\} (\\d+)$`, "m").exec(text)?.[1]);
+  return { of, bytes: Buffer.byteLength(text) };
+}
+
+const SECOND = "2024-01-02T15:00:00";
+const FIRST_TEN = `start=${SECOND}Z&end=${SECOND}.009Z`;
+
+/** A trade in each millisecond. */
+async function saveTrades(server: RunningServer, ticker: string, count: number): Promise<void> {
+  const data = Array.from({ length: count }, (_, i) => ({
+    ...{ timestamp: new Date(Date.parse(`${SECOND}Z`) + i).toISOString(), price: i + 1, size: 1 },
+    note: "é",
+  }));
+  const saved = { ticker, data_type: "trade", index_col: "timestamp", data };
+  expect((await server.command("save_realtime_data", saved)).status).toBe(200);
+}
+
+test("bytes and rows of requests are told as their clients see them", async () => {
+  await using server = await startServer({ workers: 1 });
+  await saveTrades(server, "A", 3_000);
+  const before = await doorTotals(server);
+  let [sent, received] = [before.bytes, 0];
+  const ticks = { ticker: "A", data_type: "trade" };
+  const ten = { ...ticks, start_datetime: `${SECOND}Z`, end_datetime: `${SECOND}.009Z` };
+  const asks: [command: string, params: object][] = [
+    ["get_latest_price", { ticker: "A" }],
+    ["get_realtime_data", ten],
+    // An answer that is kept by now, and one that streams.
+    ["get_realtime_data", ten],
+    ["get_realtime_data", ticks],
+  ];
+  for (const [command, params] of asks) {
+    const body = JSON.stringify({ command, params });
+    const headers = { "content-type": "application/json", "accept-encoding": "identity" };
+    const response = await fetch(`${server.url}/db_command`, { method: "POST", body, headers });
+    received += Buffer.byteLength(body);
+    sent += (await response.arrayBuffer()).byteLength;
+  }
+  for (const path of ["/nowhere", "/v1/trades?symbols=A&limit=5", "/docs"])
+    sent += (await (await fetch(server.url + path)).arrayBuffer()).byteLength;
+  await fetch(`${server.url}/v1/tickers`, { method: "HEAD" });
+  const page = await (await fetch(`${server.url}/v2/stocks/A/trades?start=2024-01-02&limit=3`)).arrayBuffer();
+  const after = await doorTotals(server);
+  const of = (name: string, door: string): number => after.of(name, door) - before.of(name, door);
+  expect(of("received_bytes", "http")).toBe(received);
+  expect(of("sent_bytes", "http")).toBe(sent);
+  // A page reads one more, which tells whether there is a next.
+  expect(of("sent_rows", "http")).toBe(1 + 10 + 10 + 3_000 + 6);
+  expect([of("sent_bytes", "alpaca"), of("sent_rows", "alpaca")]).toEqual([page.byteLength, 4]);
+});
+
+test("bytes and rows of live doors and replays are told as their clients see them", async () => {
+  await using server = await startServer({ workers: 1 });
+  await saveTrades(server, "A", 100);
+  const bytes = { websocket: 0, replay: 0, alpaca: 0, event_stream: 0 };
+  const frames = { websocket: 0, replay: 0, alpaca: 0 };
+  const open = (door: keyof typeof frames, path: string): WebSocket => {
+    const socket = new WebSocket(server.wsUrl + path);
+    socket.onmessage = ({ data }) => {
+      bytes[door] += Buffer.byteLength(String(data));
+      frames[door]++;
+    };
+    return socket;
+  };
+  const [one, two] = [open("websocket", "/ws?symbols=B"), open("websocket", "/ws?symbols=B")];
+  const replay = open("replay", `/ws/replay?symbols=A&types=trade&speed=max&${FIRST_TEN}`);
+  const alpaca = open("alpaca", "/v2/sip");
+  await waitUntil("the replay is over", () => replay.readyState === WebSocket.CLOSED);
+  await waitUntil("all are open", () => frames.websocket >= 4 && frames.alpaca >= 1);
+  const said = '{"action":"unsubscribe","symbols":["é"]}';
+  one.send(said);
+  const asked = ['{"action":"auth","key":"é","secret":"any"}', '{"action":"subscribe","trades":["B"]}'];
+  for (const message of asked) alpaca.send(message);
+  await waitUntil("it is subscribed", () => frames.alpaca >= 3);
+  const abort = new AbortController();
+  const { body } = await fetch(`${server.url}/v1/stream?symbols=B`, { signal: abort.signal });
+  const reading = (async () => {
+    for await (const chunk of body!) bytes.event_stream += chunk.length;
+  })().catch(() => undefined);
+  await waitUntil("the stream has begun", () => bytes.event_stream > 100);
+  for (let i = 1; i <= 3; i++) expect((await saveTrade(server.url, "B", i)).status).toBe(200);
+  const rows = { websocket: 2 * 3, replay: 10, alpaca: 3, event_stream: 3 };
+  await waitUntil("all that clients have got is told", async () => {
+    const { of } = await doorTotals(server);
+    for (const door of ["websocket", "replay", "alpaca", "event_stream"] as const)
+      expect([door, of("sent_bytes", door), of("sent_rows", door)]).toEqual([door, bytes[door], rows[door]]);
+    expect(of("received_bytes", "websocket")).toBe(Buffer.byteLength(said));
+    expect(of("received_bytes", "alpaca")).toBe(Buffer.byteLength(asked.join("")));
+    return true;
+  });
+  for (const socket of [one, two, alpaca]) socket.close();
+  abort.abort();
+  await reading;
+});
+
 const postgres = usePostgres();
 const DATABASES: Record<string, (dir: string) => string | Promise<string>> = {
   SQLite: (dir) => join(dir, "a.db"),

@@ -59,7 +59,8 @@ Exit codes: 0 done, 1 not done, or a backup is damaged, 2 wrong usage.
 export const RESTORE_HELP = `Usage: stock-db-server restore --from DIR [--at TIME] [--replace] [flags]
 
 Puts a database back from a backup while no server has it. It is looked through before it takes its
-place, and begins a new epoch, so that clients that come back get a snapshot.
+place, and begins a new epoch, so that clients that come back get a snapshot. The next server with
+--audit-log tells it there.
 
   --from DIR      the folder that \`backup --to\` has written
   --at TIME       the newest backup that was taken by then, such as 2024-01-02T14:30 (UTC unless it

@@ -7,7 +7,7 @@ import {
   isSocketCount,
   KEY_SOCKETS_MAX,
 } from "../../access/key-record.ts";
-import { readRate } from "../../access/rate-board.ts";
+import { readByteRate, readRate } from "../../access/rate-board.ts";
 import { isScope, SCOPE_MEANINGS, SCOPES, type Scope } from "../../access/scopes.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
@@ -27,6 +27,7 @@ export type KeysAction =
       tickers: string[] | null;
       rate: string | null;
       rows: string | null;
+      bytes: string | null;
       sockets: number | null;
       expiresInMs: number | null;
       from: string[] | null;
@@ -55,6 +56,7 @@ ${SCOPES.map((scope) => `                      ${scope.padEnd(10)} ${SCOPE_MEANI
   --tickers A,B     of these tickers and patterns alone, such as AAPL,OPT_*; not with sql or admin
   --rate N/s        at most so many requests a second; also N/min and N/h, 5k/min and 1M/h
   --rows N/min      at most so many rows read and written a minute; as --rate
+  --bytes 500MB/min at most so many bytes sent and received a minute; also k and G, as --rate
   --sockets N       at most so many WebSockets and streams of events open at once
   --expires SPAN    it ends after this time, such as 90d, 12h or 30m; default: when it is revoked
   --from A,B        only from these addresses and networks, such as 10.0.0.0/8
@@ -72,6 +74,7 @@ const FLAGS = {
   tickers: { type: "string", multiple: true },
   rate: { type: "string" },
   rows: { type: "string" },
+  bytes: { type: "string" },
   sockets: { type: "string" },
   expires: { type: "string" },
   from: { type: "string", multiple: true },
@@ -106,7 +109,7 @@ function actionOf(what: string, name: string | undefined, values: GivenFlags): K
     if (values[flag] !== undefined && what !== of)
       throw new UsageError(`keys ${what}: --${flag} goes with ${of} alone`);
   };
-  for (const flag of ["may", "tickers", "rate", "rows", "sockets", "expires", "from"] as const)
+  for (const flag of ["may", "tickers", "rate", "rows", "bytes", "sockets", "expires", "from"] as const)
     only(flag, "add");
   only("overlap", "rotate");
   if (what === "list") return { do: "list" };
@@ -126,6 +129,7 @@ function actionOf(what: string, name: string | undefined, values: GivenFlags): K
     tickers: readPatterns(values.tickers, may),
     rate: checkedRate("rate", values.rate),
     rows: checkedRate("rows", values.rows),
+    bytes: checkedByteRate(values.bytes),
     sockets: socketCount(values.sockets),
     expiresInMs: spanMs("expires", values.expires),
     from: readNetworks(values.from),
@@ -156,6 +160,11 @@ function checkedRate(flag: "rate" | "rows", text: string | undefined): string | 
   if (text === undefined) return null;
   if (readRate(text) !== null) return text;
   throw new UsageError(`keys: --${flag} ${quoted(text)}: expected a rate such as 200/s, 5000/min or 1M/h`);
+}
+
+function checkedByteRate(text: string | undefined): string | null {
+  if (text === undefined || readByteRate(text) !== null) return text ?? null;
+  throw new UsageError(`keys: --bytes ${quoted(text)}: expected a rate such as 500MB/min, 20kB/s or 5GB/h`);
 }
 
 function socketCount(text: string | undefined): number | null {

@@ -1,5 +1,6 @@
 /** A readable page of the description of /v1. It needs no script, and asks nobody for anything. */
 import { createHash } from "node:crypto";
+import { measured } from "../responses.ts";
 import { type OpenApiParameter, openApi } from "./openapi.ts";
 
 const STYLE = `
@@ -28,7 +29,7 @@ const HEADERS = {
 
 export function docsPage(): Response {
   page ??= html();
-  return new Response(page, { headers: HEADERS });
+  return measured(new Response(page, { headers: HEADERS }), page);
 }
 
 function html(): string {

@@ -25,7 +25,7 @@ import { columnsSql, partsSource, type RowSource, rowSource } from "./json-rows.
 import { storable } from "./lines.ts";
 import { newestOfPartsSql } from "./newest-of-parts.ts";
 import { ReadSessions } from "./read-sessions.ts";
-import { type Page, pageSql, RowStream, readPage } from "./row-stream.ts";
+import { type Page, pageSql, pieceOf, RowStream, readPage } from "./row-stream.ts";
 import { TABLES } from "./schema.ts";
 import type { Param } from "./session.ts";
 import type { UpdateLog } from "./update-log.ts";
@@ -211,15 +211,14 @@ export class DuckDbReader implements StockReader {
 function piecesOf(page: Page): PiecesSource {
   return {
     async next() {
-      const rows = page.next() ?? "";
-      return { rows, isLast: page.left === 0 };
+      return { ...pieceOf(page), isLast: page.left === 0 };
     },
     end() {},
   };
 }
 
 function wholeAnswer(page: Page): JsonRows {
-  return { empty: false, text: `{"data":[${page.all()}]}` };
+  return { empty: false, text: `{"data":[${page.all()}]}`, rows: page.rows };
 }
 
 const DAILY_VOLUME_SQL =

@@ -229,7 +229,8 @@ export class PostgresReader implements StockReader {
   async #answer({ sql, params, encode, signal }: AnswerRead): Promise<JsonRows> {
     const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
     if (rows.length === 0) return { empty: true };
-    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
+    if (rows.length <= CHUNK_ROWS)
+      return { empty: false, text: `{"data":${encode(rows)}}`, rows: rows.length };
     const stream = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
       RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
     );

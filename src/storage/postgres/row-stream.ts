@@ -56,7 +56,11 @@ export class RowStream implements PiecesSource {
     try {
       const chunk = this.#first ?? (await this.#fetch());
       this.#first = null;
-      return { rows: encode(chunk).slice(1, -1), isLast: chunk.length < chunkRows };
+      return {
+        rows: encode(chunk).slice(1, -1),
+        count: chunk.length,
+        isLast: chunk.length < chunkRows,
+      };
     } catch (error) {
       throw requestErrorOf(error, "read");
     }

@@ -154,7 +154,7 @@ export class SqliteReader implements StockReader {
       const first = this.#range(range.kind, place).all(...params, CHUNK_ROWS + 1);
       if (first.length === 0) return { empty: true };
       const encode = encoderOf(range.kind, range);
-      if (first.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(first)}}` };
+      if (first.length <= CHUNK_ROWS) return answerOf(encode(first), first.length);
       return this.#stream({ sql: RANGE_SQL[range.kind][place]!, params, encode, signal });
     });
   }
@@ -164,7 +164,7 @@ export class SqliteReader implements StockReader {
       const statement = this.#range(query.kind, placeOf("newest", query));
       const rows = statement.all(...paramsOf(query), query.limit).reverse();
       if (rows.length === 0) return { empty: true };
-      return { empty: false, text: `{"data":${encoderOf(query.kind, query)(rows)}}` };
+      return answerOf(encoderOf(query.kind, query)(rows), rows.length);
     });
   }
 
@@ -173,7 +173,7 @@ export class SqliteReader implements StockReader {
       using pages = new PartPages(this.#connection.db, query);
       const rows = pages.next();
       if (!pages.isLast) return this.#streamParts(query, signal);
-      return rows.length === 0 ? { empty: true } : { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
+      return rows.length === 0 ? { empty: true } : answerOf(JSON.stringify(rows), rows.length);
     });
   }
 
@@ -322,7 +322,7 @@ export class SqliteReader implements StockReader {
       const next = async (): Promise<RowsPiece> => {
         const rows = ahead ?? (await nextRows());
         ahead = null;
-        return { rows: JSON.stringify(rows).slice(1, -1), isLast: pages.isLast };
+        return { rows: JSON.stringify(rows).slice(1, -1), count: rows.length, isLast: pages.isLast };
       };
       return { empty: false, chunks: new RowPieces({ next, end }) };
     } catch (error) {
@@ -407,6 +407,11 @@ interface OpenStream {
   look(): void;
 }
 
+/** @param list the rows in JSON. */
+function answerOf(list: string, rows: number): JsonRows {
+  return { empty: false, text: `{"data":${list}}`, rows };
+}
+
 function piecesOf({ first, rows, encode, release, look }: OpenStream): PiecesSource {
   let next: Row[] | null = first;
   return {
@@ -416,7 +421,11 @@ function piecesOf({ first, rows, encode, release, look }: OpenStream): PiecesSou
       look();
       const chunk = next ?? take(rows, CHUNK_ROWS);
       next = null;
-      return { rows: encode(chunk).slice(1, -1), isLast: chunk.length < CHUNK_ROWS };
+      return {
+        rows: encode(chunk).slice(1, -1),
+        count: chunk.length,
+        isLast: chunk.length < CHUNK_ROWS,
+      };
     },
     end() {
       rows.return?.();
