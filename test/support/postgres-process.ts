@@ -5,7 +5,7 @@
  * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order),
  * `crash` (no order at all), `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in
  * transaction mode), `standby PORT` (a streaming copy; this one is stopped and started for it),
- * `crash-standby` and `restart-standby`; each is answered by a line.
+ * `crash-standby`, `restart-standby`, `freeze-standby`, `thaw-standby`; each is answered by a line.
  */
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -169,6 +169,8 @@ async function obey(command: string, bin: string): Promise<string> {
   else if (command.startsWith("pgbouncer ")) startPgBouncer(command.slice("pgbouncer ".length));
   else if (command.startsWith("standby ")) await startStandby(Number(command.slice("standby ".length)), bin);
   else if (command === "crash-standby") await endStandby();
+  else if (command === "freeze-standby") signalAll("SIGSTOP", standby);
+  else if (command === "thaw-standby") signalAll("SIGCONT", standby);
   else if (command === "restart-standby") await runStandby(bin);
   else return `unknown command ${command}`;
   return "ok";
@@ -228,14 +230,14 @@ async function signalAndWait(signal: NodeJS.Signals): Promise<void> {
   await ended;
 }
 
-/** The server and the processes of its connections. */
-function signalAll(signal: NodeJS.Signals): void {
-  const listed = spawnSync("ps", ["-o", "pid=", "--ppid", String(server!.pid)], { encoding: "utf8" });
+/** A server and the processes of its connections. */
+function signalAll(signal: NodeJS.Signals, of = server): void {
+  const listed = spawnSync("ps", ["-o", "pid=", "--ppid", String(of!.pid)], { encoding: "utf8" });
   const children = listed.stdout
     .split("\n")
     .map(Number)
     .filter((pid) => pid > 0);
-  for (const pid of [server!.pid!, ...children]) signalIfThere(pid, signal);
+  for (const pid of [of!.pid!, ...children]) signalIfThere(pid, signal);
 }
 
 /** A process of a connection may have ended since it was listed. */
@@ -250,6 +252,7 @@ function signalIfThere(pid: number, signal: NodeJS.Signals): void {
 async function endStandby(): Promise<void> {
   const child = standby;
   if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+  signalAll("SIGCONT", child);
   const ended = new Promise((resolve) => child.on("exit", resolve));
   child.kill("SIGQUIT");
   await ended;

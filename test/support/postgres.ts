@@ -34,6 +34,8 @@ export interface TestPostgres {
   startStandby(): Promise<number>;
   crashStandby(): Promise<void>;
   restartStandby(): Promise<void>;
+  freezeStandby(): Promise<void>;
+  thawStandby(): Promise<void>;
   /** In good order: clients are told. */
   stop(): Promise<void>;
   /** Without any: what was not on disk is gone. */
@@ -103,6 +105,8 @@ export function usePostgres(...settings: string[]): TestPostgres {
     },
     crashStandby: () => current().tell("crash-standby"),
     restartStandby: () => current().tell("restart-standby"),
+    freezeStandby: () => current().tell("freeze-standby"),
+    thawStandby: () => current().tell("thaw-standby"),
     start: () => current().tell("start"),
     stop: () => current().tell("stop"),
     crash: () => current().tell("crash"),
