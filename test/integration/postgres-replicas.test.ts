@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { SQL } from "bun";
+import type { Durability } from "../../src/config/settings.ts";
 import type { ReplicaFigures } from "../../src/storage/contract.ts";
 import type { ColumnQuery } from "../../src/storage/model/columns.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
@@ -46,7 +47,11 @@ interface Opened extends AsyncDisposable {
   byPrimary(): number;
 }
 
-async function open({ maxLagMs = FAR_MS, url = replicaUrl() } = {}): Promise<Opened> {
+async function open({
+  maxLagMs = FAR_MS,
+  url = replicaUrl(),
+  durability = "full" as Durability,
+} = {}): Promise<Opened> {
   const dbFile = await postgres.freshSchema();
   const told: (string | null)[] = [];
   const replicas = {
@@ -54,7 +59,7 @@ async function open({ maxLagMs = FAR_MS, url = replicaUrl() } = {}): Promise<Ope
     maxLagMs,
     onState: (_: string, reason: string | null) => told.push(reason),
   };
-  const db = await openPostgres({ dbFile, durability: "full", dbPoolSize: 6, replicas });
+  const db = await openPostgres({ dbFile, durability, dbPoolSize: 6, replicas });
   return {
     db,
     schema: schemaOf(dbFile),
@@ -136,6 +141,17 @@ test("rows, columns and reading SQL come from the replica, and have each save be
   expect(await walked(db, { ...WALK, line: "server" })).toBe(5_030);
   await db.reader.newest({ ...RANGE, limit: 2 });
   expect(figures().reads).toBe(reads);
+});
+
+test("so it is where a commit is answered before it is on the disk", async () => {
+  await using opened = await open({ durability: "normal" });
+  const { db, figures } = opened;
+  await until(() => figures().used);
+  for (const n of upTo(10)) {
+    await db.writer.commit([trade(n)]);
+    expect(await walked(db)).toBe(n);
+    expect(await whoAnswers(db)).toBe(port);
+  }
 });
 
 test("what a statement writes by itself is read by the next one", async () => {
@@ -240,6 +256,24 @@ test("a walk on a replica that dies is an error, and the next one is the primary
   await until(() => figures().used);
   expect(await whoAnswers(db)).toBe(port);
   expect(told.map((reason) => reason === null)).toEqual([true, false, true]);
+});
+
+test("a walk that a VACUUM ends on the replica behind its first rows is an error", async () => {
+  await using opened = await open();
+  const { db, schema, figures } = opened;
+  await fill(schema, MANY);
+  await until(() => figures().used);
+  const walk = db.reader.columns(WALK)[Symbol.asyncIterator]();
+  expect((await walk.next()).done).toBe(false);
+  await postgres.admin.unsafe(`DELETE FROM ${schema}.realtime_data WHERE price > 1000`);
+  await postgres.admin.unsafe(`VACUUM ${schema}.realtime_data`);
+  const rest = async (): Promise<void> => {
+    while ((await walk.next()).done !== true) {}
+  };
+  // Its reader has stopped until the replay has gone on.
+  await until(async () => (await whoAnswers(db)) === port);
+  await expect(rest()).rejects.toThrow("read: ");
+  expect(await walked(db)).toBe(1_000);
 });
 
 test("a replica that gives no answer is not waited for", async () => {
