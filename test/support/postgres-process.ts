@@ -5,7 +5,8 @@
  * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order),
  * `crash` (no order at all), `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in
  * transaction mode), `standby PORT` (a streaming copy; this one is stopped and started for it),
- * `crash-standby`, `restart-standby`, `freeze-standby`, `thaw-standby`; each is answered by a line.
+ * and of that `crash-standby PORT`, `restart-standby PORT`, `freeze-standby PORT` and `thaw-standby
+ * PORT`; each is answered by a line.
  */
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -34,14 +35,13 @@ const isRoot = process.getuid?.() === 0;
 const owner = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
 const folder = mkdtempSync(join(tmpdir(), "stock-db-postgres-"));
 const data = join(folder, "data");
-const standbyData = join(folder, "standby");
 const port = Number(process.argv[2]);
 const settings = process.argv.slice(3).filter((setting) => setting.includes("="));
 const hasOwnCluster = process.argv.length - 3 > settings.length;
 let server: ReturnType<typeof spawn> | null = null;
 let bouncer: ReturnType<typeof spawn> | null = null;
-let standby: ReturnType<typeof spawn> | null = null;
-let standbyPort = 0;
+/** By their ports. */
+const standbys = new Map<number, ReturnType<typeof spawn>>();
 
 process.on("SIGTERM", end);
 process.on("SIGINT", end);
@@ -167,35 +167,43 @@ async function obey(command: string, bin: string): Promise<string> {
   else if (command === "freeze") signalAll("SIGSTOP");
   else if (command === "thaw") signalAll("SIGCONT");
   else if (command.startsWith("pgbouncer ")) startPgBouncer(command.slice("pgbouncer ".length));
-  else if (command.startsWith("standby ")) await startStandby(Number(command.slice("standby ".length)), bin);
-  else if (command === "crash-standby") await endStandby();
-  else if (command === "freeze-standby") signalAll("SIGSTOP", standby);
-  else if (command === "thaw-standby") signalAll("SIGCONT", standby);
-  else if (command === "restart-standby") await runStandby(bin);
+  else if (command.startsWith("standby ")) await startStandby(portOf(command), bin);
+  else if (command.startsWith("crash-standby ")) await endStandby(standbys.get(portOf(command))!);
+  else if (command.startsWith("restart-standby ")) await runStandby(portOf(command), bin);
+  else if (command.startsWith("freeze-standby ")) signalAll("SIGSTOP", standbys.get(portOf(command)));
+  else if (command.startsWith("thaw-standby ")) signalAll("SIGCONT", standbys.get(portOf(command)));
   else return `unknown command ${command}`;
   return "ok";
 }
 
-/** A copy of the folder while it is at rest needs no tool. */
-async function startStandby(listenPort: number, bin: string): Promise<void> {
-  standbyPort = listenPort;
-  await signalAndWait("SIGINT");
-  cpSync(data, standbyData, { recursive: true, preserveTimestamps: true });
-  await start(bin);
-  writeFileSync(join(standbyData, "standby.signal"), "");
-  appendFileSync(
-    join(standbyData, "postgresql.auto.conf"),
-    `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres'\n`,
-  );
-  if (isRoot) spawnSync("chown", ["-R", `${NOBODY}:${NOBODY}`, standbyData]);
-  spawnSync("chmod", ["-R", "u=rwX,go=", standbyData]);
-  await runStandby(bin);
+function portOf(command: string): number {
+  return Number(command.split(" ")[1]);
 }
 
-async function runStandby(bin: string): Promise<void> {
-  const { child, output } = await tryStart(bin, standbyData, standbyPort);
+function standbyData(ofPort: number): string {
+  return join(folder, `standby-${ofPort}`);
+}
+
+/** A copy of the folder while it is at rest needs no tool. */
+async function startStandby(listenPort: number, bin: string): Promise<void> {
+  const copy = standbyData(listenPort);
+  await signalAndWait("SIGINT");
+  cpSync(data, copy, { recursive: true, preserveTimestamps: true });
+  await start(bin);
+  writeFileSync(join(copy, "standby.signal"), "");
+  appendFileSync(
+    join(copy, "postgresql.auto.conf"),
+    `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres'\n`,
+  );
+  if (isRoot) spawnSync("chown", ["-R", `${NOBODY}:${NOBODY}`, copy]);
+  spawnSync("chmod", ["-R", "u=rwX,go=", copy]);
+  await runStandby(listenPort, bin);
+}
+
+async function runStandby(listenPort: number, bin: string): Promise<void> {
+  const { child, output } = await tryStart(bin, standbyData(listenPort), listenPort);
   if (output !== null) throw new Error(`the standby did not start: ${output}`);
-  standby = child;
+  standbys.set(listenPort, child);
 }
 
 /** As it is when installed, but for the transactions. */
@@ -231,7 +239,7 @@ async function signalAndWait(signal: NodeJS.Signals): Promise<void> {
 }
 
 /** A server and the processes of its connections. */
-function signalAll(signal: NodeJS.Signals, of = server): void {
+function signalAll(signal: NodeJS.Signals, of: ReturnType<typeof spawn> | null | undefined = server): void {
   const listed = spawnSync("ps", ["-o", "pid=", "--ppid", String(of!.pid)], { encoding: "utf8" });
   const children = listed.stdout
     .split("\n")
@@ -249,9 +257,8 @@ function signalIfThere(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-async function endStandby(): Promise<void> {
-  const child = standby;
-  if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+async function endStandby(child: ReturnType<typeof spawn>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   signalAll("SIGCONT", child);
   const ended = new Promise((resolve) => child.on("exit", resolve));
   child.kill("SIGQUIT");
@@ -260,7 +267,7 @@ async function endStandby(): Promise<void> {
 
 async function end(): Promise<void> {
   bouncer?.kill("SIGKILL");
-  await endStandby();
+  for (const child of standbys.values()) await endStandby(child);
   if (server !== null && server.exitCode === null) {
     signalAll("SIGCONT");
     await signalAndWait("SIGQUIT");

@@ -32,10 +32,10 @@ export interface TestPostgres {
    * @returns its port.
    */
   startStandby(): Promise<number>;
-  crashStandby(): Promise<void>;
-  restartStandby(): Promise<void>;
-  freezeStandby(): Promise<void>;
-  thawStandby(): Promise<void>;
+  crashStandby(port: number): Promise<void>;
+  restartStandby(port: number): Promise<void>;
+  freezeStandby(port: number): Promise<void>;
+  thawStandby(port: number): Promise<void>;
   /** In good order: clients are told. */
   stop(): Promise<void>;
   /** Without any: what was not on disk is gone. */
@@ -103,10 +103,10 @@ export function usePostgres(...settings: string[]): TestPostgres {
       await current().tell(`standby ${port}`);
       return port;
     },
-    crashStandby: () => current().tell("crash-standby"),
-    restartStandby: () => current().tell("restart-standby"),
-    freezeStandby: () => current().tell("freeze-standby"),
-    thawStandby: () => current().tell("thaw-standby"),
+    crashStandby: (port) => current().tell(`crash-standby ${port}`),
+    restartStandby: (port) => current().tell(`restart-standby ${port}`),
+    freezeStandby: (port) => current().tell(`freeze-standby ${port}`),
+    thawStandby: (port) => current().tell(`thaw-standby ${port}`),
     start: () => current().tell("start"),
     stop: () => current().tell("stop"),
     crash: () => current().tell("crash"),
