@@ -29,7 +29,7 @@ export interface DoctorReport {
 export async function runDoctor(argv: string[], databaseCommand: string[]): Promise<number> {
   const options = readOptions(() => parseDoctorOptions(argv, process.env), DOCTOR_HELP);
   if (typeof options === "number") return options;
-  const { dbFile, bus, timeoutS, json } = options;
+  const { dbFile, replicas, bus, timeoutS, json } = options;
   if (options.newEpoch) return await startEpoch(dbFile);
   const show = json ? silentConsole : openConsole(process.stdout);
   const report: DoctorReport = {
@@ -40,7 +40,7 @@ export async function runDoctor(argv: string[], databaseCommand: string[]): Prom
   };
   show.say(`Database ${report.database} (${report.engine})`);
   show.begin("database");
-  await gather(diagnoseInProcess({ command: databaseCommand, dbFile, timeoutS }), report, show);
+  await gather(diagnoseInProcess({ command: databaseCommand, dbFile, replicas, timeoutS }), report, show);
   if (bus !== null) await gather(diagnoseBus(bus, dbFile), report, show);
   show.say("This machine");
   await gather(diagnoseMachine(), report, show);

@@ -9,10 +9,10 @@ export function exposedSecrets({
   sources,
 }: Pick<ParsedSettings, "settings" | "sources">): string[] {
   const warnings: string[] = [];
-  for (const name of ["dbFile", "bus"] as const) {
+  for (const name of ["dbFile", "bus", "readReplicas"] as const) {
     const { flag } = DECLARATIONS[name];
-    const value = settings[name];
-    if (value === null || sources[name] !== flag || !holdsSecret(value)) continue;
+    const value = settings[name] ?? [];
+    if (sources[name] !== flag || ![value].flat().some(holdsSecret)) continue;
     warnings.push(
       `${flag} holds a password, which every user of this machine can see in the list of processes: give it as ${environmentName(name)} instead`,
     );

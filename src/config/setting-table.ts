@@ -19,6 +19,7 @@ import {
   otlpUrl,
   proxies,
   ratio,
+  replicaUrls,
   retentionRules,
   rollupLengths,
   safeUrl,
@@ -373,6 +374,22 @@ export const DECLARATIONS = {
     default: false,
     sentence:
       "Save a quote and a trade of the ticker TEST every second, so that a client can be tried at any hour; those older than a day are deleted.",
+  }),
+  readReplicas: setting({
+    flag: "--read-replicas",
+    type: replicaUrls(),
+    default: [],
+    sentence:
+      "Streaming replicas of the PostgreSQL of --db-file that answer large reads, each as new as the primary is then. Can be given several times.",
+    redact: (urls) => urls.map(redact),
+  }),
+  replicaMaxLagMs: setting({
+    flag: "--replica-max-lag",
+    type: seconds({ min: 0.01, max: 3600 }),
+    default: 1,
+    unit: "s",
+    sentence:
+      "A replica that is further behind is left out, and no read waits longer for one; the primary answers it then.",
   }),
   dbPoolSize: setting({
     flag: "--db-pool-size",

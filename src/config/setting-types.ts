@@ -292,6 +292,23 @@ export function busUrl(): ValueType<string> {
   };
 }
 
+/** URLs of PostgreSQL, a host each; can be given several times. */
+export function replicaUrls(): ValueType<string[]> {
+  return {
+    placeholder: "URL[,URL]",
+    expected: "URLs such as postgresql://user:password@host:5432/database, separated by commas",
+    read(given) {
+      // A password may have commas of its own.
+      const urls = given.split(BEFORE_URL).map((url) => url.trim());
+      return urls.every((url) => POSTGRES_URL.test(url)) ? [...new Set(urls)] : undefined;
+    },
+    merge: (before, now) => [...new Set([...before, ...now])],
+  };
+}
+
+const POSTGRES_URL = /^(postgres|postgresql|timescaledb):\/\//i;
+const BEFORE_URL = /,(?=\s*[a-z]+:\/\/)/i;
+
 const BUS_URL = /^(nats|tls|redis|rediss):\/\/[^\s/]+/i;
 
 const HOST_NAME = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/i;

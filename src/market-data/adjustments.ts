@@ -68,6 +68,7 @@ async function readActions(
     from: firstExDate(question),
     to: wanted.asOf,
     columns: ["ticker", ...rowColumnNames("actions")],
+    isCompared: true,
     signal,
   });
   for await (const batch of walk) {
@@ -108,6 +109,7 @@ async function readCloses(
       .sort()
       .at(-1)!,
     columns: ["ticker", "date", "close"],
+    isCompared: true,
     signal,
   });
   for await (const batch of walk) {

@@ -73,6 +73,15 @@ export const FAMILIES = {
   stock_db_update_log_bytes: gauge("Bytes of the update log, roughly.", "max"),
   stock_db_update_log_limit_bytes: gauge("--update-log-mb.", "max"),
   stock_db_pool_connections: gauge("Connections to the database that are at work or available."),
+  stock_db_replica_left_out: gauge("1 while a worker sends no reads to the replica.", "max"),
+  stock_db_replica_lag_seconds: gauge(
+    "Since when the replica has lacked something that the primary has.",
+    "max",
+  ),
+  stock_db_replica_reads_total: counter("Reads that the replica was level for."),
+  stock_db_replica_reads_by_primary_total: counter(
+    "Large reads that went to the primary, as no replica was there and level.",
+  ),
   stock_db_sql_runners: gauge("SQL runners that are at work or idle."),
   stock_db_sql_runners_killed_total: counter(
     "SQL runners that were killed, at a limit or as the client left.",

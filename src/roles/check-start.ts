@@ -7,12 +7,13 @@ import { redact } from "../config/redact.ts";
 import { DECLARATIONS, isLoopback } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
 import { readRetention } from "../retention/read-rules.ts";
-import { describeDatabase } from "../storage/engines.ts";
+import { checkReplicas, describeDatabase } from "../storage/engines.ts";
 import { readTls, tlsWarning } from "../worker/tls-files.ts";
 
 /** @param warn told what may be wrong soon. @throws Error */
 export function checkStart(settings: Settings, warn: (warning: string) => void): void {
   checkBus(settings);
+  checkReplicas(settings);
   readTokenRules(settings);
   checkKeys(settings);
   checkTls(settings, warn);

@@ -10,11 +10,11 @@ const DRIVER_ADVICE =
   "npm must not omit optional packages; the one file needs a folder into which it may unpack DuckDB's library";
 
 export async function diagnoseForDoctor(): Promise<number> {
-  const { dbFile } = JSON.parse(process.env[DOCTOR_BRIEF_ENV] ?? "{}") as DoctorBrief;
+  const { dbFile, replicas } = JSON.parse(process.env[DOCTOR_BRIEF_ENV] ?? "{}") as DoctorBrief;
   const { engine } = describeDatabase(dbFile);
   let steps: AsyncGenerator<DiagnosisStep>;
   try {
-    steps = await engine.diagnose(dbFile);
+    steps = await engine.diagnose(dbFile, replicas);
   } catch (error) {
     print(fail("driver", messageOf(error), DRIVER_ADVICE));
     return 0;

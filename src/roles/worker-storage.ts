@@ -38,7 +38,8 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
   const { look = () => {} } = parts;
   const reader = parts.reader ?? hubReader(hub);
   // Roll-ups are few and short, and don't wait for what clients read.
-  const columns = reader.columns.bind(reader);
+  const read = reader.columns.bind(reader);
+  const columns: StockReader["columns"] = (query) => read({ ...query, line: "server" });
   const history = withBoundedColumns(reader, settings.readTimeoutMs);
   const archive = parts.upstream === undefined ? archiveOf(settings, history) : null;
   const kept = engine.keepsAnswers ? new CachedReader(history, board, look) : null;
@@ -65,6 +66,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
     plan: engine.plan ?? null,
     sqlFigures: sql.figures,
     commitSamples: () => saves.samples?.() ?? {},
+    replicas: () => parts.replicas?.() ?? null,
     hasPoolInHub: engine.placement.reads === "hub",
     memory: () => [
       ...(kept === null ? [] : [{ what: "answers kept", bytes: kept.keptBytes }]),

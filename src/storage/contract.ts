@@ -243,6 +243,26 @@ export interface PoolFigures {
   last_error?: string | null;
 }
 
+/** Of one worker; see `--read-replicas`. */
+export interface ReplicaFigures {
+  /** Host and port. */
+  replica: string;
+  used: boolean;
+  /** Why it isn't used. */
+  reason: string | null;
+  /** Since when it has lacked something that the primary has; null: nobody knows. */
+  lag_seconds: number | null;
+  behind_bytes: number | null;
+  /** Since the start. */
+  reads: number;
+}
+
+export interface ReplicaReads {
+  replicas: ReplicaFigures[];
+  /** Reads that could have gone to a replica, if one had been well and level. */
+  by_primary: number;
+}
+
 /** What became of the rows of a save. */
 export interface SaveCounts {
   /** New. */

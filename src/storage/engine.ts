@@ -8,6 +8,7 @@ import type { LogLines } from "../observe/log.ts";
 import type {
   Edit,
   EditOutcome,
+  ReplicaReads,
   Save,
   SaveOutcome,
   StockReader,
@@ -78,6 +79,8 @@ export interface Engine {
    * @throws Error The server's other settings make no sense with this database.
    */
   checkSettings?(settings: Settings): string | null;
+  /** Looks at `--read-replicas`. Absent: it has none. @throws UsageError */
+  checkReplicas?(settings: Pick<Settings, "dbFile" | "readReplicas">): void;
 
   /**
    * Opens the database to write: in the hub where that saves or reads, and for subcommands. Creates
@@ -116,8 +119,11 @@ export interface Engine {
   openWorker(options: WorkerContext): Promise<WorkerParts>;
   /** What a SQL runner process runs. */
   openRunner?(settings: DatabaseSettings): Promise<UserSqlEngine>;
-  /** What `doctor` says, in a process of its own that is ended when it takes too long. */
-  diagnose(dbFile: string): Promise<AsyncGenerator<DiagnosisStep>>;
+  /**
+   * What `doctor` says, in a process of its own that is ended when it takes too long.
+   * @param replicas of an engine that has them.
+   */
+  diagnose(dbFile: string, replicas?: readonly string[]): Promise<AsyncGenerator<DiagnosisStep>>;
 }
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
@@ -180,6 +186,8 @@ export interface WorkerParts {
   /** Where SQL is placed in the worker. */
   sql?: InterruptibleSql;
   upstream?: UpstreamParts;
+  /** Absent: there are none. */
+  replicas?(): ReplicaReads;
   /** Throws when what was opened is gone, and nothing of it may be answered any more. */
   look?(): void;
   close?(): void | Promise<void>;

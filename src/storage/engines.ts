@@ -1,5 +1,6 @@
 /** The table of engines, and which of them a `--db-file` means. */
 import { redact, SCHEME } from "../config/redact.ts";
+import type { Settings } from "../config/settings.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
 import type { TransferReader } from "./contract.ts";
 import { DUCKDB } from "./duckdb/engine.ts";
@@ -45,6 +46,16 @@ export function describeDatabase(dbFile: string, source = "--db-file"): { engine
   if (engine === undefined) throw new UsageError(`${source}: ${EXPECTED}, got ${shown}`);
   engine.check?.(dbFile, source);
   return { engine, name: engine.forms.schemes?.[scheme ?? ""] ?? Object.keys(engine.names)[0]! };
+}
+
+/** @throws UsageError There are replicas, and the engine has none, or they can't be its. */
+export function checkReplicas(settings: Pick<Settings, "dbFile" | "readReplicas">): void {
+  const { dbFile, readReplicas } = settings;
+  if (readReplicas.length === 0) return;
+  const { engine } = describeDatabase(dbFile);
+  if (engine.checkReplicas === undefined)
+    throw new UsageError(`--read-replicas: expected PostgreSQL in --db-file, got ${quoted(redact(dbFile))}`);
+  engine.checkReplicas(settings);
 }
 
 /** @param name The first of its names. @throws Error There is none of that name. */

@@ -31,6 +31,8 @@ export const CHILD_BRIEF_ENV = "STOCK_DB_CHILD";
 /** The brief of the process that looks at a database for `doctor`. */
 export interface DoctorBrief {
   dbFile: string;
+  /** As given to `--read-replicas`. */
+  replicas: string[];
 }
 
 export const DOCTOR_BRIEF_ENV = "STOCK_DB_DOCTOR";

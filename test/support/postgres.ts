@@ -12,6 +12,9 @@ const START_TIMEOUT_MS = 180_000;
 /** Older ones have no other way than copying files. */
 const STRATEGIES_SINCE = 15_00_00;
 
+/** In place of a setting: all others have the same system identifier, as copies of one folder. */
+export const OWN_CLUSTER = "own-cluster";
+
 export interface TestPostgres {
   readonly port: number;
   /** For the test's own statements, as another program would send them. */
@@ -29,6 +32,10 @@ export interface TestPostgres {
    * @returns its port.
    */
   startStandby(): Promise<number>;
+  crashStandby(port: number): Promise<void>;
+  restartStandby(port: number): Promise<void>;
+  freezeStandby(port: number): Promise<void>;
+  thawStandby(port: number): Promise<void>;
   /** In good order: clients are told. */
   stop(): Promise<void>;
   /** Without any: what was not on disk is gone. */
@@ -46,7 +53,7 @@ export function schemaOf(url: string): string {
 /**
  * Started before the first test of the file, and gone after the last.
  *
- * @param settings such as "max_connections=5"
+ * @param settings such as "max_connections=5", or OWN_CLUSTER
  */
 export function usePostgres(...settings: string[]): TestPostgres {
   const external = process.env.POSTGRES_URL;
@@ -96,6 +103,10 @@ export function usePostgres(...settings: string[]): TestPostgres {
       await current().tell(`standby ${port}`);
       return port;
     },
+    crashStandby: (port) => current().tell(`crash-standby ${port}`),
+    restartStandby: (port) => current().tell(`restart-standby ${port}`),
+    freezeStandby: (port) => current().tell(`freeze-standby ${port}`),
+    thawStandby: (port) => current().tell(`thaw-standby ${port}`),
     start: () => current().tell("start"),
     stop: () => current().tell("stop"),
     crash: () => current().tell("crash"),

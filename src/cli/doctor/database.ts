@@ -14,6 +14,7 @@ export interface DatabaseProcess {
   /** argv of a process that prints steps, one JSON object per line. */
   command: string[];
   dbFile: string;
+  replicas?: string[];
   timeoutS: number;
 }
 
@@ -21,9 +22,10 @@ export interface DatabaseProcess {
 export async function* diagnoseInProcess({
   command,
   dbFile,
+  replicas = [],
   timeoutS,
 }: DatabaseProcess): AsyncGenerator<Finding> {
-  const brief: DoctorBrief = { dbFile };
+  const brief: DoctorBrief = { dbFile, replicas };
   const child = Bun.spawn(command, {
     env: { ...process.env, [DOCTOR_BRIEF_ENV]: JSON.stringify(brief) },
     stdin: "ignore",
@@ -39,12 +41,13 @@ export async function* diagnoseInProcess({
       const step = await Promise.race([steps.next(), timeUp.promise]);
       if (step === null || step.done) break;
       if ("begin" in step.value) current = step.value;
-      else yield redacted(step.value, dbFile);
+      else yield redacted(step.value, [dbFile, ...replicas]);
     }
     // On a dead disk, an ending process may have closed its output and still hang.
     const code = await Promise.race([timeUp.promise, child.exited]);
     if (code === null) yield timeoutFinding(current, timeoutS);
-    else if (code !== 0) yield redacted(deathFinding(current.begin, await child.stderr.text()), dbFile);
+    else if (code !== 0)
+      yield redacted(deathFinding(current.begin, await child.stderr.text()), [dbFile, ...replicas]);
   } finally {
     clearTimeout(timer);
     child.kill("SIGKILL");
@@ -85,7 +88,8 @@ function deathFinding(part: string, stderr: string): Finding {
 }
 
 /** A driver's message may name the database as given, with its password. */
-function redacted(finding: Finding, dbFile: string): Finding {
-  const clean = (text: string): string => text.replaceAll(dbFile, redact(dbFile));
+function redacted(finding: Finding, secrets: readonly string[]): Finding {
+  const clean = (text: string): string =>
+    secrets.reduce((cleaned, secret) => cleaned.replaceAll(secret, redact(secret)), text);
   return { ...finding, finding: clean(finding.finding), advice: finding.advice && clean(finding.advice) };
 }

@@ -99,6 +99,11 @@ export interface ColumnQuery {
    * it is the server's own; absent: an answer may take it as far as the table goes.
    */
   line?: WalkLine | undefined;
+  /**
+   * The rows are compared with positions that were read before: they must have nothing that no
+   * reader of positions could see.
+   */
+  isCompared?: boolean | undefined;
   /** Called once, before the first batch or the end. */
   onPositions?: ((found: WalkPositions) => void) | undefined;
   /** Ends the walk; what it then throws nobody reads. */

@@ -14,6 +14,7 @@ import { CopiedRows } from "./copied-rows.ts";
 import { isUnknownToDatabase, isWorthRepeating, requestErrorOf } from "./errors.ts";
 import type { Lease, PostgresPool } from "./pool.ts";
 import { runRead } from "./read.ts";
+import type { LevelLease, Replicas } from "./replicas.ts";
 import { anyLiteral, columnSql, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
 import { type PostgresUpdates, positionsIn } from "./updates.ts";
 
@@ -30,11 +31,13 @@ const TRIES = 2;
 export class ColumnReader {
   readonly #pool: PostgresPool;
   readonly #updates: PostgresUpdates;
+  readonly #replicas: Replicas | null;
   #hasCopy = true;
 
-  constructor(pool: PostgresPool, updates: PostgresUpdates) {
+  constructor(pool: PostgresPool, updates: PostgresUpdates, replicas: Replicas | null = null) {
     this.#pool = pool;
     this.#updates = updates;
+    this.#replicas = replicas;
   }
 
   /** @throws RequestError 503 @throws TransferRowError */
@@ -44,7 +47,14 @@ export class ColumnReader {
     const stored = { ...query, tickers, parts };
     const isEmpty = tickers?.length === 0 || parts?.length === 0;
     if (isEmpty && query.onPositions === undefined) return;
+    let replicas = isOfPrimary(query) ? null : this.#replicas;
     for (let attempt = 1; ; attempt++) {
+      let level: LevelLease | null = null;
+      const lend = async (): Promise<Lease> => {
+        level = (await replicas?.take("stream", query.signal)) ?? null;
+        replicas = null;
+        return level?.lease ?? (await this.#pool.acquire("stream", query.signal));
+      };
       let isBegun = false;
       // Those of a walk that breaks before its first batch, and is begun anew, nobody hears.
       let found: WalkPositions | null = null;
@@ -58,17 +68,21 @@ export class ColumnReader {
           found = positions;
         });
       try {
-        for await (const batch of this.#walk({ ...stored, onPositions }, isEmpty)) {
+        for await (const batch of this.#walk({ ...stored, onPositions }, isEmpty, lend)) {
           begin();
           yield batch;
         }
         begin();
         return;
       } catch (error) {
-        if (!isBegun && this.#hasCopy && isUnknownToDatabase(error)) this.#hasCopy = false;
+        const replica = level as LevelLease | null;
+        if (replica !== null && !isBegun && !query.signal?.aborted) {
+          replica.failed(error);
+          attempt = 0;
+        } else if (!isBegun && this.#hasCopy && isUnknownToDatabase(error)) this.#hasCopy = false;
         else if (error instanceof TransferRowError) throw await this.#named(error, stored);
         else if (isBegun || !isWorthRepeating(error) || attempt === TRIES) {
-          this.#pool.noteFailure(error);
+          if (replica === null) this.#pool.noteFailure(error);
           throw requestErrorOf(error, "read");
         }
       }
@@ -96,12 +110,16 @@ export class ColumnReader {
     return new TransferRowError(`${ticker} ${partName(query.kind, part)} ${stamp}: ${message}`);
   }
 
-  async *#walk(query: ColumnQuery, isEmpty: boolean): AsyncGenerator<ColumnBatch> {
+  async *#walk(
+    query: ColumnQuery,
+    isEmpty: boolean,
+    lend: () => Promise<Lease>,
+  ): AsyncGenerator<ColumnBatch> {
     const { tickers, onPositions } = query;
     // Two statements, of one snapshot.
     const isolation = onPositions === undefined ? "" : ", ISOLATION LEVEL REPEATABLE READ";
     const epoch = onPositions === undefined ? "" : await this.#updates.epoch();
-    const lease = await this.#pool.acquire("stream", query.signal);
+    const lease = await lend();
     const { connection } = lease;
     let ended = false;
     try {
@@ -118,6 +136,14 @@ export class ColumnReader {
       else await undo(lease);
     }
   }
+}
+
+/**
+ * What the server reads for itself, and what is compared with positions: a replica may show a
+ * commit a moment before the primary does.
+ */
+function isOfPrimary({ line, isCompared, onPositions }: ColumnQuery): boolean {
+  return line === "server" || isCompared === true || onPositions !== undefined;
 }
 
 async function undo(lease: Lease): Promise<void> {

@@ -11,6 +11,8 @@ import { connectForReading } from "./open.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
 import { findSearchPaths } from "./own-names.ts";
 import { databaseSize, SIZE_SQL } from "./reader.ts";
+import { diagnoseReplica } from "./replica-diagnosis.ts";
+import { replicaName } from "./replicas.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";
 import { findExcessRights, LACKING_RIGHTS_SQL } from "./role-rights.ts";
 import { columnsLacking, OWN_SCHEMA, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
@@ -37,7 +39,10 @@ type Facts = {
   synced: string | null;
 };
 
-export async function* diagnosePostgres(dbFile: string): AsyncGenerator<DiagnosisStep> {
+export async function* diagnosePostgres(
+  dbFile: string,
+  replicas: readonly string[] = [],
+): AsyncGenerator<DiagnosisStep> {
   yield { begin: "connection", optional: false };
   let opened: Awaited<ReturnType<typeof connectForReading>>;
   try {
@@ -70,6 +75,10 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
     yield await diagnoseLocks(connection);
     yield { begin: "connections", optional: true };
     yield await diagnoseFreeConnections(connection);
+    for (const url of replicas) {
+      yield { begin: `replica ${replicaName(url)}`, optional: false };
+      yield* diagnoseReplica(url, connection);
+    }
   } catch (error) {
     if (failureOf(error) === null) throw error;
     const told = await adviceOnOpening(error, dbFile);

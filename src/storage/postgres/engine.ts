@@ -3,7 +3,9 @@
  * updates on.
  */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
-import { FIVE_PARTS } from "../../config/redact.ts";
+import { FIVE_PARTS, redact } from "../../config/redact.ts";
+import type { Settings } from "../../config/settings.ts";
+import { quoted, UsageError } from "../../config/usage-error.ts";
 import type { DatabaseSettings, Engine, WorkerContext, WorkerParts } from "../engine.ts";
 import { POSTGRES_PLAN } from "./plan.ts";
 
@@ -30,13 +32,14 @@ export const POSTGRES: Engine = {
     const { ignored } = parsePostgresUrl(dbFile);
     return ignored.length === 0 ? null : `--db-file: without effect here: ${ignored.join(", ")}`;
   },
+  checkReplicas,
   open,
   openTarget: open,
   openToRead: async (dbFile) => (await import("./open.ts")).openPostgresToRead(dbFile),
   backupElsewhere: async (dbFile, folder) =>
     (await import("./backup-evidence.ts")).findBackups(dbFile, folder),
   openWorker,
-  diagnose: async (dbFile) => (await import("./diagnosis.ts")).diagnosePostgres(dbFile),
+  diagnose: async (dbFile, replicas) => (await import("./diagnosis.ts")).diagnosePostgres(dbFile, replicas),
 };
 
 async function open(settings: DatabaseSettings) {
@@ -44,10 +47,35 @@ async function open(settings: DatabaseSettings) {
   return openPostgres({ ...settings, dbPoolSize: WRITER_POOL_SIZE });
 }
 
+/** @throws UsageError */
+function checkReplicas({ dbFile, readReplicas }: Pick<Settings, "dbFile" | "readReplicas">): void {
+  const { database } = parsePostgresUrl(dbFile);
+  for (const url of readReplicas) {
+    const source = "--read-replicas";
+    const replica = parsePostgresUrl(url, { source });
+    if (replica.hosts.length > 1)
+      throw new UsageError(`${source}: expected one host in each URL, got ${quoted(redact(url))}`);
+    if (replica.database !== database)
+      throw new UsageError(
+        `${source}: expected the database of --db-file, ${quoted(database)}, got ${quoted(replica.database)}`,
+      );
+  }
+}
+
 async function openWorker({ settings, log, conditions, isFirst }: WorkerContext): Promise<WorkerParts> {
   const { openPostgres } = await import("./open.ts");
   const database = await openPostgres({
     ...settings,
+    replicas: {
+      urls: settings.readReplicas,
+      maxLagMs: settings.replicaMaxLagMs,
+      onState(name, reason) {
+        // Each worker sees the same, but for moments.
+        if (!isFirst) return;
+        if (reason === null) log.info(`Replica ${name}: large reads go to it`);
+        else log.warning(`Replica ${name}: it is left out: ${reason}`);
+      },
+    },
     onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),
     onBroken: (reason) => log.error(`Database: a statement of the server failed: ${reason}`),
     onState(reason) {

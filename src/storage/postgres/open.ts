@@ -6,7 +6,7 @@ import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import type { TransferReader } from "../contract.ts";
+import type { ReplicaReads, TransferReader } from "../contract.ts";
 import type { HeldDatabase } from "../engine.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import {
@@ -24,6 +24,7 @@ import { adviceOnOpening } from "./opening-advice.ts";
 import { findSearchPaths, type SearchPaths } from "./own-names.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { PostgresReader } from "./reader.ts";
+import { Replicas, type ReplicasOptions } from "./replicas.ts";
 import { accepts, requireAbilities, versionOf } from "./requirements.ts";
 import { findExcessRights } from "./role-rights.ts";
 import { prepareSchema } from "./schema.ts";
@@ -50,6 +51,8 @@ export interface PostgresSettings {
   durability: Durability;
   /** At least 2. */
   dbPoolSize: number;
+  /** Each answers large reads while it is at most so far behind; see `ReplicasOptions`. */
+  replicas?: Pick<ReplicasOptions, "urls" | "maxLagMs" | "onState">;
   /** This process trims the update log to it; without it, another one does. */
   updateLogBytes?: number;
   /** Called once, if the database refuses to trim the log. */
@@ -82,6 +85,8 @@ export interface PostgresDatabase extends HeldDatabase, AsyncDisposable {
   readonly reader: PostgresReader;
   readonly sql: InterruptibleSql;
   openTransfer(): PostgresTransfer;
+  /** Absent: there are none. */
+  replicas?(): ReplicaReads;
   capabilities: Capabilities;
   /** For the log: foreign parts of the tables, and excess rights of the role. */
   warnings: string[];
@@ -129,22 +134,32 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
             onRefused: onTrimRefused,
           });
     const { paths, guarded, ...abilities } = capabilities;
+    const replicas = settings.replicas?.urls.length
+      ? new Replicas(pool, {
+          ...settings.replicas,
+          ...{ options: { searchPath: paths.own, statementTimeoutMs }, size: dbPoolSize, limits },
+          isAsync: durability === "normal",
+          connect: connectForReading,
+        })
+      : null;
     const sql = new PostgresUserSql(pool, {
       ...abilities,
+      replicas,
       schema: paths.schema,
       searchPath: paths.users,
       guard: guarded ? new TableGuard(paths.schema) : null,
     });
     const close = async (): Promise<void> => {
       await sql.close();
-      await Promise.all([trimmer?.close(), watch?.close()]);
+      await Promise.all([trimmer?.close(), watch?.close(), replicas?.close()]);
       await pool.close();
     };
     return {
-      reader: new PostgresReader(pool),
+      reader: new PostgresReader(pool, replicas),
       writer: new PostgresWriter(pool, capabilities, atMostEvery(TOLD_PAUSE_MS, settings.onBlocked)),
       sql,
       openTransfer: () => new PostgresTransfer(pool, async () => {}),
+      ...(replicas === null ? {} : { replicas: () => replicas.figures() }),
       capabilities,
       preparation,
       warnings,

@@ -12,14 +12,27 @@ export async function runRead<T>(
   params: unknown[] = [],
   options: RunOptions = {},
 ): Promise<T[]> {
-  if (params.some((param) => typeof param === "string" && param.includes("\0"))) return [];
-  return await readWithRetry(pool, { use: "shared", signal: options.signal }, async (lease) => {
-    try {
-      return await lease.connection.run<T>(sql, params, options);
-    } finally {
-      lease.release();
-    }
-  });
+  if (holdsNul(params)) return [];
+  return await readWithRetry(pool, { use: "shared", signal: options.signal }, (lease) =>
+    runAndRelease<T>(lease, sql, params, options),
+  );
+}
+
+export function holdsNul(params: unknown[]): boolean {
+  return params.some((param) => typeof param === "string" && param.includes("\0"));
+}
+
+export async function runAndRelease<T>(
+  lease: Lease,
+  sql: string,
+  params: unknown[],
+  options: RunOptions,
+): Promise<T[]> {
+  try {
+    return await lease.connection.run<T>(sql, params, options);
+  } finally {
+    lease.release();
+  }
 }
 
 /** @param run always gives its lease back. */

@@ -33,7 +33,8 @@ import { storedParts, storedTickers } from "./distinct-values.ts";
 import { isUnknownToDatabase } from "./errors.ts";
 import { newestOfPartsSql } from "./newest-of-parts.ts";
 import type { PostgresPool } from "./pool.ts";
-import { readWithRetry, runRead } from "./read.ts";
+import { holdsNul, readWithRetry, runAndRelease, runRead } from "./read.ts";
+import type { Replicas } from "./replicas.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
 import { asInstant, columnSql, isSeries, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
 import { PostgresUpdates } from "./updates.ts";
@@ -95,16 +96,22 @@ export class PostgresReader implements StockReader {
   #probing: Promise<void> | null = null;
 
   readonly #columns: ColumnReader;
+  readonly #replicas: Replicas | null;
 
-  constructor(pool: PostgresPool) {
+  /** @param replicas for rows and columns. */
+  constructor(pool: PostgresPool, replicas: Replicas | null = null) {
     this.#pool = pool;
+    this.#replicas = replicas;
     this.updates = new PostgresUpdates(pool);
-    this.#columns = new ColumnReader(pool, this.updates);
+    this.#columns = new ColumnReader(pool, this.updates, replicas);
   }
 
-  rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
+  async rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
     const sql = this.#rangeSql("rows", range);
-    return this.#answer({ sql, params: paramsOf(range), encode: encoderOf(range), signal });
+    const read = { sql, params: paramsOf(range), encode: encoderOf(range), signal };
+    // Corporate actions are few, and compared with positions.
+    const found = range.kind === "actions" ? null : await this.#answerByReplica(read);
+    return found ?? this.#answer(read);
   }
 
   newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): Promise<JsonRows> {
@@ -227,19 +234,44 @@ export class PostgresReader implements StockReader {
   close(): void {}
 
   async #answer({ sql, params, encode, signal }: AnswerRead): Promise<JsonRows> {
-    const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
-    if (rows.length === 0) return { empty: true };
-    if (rows.length <= CHUNK_ROWS)
-      return { empty: false, text: `{"data":${encode(rows)}}`, rows: rows.length };
+    const rows = await this.#run<WireRow>(firstOf(sql), params, { signal });
+    const small = smallAnswer(rows, encode);
+    if (small !== null) return small;
     const stream = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
       RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
     );
     return { empty: false, chunks: new RowPieces(stream) };
   }
 
+  /** @returns null: the primary has to be asked. */
+  async #answerByReplica({ sql, params, encode, signal }: AnswerRead): Promise<JsonRows | null> {
+    if (this.#replicas === null || holdsNul(params)) return null;
+    const rows = await this.#replicas.read("shared", signal, (lease) =>
+      runAndRelease<WireRow>(lease, firstOf(sql), params, { signal }),
+    );
+    if (rows === null) return null;
+    const small = smallAnswer(rows, encode);
+    if (small !== null) return small;
+    const stream = await this.#replicas.read("stream", signal, (lease) =>
+      RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
+    );
+    return stream === null ? null : { empty: false, chunks: new RowPieces(stream) };
+  }
+
   #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
     return runRead<T>(this.#pool, sql, params, options);
   }
+}
+
+function firstOf(sql: string): string {
+  return `${sql} LIMIT ${CHUNK_ROWS + 1}`;
+}
+
+/** @returns null: there are more rows than one text should have. */
+function smallAnswer(rows: WireRow[], encode: AnswerRead["encode"]): JsonRows | null {
+  if (rows.length === 0) return { empty: true };
+  if (rows.length > CHUNK_ROWS) return null;
+  return { empty: false, text: `{"data":${encode(rows)}}`, rows: rows.length };
 }
 
 /** Changes the rows. */

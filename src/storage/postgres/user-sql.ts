@@ -17,8 +17,9 @@ import type {
 } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isWorthRepeating, requestErrorOf, unlessRefused } from "./errors.ts";
-import type { PostgresPool } from "./pool.ts";
+import type { Lease, PostgresPool } from "./pool.ts";
 import { mayHaveEffects } from "./refused-sql.ts";
+import type { Replicas } from "./replicas.ts";
 import { literal } from "./sql-text.ts";
 import { StatementReader } from "./statement-reader.ts";
 import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
@@ -68,6 +69,8 @@ export interface UserSqlOptions {
   searchPath: string;
   /** Null: the database has too little of PostgreSQL's catalog. */
   guard: TableGuard | null;
+  /** For what reads. Null: there are none. */
+  replicas?: Replicas | null;
 }
 
 export class PostgresUserSql implements InterruptibleSql {
@@ -87,12 +90,16 @@ export class PostgresUserSql implements InterruptibleSql {
     try {
       statement = await this.#readStatement(request, deadline);
       if (request.mode === "write") return await this.#write(statement, request, deadline);
+      if (needsWrite(statement)) return { status: "needs-write" };
+      const read = (lease: Lease) => this.#read(lease, statement!, request, deadline);
+      const found = await this.#readOnReplica(read, deadline);
+      if (found !== null) return found;
       try {
-        return await this.#read(statement, request, deadline);
+        return await read(await this.#pool.acquire("sql", deadline.signal));
       } catch (error) {
         // The connection may have died unseen; a read can begin again.
         if (!isWorthRepeating(error) || deadline.signal.aborted) throw error;
-        return await this.#read(statement, request, deadline);
+        return await read(await this.#pool.acquire("sql", deadline.signal));
       }
     } catch (error) {
       // The deadline is the reason for any such failure.
@@ -118,10 +125,24 @@ export class PostgresUserSql implements InterruptibleSql {
     this.#statements.close();
   }
 
-  async #read(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
-    if (statement.writes || (statement.kind !== "query" && statement.kind !== "report"))
-      return { status: "needs-write" };
-    const lease = await this.#pool.acquire("sql", deadline.signal);
+  /** @returns null: the primary has to be asked, also where a replica refuses the statement. */
+  async #readOnReplica(
+    read: (lease: Lease) => Promise<UserSqlOutcome>,
+    { signal }: Deadline,
+  ): Promise<UserSqlOutcome | null> {
+    const { replicas = null } = this.#options;
+    // Behind a pool in between, sessions have the users' path already; those of replicas don't.
+    if (replicas === null || this.#pool.pooled) return null;
+    const found = await replicas.read("sql", signal, read);
+    return found?.status === "rows" ? found : null;
+  }
+
+  async #read(
+    lease: Lease,
+    statement: Statement,
+    request: UserSqlRequest,
+    deadline: Deadline,
+  ): Promise<UserSqlOutcome> {
     deadline.begin();
     const { connection } = lease;
     let clean = false;
@@ -356,6 +377,10 @@ async function maintain(...query: Parameters<typeof readAtOnce>): ReturnType<typ
     if (query[1].kind !== "maintenance" || failureOf(error)?.code !== READ_ONLY_TRANSACTION) throw error;
     throw badRequest("execute_sql: a function that the statement runs, such as of an index, may not write");
   }
+}
+
+function needsWrite({ kind, writes }: Statement): boolean {
+  return writes || (kind !== "query" && kind !== "report");
 }
 
 function usesCursor({ kind, writes }: Statement): boolean {
