@@ -3,7 +3,7 @@
  * overwritten, without its write-ahead log, or on a disk that has gone. Writes are then lost with
  * the process, and reads are wrong.
  */
-import { openSync, readSync, realpathSync, type Stats, statSync } from "node:fs";
+import { fstatSync, openSync, readSync, realpathSync, type Stats, statSync } from "node:fs";
 import { unavailable } from "../protocol/errors.ts";
 import { DatabaseGoneError } from "./contract.ts";
 
@@ -18,6 +18,11 @@ export interface FileFormat {
   headBytes: number;
   /** Null: no such file begins so. */
   readHead(bytes: Buffer): FileHead | null;
+  /**
+   * Whether the head is written when the engine makes the file shorter. Else the generation tells
+   * it.
+   */
+  headTellsSize: boolean;
   /** Endings of files beside it. Once they are there, they stay while the file is open. */
   companions: readonly string[];
   /** For an engine that notes what it does to the file. @param path with links resolved. */
@@ -139,12 +144,22 @@ export class OpenedFile {
     }
     const head = this.#format.readHead(this.#head);
     if (head === null || head.generation < this.#generation) return this.#told("overwritten", restore);
-    // The engine makes it shorter only after it has written it.
-    if (size < this.#size && (head.generation === this.#generation || size < head.bytesMin))
-      return this.#told("truncated", restore);
+    if (size < this.#size) {
+      // The engine makes it shorter only after it has written it.
+      const isUnwritten = !this.#format.headTellsSize && head.generation === this.#generation;
+      const isTooShort = fstatSync(this.#fd).size < head.bytesMin;
+      // A checkpoint writes the head before what makes the file longer.
+      if (isTooShort && !isUnwritten && this.#isBeingWritten()) return null;
+      if (isTooShort || isUnwritten) return this.#told("truncated", restore);
+    }
     this.#generation = head.generation;
     this.#size = size;
     return null;
+  }
+
+  /** Or nothing is known of it. */
+  #isBeingWritten(): boolean {
+    return this.#notes !== null && this.#notes.look().writtenTo === null;
   }
 
   /**

@@ -18,6 +18,7 @@ export const DUCKDB_FORMAT: FileFormat = {
     // The header's number of blocks gives no bound: a checkpoint cuts off free ones afterwards.
     return { generation: Math.max(...iterations), bytesMin: HEADERS_END };
   },
+  headTellsSize: false,
   // Each checkpoint removes the WAL: `DuckDbFile` watches it.
   companions: [],
 };

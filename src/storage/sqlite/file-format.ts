@@ -23,6 +23,7 @@ export const SQLITE_FORMAT: FileFormat = {
       bytesMin: bytes.readUInt32BE(PAGES_OFFSET) * pageBytesOf(bytes.readUInt16BE(FILE_PAGE_SIZE_OFFSET)),
     };
   },
+  headTellsSize: true,
   // The last connection that closes removes them. While the server runs, it keeps one open.
   companions: ["-wal", "-shm"],
   notesOf: (path) => new WalIndex(path),
