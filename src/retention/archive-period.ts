@@ -8,7 +8,7 @@ import { type CountType, formatColumns } from "../formats/format-columns.ts";
 import { openEncoder } from "../formats/open-encoder.ts";
 import { CountTypeError } from "../formats/typed-columns.ts";
 import type { Archive } from "../storage/archive/archive.ts";
-import type { ArchivedSeries, Period } from "../storage/archive/archive-files.ts";
+import type { ArchivedSeries, Period, StagedFile } from "../storage/archive/archive-files.ts";
 import type { StockReader } from "../storage/contract.ts";
 import { type ColumnBatch, cellReaders, rowColumnNames } from "../storage/model/columns.ts";
 import type { SeriesValue } from "../storage/model/kinds.ts";
@@ -27,17 +27,26 @@ export interface PeriodToArchive {
   signal: AbortSignal;
 }
 
-/** @throws Error It can't be written, or was not read back as it is stored. */
-export async function archivePeriod(of: PeriodToArchive): Promise<void> {
+/**
+ * @returns the file, to be withdrawn where nothing of it is removed.
+ * @throws ChangedError The rows have changed meanwhile. @throws Error It can't be written.
+ */
+export async function archivePeriod(of: PeriodToArchive): Promise<StagedFile> {
   const staged = await of.archive.files.stage(of.series, of.period);
   try {
     await write(staged.path, of);
     await verify(staged.path, of);
     await staged.publish();
+    return staged;
   } catch (error) {
     await staged.discard();
     throw error;
   }
+}
+
+/** What was read back isn't what is stored now: most likely, somebody has saved meanwhile. */
+export class ChangedError extends Error {
+  override name = "ChangedError";
 }
 
 /** A count that doesn't fit its column begins the file anew, with a type that holds it. */
@@ -93,7 +102,7 @@ async function verify(path: string, of: PeriodToArchive): Promise<void> {
       const [was, is] = [await written.next(), await stored.next()];
       if (was === null && is === null) return;
       if (was?.length !== is?.length || !was!.every((value, index) => Object.is(value, is![index])))
-        throw new Error(`${path} was read back otherwise than it is stored, from row ${row} on`);
+        throw new ChangedError(`row ${row} of ${path} isn't as it is stored now`);
     }
   } finally {
     await Promise.all([written.close(), stored.close()]);

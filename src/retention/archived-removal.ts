@@ -8,7 +8,7 @@ import { type Period, periodOf } from "../storage/archive/archive-files.ts";
 import type { Edit, EditOutcome, StockReader } from "../storage/contract.ts";
 import type { KindName } from "../storage/model/kinds.ts";
 import { sleep } from "../time/pauses.ts";
-import { archivePeriod } from "./archive-period.ts";
+import { archivePeriod, ChangedError } from "./archive-period.ts";
 import { boundsOfPeriod, type FirstRow, firstRow, lastBefore } from "./first-row.ts";
 import { nextStep, PAUSE_MS, STEP_MICROS_FIRST, STEP_MICROS_MIN, STEP_ROWS_MAX } from "./step-length.ts";
 
@@ -34,29 +34,48 @@ export interface ArchivedRemoval {
 }
 
 /**
- * @returns false: the rest has to wait. @throws Error A file can't be written, or rows can't be
+ * A period in which somebody saves meanwhile is left to a later look.
+ *
+ * @returns false: some of it has to wait. @throws Error A file can't be written, or rows can't be
  *   removed: they are still there.
  */
 export async function archiveAndRemove(of: ArchivedRemoval): Promise<boolean> {
-  const { db, archive, kind, first, signal } = of;
+  const { db, kind, first, signal } = of;
   const { ticker, part } = first;
   const end = periodOf(kind, of.end).from;
+  let isWhole = true;
   let oldest: number = first.micros;
   while (!signal.aborted && oldest < end) {
     if (!(await of.mayRemove())) return false;
     const period = periodOf(kind, oldest);
-    const steps = await planSteps(of, period);
-    await archivePeriod({ archive, columns: db.columns, series: { kind, ticker, part }, period, signal });
-    for (const step of steps) {
-      if (!(await of.mayRemove())) return false;
-      if (!(await removeStep(of, step))) return true;
-    }
+    if (!(await archiveOne(of, period))) isWhole = false;
     const next = await firstRow({
       ...{ columns: db.columns, kind, ticker, part, to: lastBefore(kind, end), behind: null, signal },
+      from: boundsOfPeriod(kind, { from: period.until, until: end }).from,
     });
     oldest = next?.micros ?? end;
   }
-  return true;
+  return isWhole;
+}
+
+/** @returns false: it has to wait. */
+async function archiveOne(of: ArchivedRemoval, period: Period): Promise<boolean> {
+  const { db, archive, kind, first, signal } = of;
+  const series = { kind, ticker: first.ticker, part: first.part };
+  const steps = await planSteps(of, period);
+  try {
+    const file = await archivePeriod({ archive, columns: db.columns, series, period, signal });
+    for (const [index, step] of steps.entries()) {
+      if ((await of.mayRemove()) && (await removeStep(of, step))) continue;
+      // Rows that are deleted now must not come back out of it.
+      if (index === 0) await file.withdraw();
+      return false;
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof ChangedError) return false;
+    throw error;
+  }
 }
 
 /** Finds steps of some thousand rows. They are asked for before any row is read for the file. */

@@ -20,7 +20,8 @@ export interface FirstRowQuery {
   /** Null: all. */
   ticker: string | null;
   part: string | null;
-  /** In the stored form; inclusive. */
+  /** In the stored form; inclusive. `from` absent: unbounded. */
+  from?: string;
   to: string;
   /** The series before; null: none. */
   behind: FirstRow | null;
@@ -35,7 +36,7 @@ export async function firstRow(query: FirstRowQuery): Promise<FirstRow | null> {
     kind: query.kind,
     tickers: ticker === null ? null : [ticker],
     parts: part === null ? null : [part],
-    ...{ from: null, to, limit: 1, line: "server", signal },
+    ...{ from: query.from ?? null, to, limit: 1, line: "server", signal },
     after: behind === null ? null : endOf(behind, kind),
     columns: ["ticker", ...(kind.part === null ? [] : [kind.part]), kind.stamp.name],
   });

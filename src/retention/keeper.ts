@@ -4,10 +4,11 @@
  */
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import type { RollupDatabase } from "../rollups/rollup-database.ts";
+import { type RollupDatabase, saveNote } from "../rollups/rollup-database.ts";
 import type { RollupSeries } from "../rollups/rules.ts";
 import { DAY_MICROS, dayOf } from "../rollups/spans.ts";
 import type { Archive } from "../storage/archive/archive.ts";
+import { ARCHIVE_NOTE } from "../storage/archive/archive-identity.ts";
 import type { InodeLock } from "../storage/inode-lock.ts";
 import type { KindName } from "../storage/model/kinds.ts";
 import { backoffMs, sleep } from "../time/pauses.ts";
@@ -72,11 +73,12 @@ export class RetentionKeeper {
 
   /** @returns whether something has to wait. */
   async #lookOnce(): Promise<boolean> {
-    const { rules, archive } = this.#options;
+    const { rules, archive, db } = this.#options;
     let lock: InodeLock | null = null;
     let isWaiting = false;
     try {
-      lock = (await archive?.files.lock()) ?? null;
+      await archive?.identity.claim((note) => saveNote(db, ARCHIVE_NOTE, note));
+      lock = archive?.files.lock() ?? null;
       // The database may be away, or busy: the next round finds what is left.
       for (const kind of new Set(rules.map((rule) => rule.kind)))
         if (await this.#removeOld(kind).catch((error) => this.#warn(kind, error))) isWaiting = true;
@@ -123,7 +125,9 @@ export class RetentionKeeper {
     }
     for (const [text, rows] of removed) log.info(`Retention: ${rows} rows removed by ${text}`);
     if (waiting.size > 0)
-      log.info(`Retention: trades of ${waiting.size} tickers wait until their roll-ups are made`);
+      log.info(
+        `Retention: rows of ${waiting.size} tickers wait: their roll-ups are made first, or they change meanwhile`,
+      );
     return waiting.size > 0;
   }
 

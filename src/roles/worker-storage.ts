@@ -8,7 +8,7 @@ import { SqlCaution } from "../hub/sql-caution.ts";
 import type { VersionBoard } from "../hub/version-board.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import type { Samples } from "../metrics/samples.ts";
-import { logAt } from "../observe/log.ts";
+import { type LogLines, logAt } from "../observe/log.ts";
 import { executeSql, executeSqlDirectly } from "../sql/execute.ts";
 import { createRunnerPool } from "../sql/runner-pool.ts";
 import { sqlReplyOf } from "../sql/sql-reply.ts";
@@ -40,8 +40,9 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
   // Roll-ups are few and short, and don't wait for what clients read.
   const read = reader.columns.bind(reader);
   const columns: StockReader["columns"] = (query) => read({ ...query, line: "server" });
+  const partsOf = reader.parts.bind(reader);
+  const archive = archiveOf({ settings, reader, log: options.log, isFront: parts.upstream !== undefined });
   const history = withBoundedColumns(reader, settings.readTimeoutMs);
-  const archive = parts.upstream === undefined ? archiveOf(settings, history) : null;
   const kept = engine.keepsAnswers ? new CachedReader(history, board, look) : null;
   const saves = SAVES[engine.placement.saves](parts, hub);
   const sql = SQL[engine.placement.sql](parts, options);
@@ -55,7 +56,8 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
     edit: saves.edit,
     removeCheck: saves.removeCheck,
     archive,
-    rollups: parts.upstream === undefined ? { columns, isShared: engine.isShared === true } : null,
+    rollups:
+      parts.upstream === undefined ? { columns, parts: partsOf, isShared: engine.isShared === true } : null,
     // A runner opens the file by its name, which may be another's by then.
     async executeSql(request) {
       look();
@@ -85,12 +87,30 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
   };
 }
 
-/** Its rows become part of what the reader's `columns` gives. */
-function archiveOf({ archive: folder }: Settings, reader: StockReader): Archive | null {
+interface ArchiveUse {
+  settings: Pick<Settings, "archive">;
+  reader: StockReader;
+  log: Pick<LogLines, "warning">;
+  /** Another server has the database. */
+  isFront: boolean;
+}
+
+/** Its rows become part of what the reader gives as columns, and of what it knows of tickers. */
+function archiveOf({ settings: { archive: folder }, reader, log, isFront }: ArchiveUse): Archive | null {
   if (folder === null) return null;
-  const archive = new Archive(folder);
-  const stored = reader.columns.bind(reader);
-  reader.columns = (query) => archive.columns(query, stored);
+  if (isFront) {
+    log.warning("--archive: a server in front of another reads none");
+    return null;
+  }
+  const archive = new Archive(folder, (...of) => reader.notes(...of));
+  const [columns, parts, tickers] = [
+    reader.columns.bind(reader),
+    reader.parts.bind(reader),
+    reader.tickers.bind(reader),
+  ];
+  reader.columns = (query) => archive.columns(query, columns);
+  reader.parts = (kind, ticker) => archive.parts(kind, ticker, parts);
+  reader.tickers = (kind, after, limit) => archive.tickers(kind, { after, limit }, tickers);
   return archive;
 }
 

@@ -113,11 +113,16 @@ export interface FoundRows {
   rows: number;
   /** When one of them was written last, as the engine tells it; null: there are none. */
   written: string | null;
+  /**
+   * Of the times of all of them within the hour, in µs: a row that is written anew changes it, also
+   * by a clock that stands lower than when others were written.
+   */
+  writtenSum: string | number | null;
 }
 
 /** See `Edited.found`. */
-function foundText({ rows, written }: FoundRows): string {
-  return `${rows} ${written ?? ""}`;
+function foundText({ rows, written, writtenSum }: FoundRows): string {
+  return `${rows} ${written ?? ""} ${writtenSum ?? ""}`;
 }
 
 /** @returns a refusal where they aren't what the removal relies on. */

@@ -35,10 +35,11 @@ export function startRollups({ settings, workerId, storage, log, listen }: Rollu
 
 export function rollupDatabase(
   storage: WorkerStorage,
-  { columns }: NonNullable<WorkerStorage["rollups"]>,
+  { columns, parts }: NonNullable<WorkerStorage["rollups"]>,
 ): RollupDatabase {
+  const { history } = storage;
   return {
-    reader: storage.history,
+    reader: { updates: history.updates, notes: (...of) => history.notes(...of), parts },
     columns,
     save: (save) => storage.save(save, { text: save.update?.frame ?? "", arrow: null }),
     edit: (edit) => storage.edit(edit),

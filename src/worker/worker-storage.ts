@@ -35,6 +35,8 @@ export interface WorkerStorage {
   readonly rollups: {
     /** Without the bounds of clients' reads. */
     columns: StockReader["columns"];
+    /** Of the database alone. */
+    parts: StockReader["parts"];
     /** Other servers may write into the database. */
     isShared: boolean;
   } | null;

@@ -1,11 +1,11 @@
 /** Rows that were archived are read beside those that are stored, whatever is asked for. */
 import { expect } from "bun:test";
-import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { archiveAndRemove } from "../../src/retention/archived-removal.ts";
 import { firstRow, lastBefore } from "../../src/retention/first-row.ts";
 import { Archive } from "../../src/storage/archive/archive.ts";
-import type { Save, TickRow } from "../../src/storage/contract.ts";
+import type { Edit, NoteChange, Save, TickRow } from "../../src/storage/contract.ts";
 import { type ColumnQuery, rowColumnNames, rowsOfBatch } from "../../src/storage/model/columns.ts";
 import { type KindName, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
 import { seriesRuns } from "../../src/storage/series-runs.ts";
@@ -42,7 +42,7 @@ class Store {
 
   constructor(db: OpenDatabase, folder: string) {
     this.db = db;
-    this.archive = new Archive(folder);
+    this.archive = new Archive(folder, (...of) => db.reader.notes(...of));
   }
 
   readonly stored = (query: ColumnQuery) => this.db.reader.columns(query);
@@ -292,33 +292,22 @@ withEachDriver({ topic: "archive", needs: "ageing" }, ({ withDatabase }) => {
     },
   );
 
-  withStore("rows that change while they are archived stay, and nothing is lost", async (store) => {
+  /** What somebody does between the file and the removal of its rows, the first time. */
+  async function archiveBeside(store: Store, meddle: () => Promise<unknown>): Promise<number> {
     const kind = "ticks";
-    const rows = randomTicks(randomNumbers(3), 500, 2);
-    await store.save([{ kind, ticker: "A", part: "trade", rows, onDuplicate: "match" }]);
-    const first = (await firstRow({
-      ...{ columns: store.stored, kind, ticker: null, part: null, behind: null },
-      ...{ to: lastBefore(kind, BEGIN + 2 * DAY), signal: new AbortController().signal },
-    }))!;
-    let edits = 0;
+    const { signal } = new AbortController();
+    const to = lastBefore(kind, BEGIN + DAY);
+    const of = { columns: store.stored, kind, ticker: null, part: null, behind: null } as const;
+    const first = (await firstRow({ ...of, to, signal }))!;
     let removed = 0;
+    let isFirst = true;
     await archiveAndRemove({
-      ...{ archive: store.archive, kind, first, end: BEGIN + 2 * DAY, mayRemove: async () => true },
-      signal: new AbortController().signal,
+      ...{ archive: store.archive, kind, first, end: BEGIN + DAY, mayRemove: async () => true, signal },
       db: {
         columns: store.stored,
         async edit(edit) {
-          // After the file was written, and before its rows go.
-          if (!edit.dryRun && edits++ === 0)
-            await store.save([
-              {
-                kind,
-                ticker: "A",
-                part: "trade",
-                rows: [[stampAt(BEGIN + 7, TICK), 77, 1, null, null, null, null, null]],
-                onDuplicate: "match",
-              },
-            ]);
+          if (!edit.dryRun && isFirst) await meddle();
+          if (!edit.dryRun) isFirst = false;
           return store.db.writer.edit(edit);
         },
       },
@@ -326,13 +315,145 @@ withEachDriver({ topic: "archive", needs: "ageing" }, ({ withDatabase }) => {
         removed += count;
       },
     });
-    expect(edits).toBe(1);
-    expect(removed).toBe(0);
-    expect(await store.walk({ kind })).toHaveLength(501);
-    expect(await store.walk({ kind }, false)).toHaveLength(501);
-    expect(await store.archiveBefore(kind, BEGIN + 2 * DAY)).toBe(501);
-    expect(await store.walk({ kind })).toHaveLength(501);
+    expect(isFirst).toBe(false);
+    return removed;
+  }
+
+  const tickAt = (micros: number, price: number, id: string | null = null): TickRow => {
+    return [stampAt(BEGIN + micros, TICK), price, 1, null, null, id, null, null];
+  };
+  const trades = (rows: TickRow[]): Save => {
+    return { kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "match" };
+  };
+
+  withStore("rows that change while they are archived stay, and nothing is lost", async (store) => {
+    const kind = "ticks";
+    await store.save([trades([tickAt(1, 1), tickAt(2, 2, "x"), tickAt(3, 3)])]);
+    for (const row of [tickAt(7, 77), tickAt(2, 99, "x")]) {
+      const before = (await store.walk({ kind })).length;
+      expect(await archiveBeside(store, () => store.save([trades([row])]))).toBe(0);
+      expect(await store.walk({ kind })).toEqual(await store.walk({ kind }, false));
+      expect((await store.walk({ kind })).length - before).toBe(row[1] === 77 ? 1 : 0);
+    }
+    expect(await store.archiveBefore(kind, BEGIN + DAY)).toBe(4);
+    expect((await store.walk({ kind })).map((line) => JSON.parse(line)[3])).toEqual([1, 99, 3, 77]);
   });
+
+  withStore("a row that is deleted before its removal doesn't come back", async (store) => {
+    await store.save([trades([tickAt(1, 1), tickAt(2, 2), tickAt(3, 3)])]);
+    const deletion: Edit = {
+      what: "removal",
+      ...{ kind: "ticks", ticker: "A", part: "trade", ids: null, dryRun: false },
+      ...{ from: stampAt(BEGIN + 2, TICK), to: stampAt(BEGIN + 2, TICK) },
+      identity: { saveId: "delete", repeated: false },
+    };
+    expect(await archiveBeside(store, async () => store.db.writer.edit(deletion))).toBe(0);
+    for (const removed of [2, 0]) {
+      expect(await store.archiveBefore("ticks", BEGIN + DAY)).toBe(removed);
+      expect((await store.walk({ kind: "ticks" })).map((line) => JSON.parse(line)[3])).toEqual([1, 3]);
+    }
+  });
+
+  withStore(
+    "late rows complete, correct and repeat archived ones as they would stored ones",
+    async (store) => {
+      const kind = "ticks";
+      const late: TickRow[] = [
+        [stampAt(BEGIN + 1, TICK), 1, 1, null, null, null, '{"venue":"X"}', null],
+        tickAt(2, 2),
+        tickAt(3, 3, "three"),
+        tickAt(4, 4),
+        tickAt(5, 50, "five"),
+      ];
+      const early: TickRow[] = [
+        tickAt(1, 1),
+        [stampAt(BEGIN + 2, TICK), 2, 1, null, null, null, '{"venue":"Y"}', null],
+        tickAt(3, 3),
+        tickAt(4, 4, "four"),
+        [stampAt(BEGIN + 5, TICK), 5, 1, null, null, "five", '{"venue":"Z"}', null],
+      ];
+      await store.save([
+        { ...trades(early), ticker: "STORED" },
+        { ...trades(late), ticker: "STORED" },
+      ]);
+      await store.save([trades(early)]);
+      expect(await store.archiveBefore(kind, BEGIN + DAY)).toBe(10);
+      await store.save([trades(late)]);
+      const linesOfTicker = async (ticker: string) =>
+        (await store.walk({ kind, tickers: [ticker] })).map((line) => JSON.parse(line).slice(1));
+      expect(await linesOfTicker("A")).toEqual(await linesOfTicker("STORED"));
+      expect(await linesOfTicker("A")).toHaveLength(5);
+    },
+  );
+
+  withStore("the newest of a large day come first, sorted span by span", async (store) => {
+    const rows = Array.from({ length: 150_000 }, (_, n) => tickAt(Math.floor(n / 3) * 100_000, n));
+    for (let at = 0; at < rows.length; at += 15_000) await store.save([trades(rows.slice(at, at + 15_000))]);
+    expect(await store.archiveBefore("ticks", BEGIN + DAY)).toBe(150_000);
+    const back = await store.walk({ kind: "ticks", order: "descending" });
+    expect(back.map((line) => JSON.parse(line)[3])).toEqual(rows.map((_, n) => n).reverse());
+    const bounds = { from: stampAt(BEGIN + 2_000_000_000, TICK), to: stampAt(BEGIN + 4_000_000_000, TICK) };
+    const some = await store.walk({ kind: "ticks", order: "descending", ...bounds });
+    expect(some).toEqual((await store.walk({ kind: "ticks", ...bounds })).reverse());
+  });
+
+  withStore("a ticker whose rows are all archived is known with its parts", async (store) => {
+    const { db, archive } = store;
+    for (const ticker of ["A", "zé"])
+      await store.save([
+        { ...trades([tickAt(1, 1)]), ticker },
+        { ...trades([tickAt(1, 1)]), ticker, part: "quote" },
+      ]);
+    await store.save([{ ...trades([tickAt(9 * DAY, 1)]), ticker: "B" }]);
+    await store.archiveBefore("ticks", BEGIN + DAY);
+    const parts = async (ticker: string) =>
+      archive.parts("ticks", ticker, async (...of) => db.reader.parts(...of));
+    const tickers = async (after: string | null, limit: number) =>
+      archive.tickers("ticks", { after, limit }, async (...of) => db.reader.tickers(...of));
+    expect([await parts("A"), await parts("B"), await parts("none")]).toEqual([
+      ["quote", "trade"],
+      ["trade"],
+      [],
+    ]);
+    expect(await tickers(null, 10)).toEqual(["A", "B", "zé"]);
+    expect([await tickers(null, 1), await tickers("A", 1), await tickers("B", 9)]).toEqual([
+      ["A"],
+      ["B"],
+      ["zé"],
+    ]);
+  });
+
+  withStore(
+    "a folder that isn't that of the database is refused, by reads and by whoever writes",
+    async (store, folder) => {
+      await store.save([trades([tickAt(1, 1)])]);
+      const save = async (note: NoteChange) => {
+        const [outcome] = await store.db.writer.commit([
+          { kind: "hourly", ticker: "note", part: null, rows: [], onDuplicate: "rollup", note },
+        ]);
+        return outcome!;
+      };
+      await store.archive.identity.claim(save);
+      await store.archive.identity.claim(save);
+      await store.archiveBefore("ticks", BEGIN + DAY);
+      expect(await store.walk({ kind: "ticks" })).toHaveLength(1);
+      const marker = join(folder, "archive.json");
+      const text = readFileSync(marker, "utf8");
+      for (const other of [null, JSON.stringify({ id: "of another" })]) {
+        if (other === null) rmSync(marker);
+        else writeFileSync(marker, other);
+        const reason = other === null ? "is it mounted?" : "is that of another database";
+        const refused = { message: expect.stringContaining(reason) };
+        await expect(store.walk({ kind: "ticks" })).rejects.toMatchObject({ status: 503, ...refused });
+        await expect(store.archive.identity.claim(save)).rejects.toMatchObject(refused);
+      }
+      // Killed before it had its name.
+      rmSync(marker);
+      writeFileSync(`${marker}.new`, text);
+      await store.archive.identity.claim(save);
+      expect(await store.walk({ kind: "ticks" })).toHaveLength(1);
+    },
+  );
 
   withStore("a damaged file is an error, never a shorter answer", async (store, folder) => {
     const kind = "ticks";

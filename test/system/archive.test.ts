@@ -1,6 +1,6 @@
 /** A server with --archive: history is whole over /v1, and other tools read the files. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { failingStart } from "../support/failing-start.ts";
@@ -162,6 +162,72 @@ test("killed at any moment, with late rows between, history is whole and each ro
   expect(readdirSync(archive, { recursive: true }).filter((name) => /partial$/.test(String(name)))).toEqual(
     [],
   );
+});
+
+test("bars that are all archived are those that are asked for, and none are made of trades", async () => {
+  const dbFile = join(dir.path, `${files++}.db`);
+  const archive = join(dir.path, `archive-${files++}`);
+  const questions = ["1Min", "5Min", "1Hour", "1Day"].flatMap((timeframe) => [
+    `/v1/bars?symbols=OLD&timeframe=${timeframe}`,
+    `/v1/bars?symbols=*&timeframe=${timeframe}`,
+    `/v1/bars?symbols=O*&timeframe=${timeframe}&layout=wide`,
+  ]);
+  let before: string[];
+  {
+    await using server = await startServer({ dbFile });
+    await saveTrades(server, "OLD", [90, 89]);
+    const data = Array.from({ length: 120 }, (_, n) => ({
+      datetime: new Date(TODAY - 90 * DAY_MS + n * 60_000).toISOString().slice(0, 19),
+      ...{ open: 1_000, high: 1_000 + n, low: 999, close: 1_001, volume: 5 },
+    }));
+    const save = { ticker: "OLD", interval: "1min", index_col: "datetime", data };
+    expect((await server.command("save_stock_data", save)).status).toBe(200);
+    before = await Promise.all(questions.map((question) => answerOf(server, question)));
+    expect(before[0]).toContain("1119");
+  }
+  const flags = ["--retain", "trades=7d,1min=7d", "--archive", archive];
+  await using server = await startServer({ dbFile, workers: 2, flags });
+  await server.logged("rows removed by trades=7d");
+  await server.logged("rows removed by 1min=7d");
+  for (const [index, question] of questions.entries())
+    expect(await answerOf(server, question)).toBe(before[index]!);
+  const start = new Date(TODAY - 95 * DAY_MS).toISOString().slice(0, 10);
+  const replay = Subscriber.replay(server.wsUrl, { symbol: "OLD", types: "bar", start, speed: "max" });
+  await replay.untilClosed();
+  expect(replay.updates).toHaveLength(120);
+});
+
+test("a folder that has gone, or is another database's, is a 503, and nothing goes into it", async () => {
+  const dbFile = join(dir.path, `${files++}.db`);
+  const archive = join(dir.path, `archive-${files++}`);
+  const flags = ["--retain", "trades=7d", "--archive", archive];
+  {
+    await using server = await startServer({ dbFile });
+    await saveTrades(server, "A", DAYS);
+  }
+  await using server = await startServer({ dbFile, workers: 2, flags });
+  await server.logged("rows removed by trades=7d");
+  const before = await answerOf(server, "/v1/trades?symbols=A");
+  renameSync(archive, `${archive}-away`);
+  for (const path of ["/trades?symbols=A", "/bars?symbols=A&timeframe=1Min", "/trades?symbols=A&limit=5"]) {
+    const answer = await fetch(`${server.url}/v1${path}`);
+    expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining("is it mounted?")]);
+  }
+  // What the database alone answers goes on.
+  expect((await server.command("get_latest_price", { ticker: "A" })).status).toBe(200);
+  renameSync(`${archive}-away`, archive);
+  expect(await answerOf(server, "/v1/trades?symbols=A")).toBe(before);
+  const otherFile = join(dir.path, `${files++}.db`);
+  {
+    await using other = await startServer({ dbFile: otherFile });
+    await saveTrades(other, "OTHERS", DAYS);
+  }
+  const own = readdirSync(archive, { recursive: true }).length;
+  await using other = await startServer({ dbFile: otherFile, flags });
+  await other.logged(/Retention: nothing is removed: .*is that of another database/);
+  expect(readdirSync(archive, { recursive: true })).toHaveLength(own);
+  const answer = await fetch(`${other.url}/v1/trades?symbols=OTHERS`);
+  expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining("another database")]);
 });
 
 test("rows stay where they can't be archived, and the log says why", async () => {

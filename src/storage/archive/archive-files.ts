@@ -6,12 +6,15 @@
  *
  * A period of ticks is a day in UTC, that of other kinds a month. The number counts how often the
  * file was written: the highest counts, and rows that came later are in it beside the earlier ones.
- * A file has its name only once it is whole, and is never changed.
+ * A file has its name only once it is whole, and is never changed. One that was replaced is kept
+ * for some minutes under another name, for those that read it.
  */
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileNameOf, textOfFileName } from "../../market/file-name.ts";
-import { nullIfAbsent } from "../../observe/file-errors.ts";
+import { errorCode, nullIfAbsent } from "../../observe/file-errors.ts";
+import { unavailable } from "../../protocol/errors.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import { type InodeLock, lockInode } from "../inode-lock.ts";
 import type { ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf } from "../model/kinds.ts";
@@ -19,11 +22,16 @@ import { compareTexts, inByteOrder } from "../series-order.ts";
 
 /** What a file system takes. */
 const NAME_BYTES_MAX = 255;
+/** From the folder of a series up to that of the archive, and the one that this is in. */
+const LEVELS_MAX = 5;
 const DAY_MS = 86_400_000;
 /** Folders of series whose names are kept; at this number they are forgotten. */
 const LISTED_MAX = 10_000;
 const CLOCK_STEP_MS = 2_000;
 const PARTIAL = ".partial";
+const REPLACED = ".replaced";
+/** Readers of a large answer may come to it late. */
+const REPLACED_KEPT_MS = 600_000;
 const NAME = /^(\d{4}-\d{2}(?:-\d{2})?)\.(\d{1,9})\.parquet$/;
 
 export interface ArchivedSeries {
@@ -107,6 +115,16 @@ export class ArchiveFiles {
     return found;
   }
 
+  /** Those that have a folder, in order of their bytes. */
+  tickers(kind: KindName): Promise<string[]> {
+    return this.#among(join(this.folder, `kind=${kind}`), "ticker", null);
+  }
+
+  /** Where the file is that was found before: it may have been replaced meanwhile. */
+  async pathNow({ path }: ArchivedFile): Promise<string> {
+    return (await stat(path).catch(nullIfAbsent)) === null ? path + REPLACED : path;
+  }
+
   /** The newest of each period, the earliest first. */
   async filesOf(series: ArchivedSeries): Promise<readonly ArchivedFile[]> {
     const folder = this.#folderOf(series);
@@ -132,19 +150,16 @@ export class ArchiveFiles {
     if (folder === null)
       throw new Error(`${JSON.stringify(series.part ?? series.ticker)} is too long for the name of a folder`);
     await mkdir(folder, { recursive: true });
-    // Of a process that was killed.
-    for (const name of await readdir(folder))
-      if (name.endsWith(PARTIAL)) await rm(join(folder, name), { force: true });
+    await tidy(folder);
     const before = (await this.filesOf(series)).find(({ name }) => name === period.name);
     return new StagedFile(folder, period.name, before ?? null);
   }
 
   /**
-   * For whoever writes files: of two at once, each would replace what the other has written. Makes
-   * the folder. @throws Error Another process has it, or it can't be made.
+   * For whoever writes files: of two at once, each would replace what the other has written.
+   * @throws Error Another process has it, or it isn't there.
    */
-  async lock(): Promise<InodeLock> {
-    await mkdir(this.folder, { recursive: true });
+  lock(): InodeLock {
     const lock = lockInode("archive", this.folder);
     if (lock === null) throw new Error(`another server writes into --archive ${this.folder}`);
     return lock;
@@ -165,7 +180,7 @@ export class ArchiveFiles {
   async #among(folder: string, column: string, wanted: readonly string[] | null): Promise<string[]> {
     if (wanted !== null) return inByteOrder(wanted);
     const start = `${column}=`;
-    const names = (await readdir(folder).catch(nullIfAbsent)) ?? [];
+    const names = await namesIn(folder);
     return inByteOrder(
       names.filter((name) => name.startsWith(start)).flatMap((name) => textOf(name.slice(start.length))),
     );
@@ -184,9 +199,19 @@ export class ArchiveFiles {
   }
 }
 
+/** None where it isn't there. @throws RequestError 503 */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw unavailable(`archive: ${folder} can't be read`, messageOf(error));
+  }
+}
+
 async function list(folder: string): Promise<ArchivedFile[]> {
   const newest = new Map<string, ArchivedFile>();
-  for (const file of (await readdir(folder).catch(nullIfAbsent)) ?? []) {
+  for (const file of await namesIn(folder)) {
     const [, name, version] = NAME.exec(file) ?? [];
     if (name === undefined || (newest.get(name)?.version ?? 0) >= Number(version)) continue;
     newest.set(name, { ...periodNamed(name), path: join(folder, file), version: Number(version) });
@@ -194,10 +219,31 @@ async function list(folder: string): Promise<ArchivedFile[]> {
   return [...newest.values()].sort((a, b) => a.from - b.from);
 }
 
-/** None: the folder is somebody else's. */
+/**
+ * Removes what a process left that was killed, and what was replaced some time ago. The caller has
+ * the lock.
+ */
+async function tidy(folder: string): Promise<void> {
+  const newest = new Set((await list(folder)).map(({ path }) => path));
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const isOld = name.endsWith(REPLACED) && (await ageMs(path)) > REPLACED_KEPT_MS;
+    const isLeft = NAME.test(name) && !newest.has(path);
+    if (isOld || isLeft || name.endsWith(PARTIAL)) await rm(path, { force: true });
+  }
+}
+
+/** Since it was replaced: a rename changes this time. */
+async function ageMs(path: string): Promise<number> {
+  const found = await stat(path).catch(nullIfAbsent);
+  return found === null ? 0 : Date.now() - found.ctimeMs;
+}
+
+/** None: the folder is somebody else's, or is called in another way than ours. */
 function textOf(name: string): string[] {
   try {
-    return [textOfFileName(name)];
+    const text = textOfFileName(name);
+    return fileNameOf(text) === name ? [text] : [];
   } catch {
     return [];
   }
@@ -218,11 +264,18 @@ export class StagedFile {
     this.path = this.#goal + PARTIAL;
   }
 
-  /** It is on the disk when this resolves, and what it replaces is gone. */
+  /** It is on the disk when this resolves, in the place of what it replaces. */
   async publish(): Promise<void> {
     await rename(this.path, this.#goal);
+    if (this.#before !== null) await rename(this.#before.path, this.#before.path + REPLACED);
     await synced(this.#folder);
-    if (this.#before !== null) await rm(this.#before.path, { force: true });
+  }
+
+  /** As it was before: none of its rows was removed from the database. */
+  async withdraw(): Promise<void> {
+    if (this.#before !== null) await rename(this.#before.path + REPLACED, this.#before.path);
+    await rm(this.#goal, { force: true });
+    await synced(this.#folder);
   }
 
   async discard(): Promise<void> {
@@ -232,9 +285,9 @@ export class StagedFile {
 
 /** The names in a folder, and that of the folder itself, outlive a loss of power. */
 async function synced(folder: string): Promise<void> {
-  for (let at = folder, levels = 0; levels < 4; at = join(at, ".."), levels++) {
-    if ((await stat(at).catch(nullIfAbsent)) === null) return;
-    const handle = await open(at, "r");
+  for (let at = folder, levels = 0; levels < LEVELS_MAX; at = join(at, ".."), levels++) {
+    const handle = await open(at, "r").catch(() => null);
+    if (handle === null) return;
     try {
       await handle.sync();
     } finally {

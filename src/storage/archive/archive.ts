@@ -1,8 +1,10 @@
 /** What was taken out of the database because of its age, and how it is read beside the rest. */
 import { microsOfStamp, stampOfMicros } from "../../market/stamp-micros.ts";
 import type { ReadColumns } from "../column-walks.ts";
+import type { StockReader } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
-import { kindOf } from "../model/kinds.ts";
+import { type KindName, kindOf } from "../model/kinds.ts";
+import { compareTexts, inByteOrder } from "../series-order.ts";
 import {
   type ArchivedFile,
   type ArchivedRows,
@@ -10,6 +12,7 @@ import {
   isArchivable,
   type Period,
 } from "./archive-files.ts";
+import { ArchiveIdentity } from "./archive-identity.ts";
 import { mergedWalk, narrowed, widened } from "./merged-walk.ts";
 import type { FileRows, ParquetReader } from "./parquet-rows.ts";
 
@@ -18,10 +21,35 @@ const PAGE_ROWS_MAX = 10_000;
 
 export class Archive {
   readonly files: ArchiveFiles;
+  readonly identity: ArchiveIdentity;
   #reader: ParquetReader | null = null;
 
-  constructor(folder: string) {
+  constructor(folder: string, notes: StockReader["notes"]) {
     this.files = new ArchiveFiles(folder);
+    this.identity = new ArchiveIdentity(folder, notes);
+  }
+
+  /** As `StockReader.parts`, with those that have files. */
+  async parts(kind: KindName, ticker: string, stored: StockReader["parts"]): Promise<string[]> {
+    const found = await stored(kind, ticker);
+    if (!isArchivable(kind) || kindOf(kind).part === null) return found;
+    const archived = await this.#find({ kind, tickers: [ticker], parts: null, from: null, to: null });
+    return archived.length === 0 ? found : inByteOrder([...found, ...archived.map(({ part }) => part!)]);
+  }
+
+  /** As `StockReader.tickers`, with those that have files. */
+  async tickers(
+    kind: KindName,
+    { after, limit }: { after: string | null; limit: number },
+    stored: StockReader["tickers"],
+  ): Promise<string[]> {
+    const found = await stored(kind, after, limit);
+    if (!isArchivable(kind)) return found;
+    await this.identity.check();
+    const archived = (await this.files.tickers(kind)).filter(
+      (ticker) => after === null || compareTexts(ticker, after) > 0,
+    );
+    return archived.length === 0 ? found : inByteOrder([...found, ...archived]).slice(0, limit);
   }
 
   /**
@@ -96,7 +124,9 @@ export class Archive {
       : null;
   }
 
-  #find(query: ColumnQuery): Promise<ArchivedRows[]> {
+  /** @throws RequestError 503: the folder isn't that of the database. */
+  async #find(query: Omit<ColumnQuery, "columns">): Promise<ArchivedRows[]> {
+    await this.identity.check();
     const [from, to] = [query.from, query.to].map((bound) => (bound === null ? null : microsOfStamp(bound)));
     return this.files.find(query, {
       from: from ?? Number.NEGATIVE_INFINITY,
@@ -108,8 +138,11 @@ export class Archive {
     const { kind, columns, order, signal } = query;
     for (const { ticker, part, files } of found) {
       const { from, to, isWithin } = boundsOf(query, { ticker, part });
-      for (const { path } of inOrder(files.filter(isWithin), order))
+      for (const file of inOrder(files.filter(isWithin), order)) {
+        // It may have been written anew since.
+        const path = await this.files.pathNow(file);
         yield* this.#rowsOfFile({ path, kind, ticker, part, columns, from, to, order, signal });
+      }
     }
   }
 }

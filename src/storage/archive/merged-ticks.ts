@@ -1,44 +1,35 @@
 /**
- * Rows of one stamp out of the archive and out of the database. Where rows that share a stamp have
- * a `seq`, the database may have given one again that a row in the archive has.
+ * Ticks of one stamp out of the archive and out of the database, which may have given a `seq` again
+ * that one in the archive has.
  */
-import { type KindName, kindOf, type SeriesRow } from "../model/kinds.ts";
+import type { TickRow } from "../contract.ts";
+import { countText } from "../count-text.ts";
+import type { SeriesRow } from "../model/kinds.ts";
+import { StampTicks, type TickSlot } from "../stamp-ticks.ts";
+import { placeTicks } from "../tick-placement.ts";
+import { countOf } from "../transfer-rows.ts";
 
 /**
- * A stored row is an archived one of its id, or of its values, which no other stored row stands
- * for. It takes its place, and all others come behind the archived ones.
- *
+ * As if the archived ones were stored, and the others came in a save that matches: see `SaveTicks`.
  * @param archived of `rowColumnNames`, as `stored`. @returns in order of `seq`.
  */
-export function mergeOneStamp(
-  name: KindName,
-  archived: readonly SeriesRow[],
-  stored: readonly SeriesRow[],
-): SeriesRow[] {
+export function mergeOneStamp(archived: readonly SeriesRow[], stored: readonly SeriesRow[]): SeriesRow[] {
   if (archived.length === 0) return [...stored].sort(bySeq);
-  const idAt = 1 + kindOf(name).values.findIndex((value) => value.name === "id");
-  const identityOf = (row: SeriesRow): string =>
-    idAt > 0 && row[idAt] !== null ? `id ${row[idAt]}` : JSON.stringify(row.slice(0, -1));
-  const merged = [...archived].sort(bySeq);
-  const places = new Map<string, number[]>();
-  for (const [place, row] of merged.entries()) {
-    const identity = identityOf(row);
-    const known = places.get(identity);
-    if (known === undefined) places.set(identity, [place]);
-    else known.push(place);
+  const ticks = new StampTicks();
+  for (const row of archived) {
+    const [, price, size, askPrice, askSize, id, extra, seq] = row as TickRow;
+    const counts = { size: countText(size), askSize: countText(askSize) };
+    ticks.addStored(seq!, { price, askPrice, id, extra, ...counts });
   }
-  let seq = Number(merged.at(-1)!.at(-1));
-  for (const row of [...stored].sort(bySeq)) {
-    const place = places.get(identityOf(row))?.shift();
-    if (place === undefined) merged.push(withSeq(row, ++seq));
-    else merged[place] = withSeq(row, Number(merged[place]!.at(-1)));
-  }
-  return merged;
+  const rows = [...stored].sort(bySeq).map((row) => [...row.slice(0, -1), null] as unknown as TickRow);
+  placeTicks({ kind: "ticks", ticker: "", part: "", rows, onDuplicate: "match" }, () => ticks, countText);
+  const stamp = archived[0]![0];
+  return [...ticks.slots].sort(([a], [b]) => a - b).map(([seq, slot]) => rowOf(stamp, slot, seq));
 }
 
-function withSeq(row: SeriesRow, seq: number): SeriesRow {
-  const [stamp, ...values] = row;
-  return [stamp, ...values.slice(0, -1), seq];
+function rowOf(stamp: string, slot: TickSlot, seq: number): SeriesRow {
+  const { price, size, askPrice, askSize, id, extra } = slot;
+  return [stamp, price, countOf(size, stamp), askPrice, countOf(askSize, stamp), id, extra, seq];
 }
 
 function bySeq(a: SeriesRow, b: SeriesRow): number {

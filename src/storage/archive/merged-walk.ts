@@ -128,7 +128,7 @@ class Merge {
     // What was saved last is in the database.
     if (!kindOf(kind).hasSeq) yield this.#batchOf(run, stored.length > 0 ? stored : archived);
     else {
-      const rows = mergeOneStamp(kind, archived, stored).filter((row) => this.#isBehind(run, stamp, row));
+      const rows = mergeOneStamp(archived, stored).filter((row) => this.#isBehind(run, stamp, row));
       if (rows.length > 0) yield this.#batchOf(run, this.#descends ? rows.reverse() : rows);
     }
   }

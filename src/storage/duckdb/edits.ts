@@ -29,11 +29,13 @@ async function remove(
   const { where, params } = rowsOf(removal);
   const [row] = await session.rows(
     `SELECT count(*), strftime(min("${stamp.name}"), '${STAMP_FORMATS[stamp.type]}'),
-       max(write_timestamp)::VARCHAR FROM ${table} WHERE ${where}`,
+       max(write_timestamp)::VARCHAR,
+       sum(epoch_us(write_timestamp) % 3600000000)::VARCHAR
+     FROM ${table} WHERE ${where}`,
     params,
   );
-  const [count, first, written] = row!;
-  const found: FoundRows = { rows: Number(count), written: written === null ? null : String(written) };
+  const [count, first, written, sum] = row!;
+  const found: FoundRows = { rows: Number(count), written: String(written), writtenSum: String(sum) };
   const moved = movedRefusal(removal, found);
   if (moved !== null) return moved;
   const applied = appliedRemoval(removal, found);

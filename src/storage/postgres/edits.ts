@@ -33,7 +33,8 @@ async function remove(
   const { where, params } = rowsOf(removal);
   const [found] = await connection.run<FoundRows & { first: string | null }>(
     `SELECT pg_catalog.count(*)::float8 AS rows, pg_catalog.min(p.${columnSql(stamp.name)})::text AS first,
-       pg_catalog.max(p.write_timestamp)::text AS written
+       pg_catalog.max(p.write_timestamp)::text AS written,
+       pg_catalog.sum(pg_catalog.date_part('microseconds', p.write_timestamp))::text AS "writtenSum"
      FROM ${table} p WHERE ${where}`,
     params,
     LONG,

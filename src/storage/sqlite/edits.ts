@@ -34,14 +34,15 @@ export class Edits {
     const { kind: name, ticker, dryRun } = removal;
     const kind = kindOf(name);
     const first = dryRun || name !== "daily" ? null : this.#firstOf(kind, removal);
-    const found: FoundRows = { rows: 0, written: null };
+    const found = { rows: 0, written: null as string | null, writtenSum: 0 };
     const spans = [...this.#spansOf(removal)];
     const remove = ({ where, params }: RowSpan): void =>
       this.#run(`DELETE FROM ${kind.table} WHERE ${where}`, params);
     for (const span of spans) {
       progress.at("rows", { kind: name, ticker, rows: [] });
-      const { rows, written } = this.#find(kind, span);
+      const { rows, written, writtenSum } = this.#find(kind, span);
       found.rows += rows;
+      found.writtenSum += Number(writtenSum);
       if (written !== null && (found.written === null || written > found.written)) found.written = written;
       if (!dryRun && removal.asFound === undefined) remove(span);
     }
@@ -152,7 +153,10 @@ export class Edits {
   /** Not kept: with ids, each statement has another text. */
   #find({ table }: RowKind, { where, params }: RowSpan): FoundRows {
     const counting = this.#db.prepare<FoundRows, SQLQueryBindings[]>(
-      `SELECT count(*) AS rows, max(CAST(write_timestamp AS TEXT)) AS written FROM ${table} WHERE ${where}`,
+      `SELECT count(*) AS rows, max(CAST(write_timestamp AS TEXT)) AS written,
+         total(substr(write_timestamp, 15, 2) || substr(write_timestamp, 18, 2) ||
+           substr(write_timestamp, 21, 6)) AS writtenSum
+       FROM ${table} WHERE ${where}`,
     );
     try {
       return counting.get(...params)!;
