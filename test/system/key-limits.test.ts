@@ -54,7 +54,9 @@ async function run(key: string, command: string, params: object): Promise<Answer
 /** Known to both workers. */
 async function untilKnown(key: string, door = "/v1/tickers"): Promise<void> {
   await waitUntil("the key is known", async () => {
-    for (let i = 0; i < 8; i++) if ((await get(server.url + door, bearer(key))).status === 401) return false;
+    // Each on a connection of its own, so that all workers are asked.
+    const headers = { connection: "close", ...bearer(key) };
+    for (let i = 0; i < 8; i++) if ((await get(server.url + door, headers)).status === 401) return false;
     return true;
   });
 }

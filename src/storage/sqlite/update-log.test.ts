@@ -230,7 +230,8 @@ describe("trimming", () => {
     }
     expect(file.logBytes()).toBeLessThan(1.1 * MIB);
     expect(steps).toBeGreaterThan(3);
-    expect(file.writer.tidy()).toBe(false);
+    // Then it gives back the pages of the file.
+    while (file.writer.tidy());
     expect(file.save(tick("A"), tick("B"))).toEqual([8_001, 9]);
     // Small saves don't make it write for each of them.
     for (let n = 0; n < 20; n++) {
