@@ -19,6 +19,8 @@ const RESUMED_CHANGES_MAX = 256;
  */
 const MARGIN_MS = 60_000;
 const MS_MICROS = 1_000;
+/** Removals that are kept apart; where there are more, any bar may have been emptied. */
+const REMOVED_MAX = 100;
 
 export interface BarsSince {
   since: Since;
@@ -48,10 +50,12 @@ export async function resumeBars(bars: WatchedBars, asked: ResumeAsked): Promise
   const from = Math.max(fromMs * MS_MICROS, bars.clock.closedUntil - bars.spanOf(RESUMED_BARS_MAX));
   const told: BarFrame[] = [];
   if (from > fromMs * MS_MICROS) told.push(bars.gapFrame(fromMs * MS_MICROS, from, "too_many"));
-  const { changed, gap } = await changedBefore(bars, updates, before, from);
+  const { changed, gap, removed } = await changedSince(bars, updates, before, from);
   if (gap !== null) told.push(bars.gapFrame(gap.from, gap.until, gap.reason));
   for (const bucket of changed) told.push(await bars.frameOf(bucket, signal));
-  return [...told, ...(await bars.closedSince(from, emptyBars, signal))];
+  const emptied = ({ start, end }: Bucket): boolean =>
+    removed.some((range) => end > range.from && start <= range.to);
+  return [...told, ...(await bars.closedSince(from, { emptyBars, emptied, signal }))];
 }
 
 /**
@@ -67,13 +71,22 @@ async function timeOf(ticker: string, since: Since, updates: UpdateReader): Prom
   return update?.position === position ? update.savedAtMs : null;
 }
 
+const ALL_TIME: TimeRange = { from: Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY };
+
+interface TimeRange {
+  from: number;
+  to: number;
+}
+
 interface Changed {
   changed: Bucket[];
+  /** Where ticks were removed, inclusive; a bar that was told may have none any more. */
+  removed: TimeRange[];
   gap: { from: number; until: number; reason: BarsGapReason } | null;
 }
 
-/** Buckets before a time that updates after the position have touched. */
-async function changedBefore(
+/** What updates after the position have touched: the buckets before a time, and what was removed. */
+async function changedSince(
   bars: WatchedBars,
   updates: UpdateReader,
   position: number,
@@ -82,13 +95,15 @@ async function changedBefore(
   const { clock, ticker, spec } = bars;
   const filter = onlyTypes([spec.source === "trades" ? "trade" : "quote"]);
   const changed = new Map<number, Bucket>();
+  let removed: TimeRange[] = [];
   const lost = (from: number, reason: BarsGapReason): Changed => ({
     changed: [],
+    removed: [ALL_TIME],
     gap: { from, until, reason },
   });
   for (let after = position; ; ) {
     const read = await updates.after(ticker, after, READ_LIMIT);
-    if (read.length === 0) return { changed: [...changed.values()], gap: null };
+    if (read.length === 0) return { changed: [...changed.values()], removed, gap: null };
     for (const update of read) {
       const isKept = update.frame !== "" && update.position === after + 1;
       after = update.position;
@@ -96,6 +111,7 @@ async function changedBefore(
       const touched: Touched = isKept ? touchedStamps(update.frame) : EVERYTHING;
       if (!("stamps" in touched)) {
         if (touched.from < until) return lost(touched.from, isKept ? "not_told" : "not_kept");
+        removed = removed.length < REMOVED_MAX ? [...removed, touched] : [ALL_TIME];
         continue;
       }
       for (const micros of touched.stamps) {

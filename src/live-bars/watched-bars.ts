@@ -52,6 +52,11 @@ export interface WatchedBarsOptions {
   enqueue(watched: WatchedBars, isUrgent: boolean): void;
 }
 
+export interface EmptyBarsWish {
+  emptyBars: boolean;
+  emptied(bucket: Bucket): boolean;
+}
+
 export class WatchedBars {
   readonly listeners = new Set<BarListener>();
   readonly #options: WatchedBarsOptions;
@@ -63,6 +68,8 @@ export class WatchedBars {
   /** All closed buckets from here on are in `#told`; of those before, some. */
   #rememberedFrom: number;
   readonly #dirty = new DirtyBuckets();
+  /** Those that are being read, by their start: what changes them now isn't in the read. */
+  readonly #underRead = new Map<number, Bucket>();
   /** Starts of buckets that still run, or are to come, with ticks. */
   readonly #touched = new Set<number>();
   /** Whether the bucket that runs may have changed since it was last read. */
@@ -197,11 +204,13 @@ export class WatchedBars {
 
   /** It is about to be read: what changes from now on has to be read again. */
   taken(bucket: Bucket): void {
+    this.#underRead.set(bucket.start, bucket);
     if (!this.#dirty.delete(bucket)) this.#isChanged = false;
   }
 
   /** It can't be read now. */
   untaken(bucket: Bucket): void {
+    this.#underRead.delete(bucket.start);
     if (this.clock.isClosed(bucket)) this.#dirty.add([bucket]);
     else this.#isChanged = true;
   }
@@ -210,14 +219,22 @@ export class WatchedBars {
   async tell(buckets: readonly Bucket[], found: ReadBars): Promise<void> {
     await this.#options.untilDelivered(found.position);
     for (const bucket of buckets) {
+      this.#underRead.delete(bucket.start);
       const bar = found.bars.get(bucket.start) ?? null;
       if (this.clock.isClosed(bucket)) this.#tell(bucket, bar, found);
       else this.#tellPartial(bucket, bar, found);
     }
   }
 
-  /** Bars that have closed since a time, for who comes back. @throws RequestError 503 */
-  async closedSince(from: number, emptyBars: boolean, signal: AbortSignal): Promise<BarFrame[]> {
+  /**
+   * Bars that have closed since a time, for who comes back.
+   *
+   * @param emptied says whether one may have had ticks that are no more. @throws RequestError 503
+   */
+  async closedSince(
+    from: number,
+    { emptyBars, emptied, signal }: EmptyBarsWish & { signal: AbortSignal },
+  ): Promise<BarFrame[]> {
     const { ticker, spec, clock, reader, untilDelivered } = this.#options;
     const until = clock.closedUntil;
     const buckets = [...clock.buckets(from, until, RANGE_BUCKETS_MAX)].filter(
@@ -236,7 +253,9 @@ export class WatchedBars {
     await untilDelivered(found.position);
     return buckets.flatMap((bucket) => {
       const bar = found.bars.get(bucket.start) ?? null;
-      return bar === null && !emptyBars ? [] : [barFrame({ ticker, spec, ...found }, "bars", bucket, bar)];
+      const at = { ticker, spec, ...found };
+      if (bar !== null || emptyBars) return [barFrame(at, "bars", bucket, bar)];
+      return emptied(bucket) ? [barFrame(at, "updated_bars", bucket, bar)] : [];
     });
   }
 
@@ -260,8 +279,9 @@ export class WatchedBars {
     this.#isChanged = true;
     // Whatever runs is read when it closes.
     this.#unknownUntil = Math.max(this.#unknownUntil, clock.next()?.end ?? 0);
-    for (const { bucket } of this.#told.values())
-      if (bucket.end > from && bucket.start <= to) closed.set(bucket.start, bucket);
+    const known = [...[...this.#told.values()].map(({ bucket }) => bucket), ...this.#underRead.values()];
+    for (const bucket of known)
+      if (bucket.end > from && bucket.start <= to && clock.isClosed(bucket)) closed.set(bucket.start, bucket);
     if (from < this.#rememberedFrom) this.#touchUnknown(from, Math.min(to, this.#rememberedFrom - 1), closed);
   }
 

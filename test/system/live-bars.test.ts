@@ -321,6 +321,28 @@ test("who comes back is told what closed and what changed meanwhile; what can't 
   expect(told(live.frames, "1s").get(at(Math.floor(first / 1_000) * 1_000))).toMatchObject({ close: 2 });
 });
 
+test("who comes back is told that a bar has lost all of its trades", async () => {
+  await using server = await startServer({ workers: 2 });
+  const start = Math.floor(Date.now() / 1_000) * 1_000 - 10_000;
+  await save(server, [{ timestamp: at(start), price: 2, size: 1 }]);
+  await save(server, [{ timestamp: at(start + 2_000), price: 3, size: 1 }]);
+  const { body } = await command(server.url, "get_positions", { tickers: ["T"] });
+  const since = { since: `T:${body.positions.T}`, epoch: body.epoch };
+  for (const from of [start, start + 2_000]) {
+    const bounds = { start_datetime: at(from), end_datetime: at(from + 999) };
+    await command(server.url, "delete_ticks", { ticker: "T", data_type: "trade", ...bounds });
+  }
+  await using back = bars(server, { bars: "1s", ...since });
+  const gone = await waitUntil("both are told", () => {
+    const found = back.ofType("updated_bars").map(({ records: [record] }) => record);
+    return found.length === 2 && found;
+  });
+  expect(gone.map(({ timestamp, trade_count }) => [Date.parse(timestamp), trade_count])).toEqual([
+    [start, 0],
+    [start + 2_000, 0],
+  ]);
+});
+
 test("who had nothing of a ticker yet is told all of its bars when he comes back", async () => {
   await using server = await startServer();
   const now = Math.floor(Date.now() / 1_000) * 1_000;
