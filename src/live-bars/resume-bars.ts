@@ -85,7 +85,7 @@ interface Changed {
   gap: { from: number; until: number; reason: BarsGapReason } | null;
 }
 
-/** What updates after the position have touched: the buckets before a time, and what was removed. */
+/** What updates after the position have touched: buckets before a time, and what was removed. */
 async function changedSince(
   bars: WatchedBars,
   updates: UpdateReader,

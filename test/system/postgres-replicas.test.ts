@@ -163,7 +163,9 @@ test("a standby that is a replica and another host of the database is promoted: 
   await until(async () => (await saveTrade(server.url, "A", 2)).status === 200);
   expect((await get(`${server.url}/v1/trades?symbol=A`)).body.trades.A.length).toBe(2);
   await until(async () => (await metrics(server)).get(leftOut()) === 1);
-  const { body } = await get(`${server.url}/stats/pool`);
-  expect(body.read_replicas.replicas[0].reason).toBe("it is no replica any more: it takes writes");
+  await until(async () => {
+    const { body } = await get(`${server.url}/stats/pool`);
+    return body.read_replicas.replicas[0].reason === "it is no replica any more: it takes writes";
+  });
   await until(async () => (await get(`${server.url}/ready`)).status === 200);
 });

@@ -27,9 +27,15 @@ export function openWriterConnection(path: string, durability: Durability): Data
   return db;
 }
 
-/** A new file can give back its free pages, some at a time; an old one only by a VACUUM. */
+/**
+ * A new file can give back its free pages, some at a time; an old one only by a VACUUM. The pragma
+ * writes the file each time.
+ */
 export function letShrink(db: Database): void {
-  db.run("PRAGMA auto_vacuum=INCREMENTAL");
+  const { pages } = db
+    .query<{ pages: number }, []>("SELECT page_count AS pages FROM pragma_page_count()")
+    .get()!;
+  if (pages === 0) db.run("PRAGMA auto_vacuum=INCREMENTAL");
 }
 
 /** The mode stays in the file: set it only once the file is known to be servable. */
