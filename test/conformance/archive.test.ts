@@ -168,7 +168,7 @@ withEachDriver({ topic: "archive", needs: "ageing" }, ({ withDatabase }) => {
     expect((await store.walk({ kind }, false)).length).toBeLessThan(700);
     for (const [index, query] of asked.entries()) {
       expect(await store.walk({ kind, ...query })).toEqual(before[index]!);
-      for (const limit of [1, 97, 501].slice(query.tickers === undefined ? 1 : 0)) {
+      for (const limit of [1, 97].slice(query.tickers === undefined ? 1 : 0)) {
         expect(await store.walk({ kind, ...query, limit })).toEqual(before[index]!.slice(0, limit));
         if (limit > 1) expect(await store.pages({ kind, ...query }, limit)).toEqual(before[index]!);
       }
@@ -387,9 +387,9 @@ withEachDriver({ topic: "archive", needs: "ageing" }, ({ withDatabase }) => {
   );
 
   withStore("the newest of a large day come first, sorted span by span", async (store) => {
-    const rows = Array.from({ length: 150_000 }, (_, n) => tickAt(Math.floor(n / 3) * 100_000, n));
+    const rows = Array.from({ length: 81_000 }, (_, n) => tickAt(Math.floor(n / 3) * 100_000, n));
     for (let at = 0; at < rows.length; at += 15_000) await store.save([trades(rows.slice(at, at + 15_000))]);
-    expect(await store.archiveBefore("ticks", BEGIN + DAY)).toBe(150_000);
+    expect(await store.archiveBefore("ticks", BEGIN + DAY)).toBe(81_000);
     const back = await store.walk({ kind: "ticks", order: "descending" });
     expect(back.map((line) => JSON.parse(line)[3])).toEqual(rows.map((_, n) => n).reverse());
     const bounds = { from: stampAt(BEGIN + 2_000_000_000, TICK), to: stampAt(BEGIN + 4_000_000_000, TICK) };
