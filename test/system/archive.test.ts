@@ -258,13 +258,16 @@ test("a file isn't taken for a folder", async () => {
   expect(output).toContain(`--archive ${archive}: this is no folder`);
 });
 
-test.skipIf(process.platform !== "linux")("DuckDB is loaded by the first read of a file alone", async () => {
-  const archive = join(dir.path, `archive-${files++}`);
-  const dbFile = join(dir.path, `${files++}.db`);
-  await using server = await startServer({ dbFile, flags: ["--archive", archive] });
-  await saveTrades(server, "A", [1]);
-  await answerOf(server, "/v1/trades?symbols=A");
-  const { hub, workers } = processesOf(server);
-  const hasDuckDb = (pid: number) => readFileSync(`/proc/${pid}/maps`, "utf8").includes("libduckdb");
-  expect([hub, server.pid, ...workers].filter(hasDuckDb)).toEqual([]);
-});
+test.skipIf(process.platform !== "linux")(
+  "DuckDB is loaded by the first read of a file alone (asks /proc, which Linux has)",
+  async () => {
+    const archive = join(dir.path, `archive-${files++}`);
+    const dbFile = join(dir.path, `${files++}.db`);
+    await using server = await startServer({ dbFile, flags: ["--archive", archive] });
+    await saveTrades(server, "A", [1]);
+    await answerOf(server, "/v1/trades?symbols=A");
+    const { hub, workers } = processesOf(server);
+    const hasDuckDb = (pid: number) => readFileSync(`/proc/${pid}/maps`, "utf8").includes("libduckdb");
+    expect([hub, server.pid, ...workers].filter(hasDuckDb)).toEqual([]);
+  },
+);
