@@ -12,6 +12,7 @@ import { describeMachine } from "./machine.ts";
 import { cleanUp, cleanUpOnSignals, makeRunFolder } from "./processes.ts";
 import { formatReport, toJson } from "./report.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
+import { archive } from "./scenarios/archive.ts";
 import { backups } from "./scenarios/backups.ts";
 import { buckets } from "./scenarios/buckets.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
@@ -60,6 +61,7 @@ const SCENARIOS: Scenario[] = [
   exportFormats,
   questions,
   backups,
+  archive,
   disk,
 ];
 
