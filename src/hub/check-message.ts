@@ -34,6 +34,7 @@ const MEMBERS: Record<ToHub["type"], Record<string, MemberType>> = {
   unsubscribe: { ticker: "text" },
   removed: { ticker: "text" },
   admit: { id: "number", holder: "text", max: "number" },
+  entered: { holder: "text" },
   left: { holder: "text" },
   bus: { channel: "text" },
   read: { id: "number", args: "list" },

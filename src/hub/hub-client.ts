@@ -172,9 +172,13 @@ export class HubClient {
   async admit(holder: string, max: number): Promise<boolean> {
     // Admits without an answer: a restarted hub must not turn reconnecting clients away.
     const asked = this.#ask((id) => ({ type: "admit", id, holder, max })).catch(() => null);
-    // A hub that hangs counts it when it is back, or the next one hears of it with all others.
     const reply = await within(asked, ADMISSION_WAIT_MS, () => null);
-    return reply?.type !== "admitted" || reply.admitted;
+    if (reply !== null) return isAdmitted(reply);
+    // It came in meanwhile, whatever a hub says that hung.
+    void asked.then((late) => {
+      if (!isAdmitted(late)) this.#channel?.send({ type: "entered", holder });
+    });
+    return true;
   }
 
   /** Nothing is heard of it while the hub is away: see `connected`. */
@@ -431,4 +435,9 @@ export class HubClient {
       this.#options.missed();
     }
   }
+}
+
+/** @param reply null: the hub went away. */
+function isAdmitted(reply: ReplyToWorker | null): boolean {
+  return reply?.type !== "admitted" || reply.admitted;
 }

@@ -34,6 +34,8 @@ export type ToHub =
   | { type: "feeds"; counted: FeedsCounted }
   /** Asks for one more WebSocket of the holder, of which it may have so many in all workers. */
   | { type: "admit"; id: number; holder: string; max: number }
+  /** It was let in while the hub hung, which has refused it since. */
+  | { type: "entered"; holder: string }
   | { type: "left"; holder: string }
   | { type: "busFigures"; id: number }
   /** The name under which servers of this database meet on the bus. */

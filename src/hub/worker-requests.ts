@@ -131,7 +131,7 @@ function socketHandlers({
   links,
   state,
   feeds,
-}: WorkerRequestsOptions): Pick<RequestHandlers, "hello" | "feeds" | "admit" | "left"> {
+}: WorkerRequestsOptions): Pick<RequestHandlers, "hello" | "feeds" | "admit" | "entered" | "left"> {
   return {
     hello(link, { workerId, sockets, feeds: known }) {
       link.workerId = workerId;
@@ -144,15 +144,23 @@ function socketHandlers({
     },
     admit({ sockets, channel }, { id, holder, max }) {
       const admitted = links.socketsOf(holder) < max;
-      if (admitted) sockets.set(holder, (sockets.get(holder) ?? 0) + 1);
+      if (admitted) countSocket(sockets, holder, 1);
       channel.send({ type: "admitted", id, admitted });
     },
+    entered({ sockets }, { holder }) {
+      countSocket(sockets, holder, 1);
+    },
     left({ sockets }, { holder }) {
-      const left = (sockets.get(holder) ?? 0) - 1;
-      if (left > 0) sockets.set(holder, left);
-      else sockets.delete(holder);
+      countSocket(sockets, holder, -1);
     },
   };
+}
+
+/** Below 0 where one has left before it is told that it entered. */
+function countSocket(sockets: Map<string, number>, holder: string, more: 1 | -1): void {
+  const count = (sockets.get(holder) ?? 0) + more;
+  if (count !== 0) sockets.set(holder, count);
+  else sockets.delete(holder);
 }
 
 const readHandlers: Pick<RequestHandlers, "read" | "sql" | "next" | "cancel"> = {

@@ -40,7 +40,7 @@ test("one page: rates, commits, workers and connections; what clients send can't
   await saves.stop();
   expect([code, stderr]).toEqual([0, ""]);
   expect(stdout).toContain(`sqlite, ${server.url}`);
-  expect(stdout).toMatch(/\d+\.\d\/s {2}save_realtime_data\n/);
+  expect(stdout).toMatch(/ \d[\d.]*\/s {2}save_realtime_data\n/);
   expect(stdout).toMatch(/ commits\/s of \d+\.\d\d ms and \d+\.\d saves, saves that wait: \d+\n/);
   expect(stdout).toMatch(/WORKER +PID +MEMORY +LOOP DELAY +CONNECTIONS\n +0 .* MB .* ms .*\n +1 .* MB /);
   expect(stdout).toMatch(/\d\.\d s +0 +0 B {2}websocket +[01] {2}- +127\.0\.0\.1 \d+ .* gap: A,·\[2J/);
