@@ -14,7 +14,7 @@ import { tempDir } from "../support/temp-dir.ts";
 const LEVELS = ["short", "all", "engines"];
 const level = Math.max(0, LEVELS.indexOf(process.env.TORTURE ?? "short"));
 const isWhole = level > 0;
-const STORM_SECONDS = 1;
+const STORM_SECONDS = 0.5;
 const FUZZ_SECONDS = isWhole ? 30 : 10;
 const COMBINATIONS: [engine: EngineName, workers: number, levels: string[]][] = [
   ["sqlite", 3, ["short", "all", "engines"]],
