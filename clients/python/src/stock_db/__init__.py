@@ -19,6 +19,7 @@ from .errors import (
     RequestRefused,
     SaveFailed,
     ServerUnavailable,
+    ServerWarning,
     StockDBError,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "RequestRefused",
     "SaveFailed",
     "ServerUnavailable",
+    "ServerWarning",
     "StockDBError",
     "__version__",
     "connect",

@@ -36,6 +36,8 @@ class Connection:
     connect_timeout: float = CONNECT_TIMEOUT
     #: How often a request is sent again after the first time.
     retries: int = DEFAULT_RETRIES
+    #: Whether bodies are packed.
+    compress: bool = False
 
     @property
     def ws_url(self) -> str:
@@ -55,6 +57,7 @@ def resolve(
     verify: bool | str | os.PathLike[str] | ssl.SSLContext,
     timeout: float,
     retries: int,
+    compress: bool | None = None,
 ) -> Connection:
     """Raises `ValueError` for what can't be an address, a key, a time or a number."""
     given = url if url is not None else os.environ.get("STOCK_DB_URL") or DEFAULT_URL
@@ -66,15 +69,28 @@ def resolve(
         raise ValueError(f"timeout: got {timeout}, expected seconds above 0")
     if retries < 0:
         raise ValueError(f"retries: got {retries}, expected 0 or more")
+    tls: ssl.SSLContext | None
+    socket_path: str | None
     if given.startswith("unix:"):
         path = given.removeprefix("unix:")
         path = path[2:] if path.startswith("//") else path
         if not path:
             raise ValueError(f"url: got {given!r}, expected a path such as unix:/run/stocks/stocks.sock")
-        return Connection("http://localhost", key, None, path, timeout, min(timeout, CONNECT_TIMEOUT), retries)
-    address = _checked(given)
-    tls = _tls(verify) if address.startswith("https") else None
-    return Connection(address, key, tls, None, timeout, min(timeout, CONNECT_TIMEOUT), retries)
+        address, tls, socket_path, is_near = "http://localhost", None, path, True
+    else:
+        address, socket_path = _checked(given), None
+        tls = _tls(verify) if address.startswith("https") else None
+        is_near = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
+    return Connection(
+        address,
+        key,
+        tls,
+        socket_path,
+        timeout,
+        min(timeout, CONNECT_TIMEOUT),
+        retries,
+        not is_near if compress is None else compress,
+    )
 
 
 def _checked(given: str) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "RequestRefused",
     "SaveFailed",
     "ServerUnavailable",
+    "ServerWarning",
     "StockDBError",
 ]
 
@@ -78,3 +79,7 @@ class SaveFailed(StockDBError):
         self.refused = tuple(refused)
         self.unknown = tuple(unknown)
         self.idempotency_key = idempotency_key
+
+
+class ServerWarning(UserWarning):
+    """What the server warns of beside an answer: a ticker without rows, bars made of other rows."""
