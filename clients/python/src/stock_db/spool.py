@@ -118,10 +118,7 @@ class Spool:
         self._by_code: list[SpoolLane] = []
         self._files: deque[_File] = deque()
         self._fd = -1
-        self._read_file = 0
-        self._read_at = 0
-        self._read_numbers: dict[int, int] = {}
-        self._read_codes: dict[int, SpoolLane] = {}
+        self._read_from(0)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock_file: IO[bytes] = _lock(self.path / "lock")
         self._syncer: _Syncer | None = None
@@ -131,8 +128,6 @@ class Spool:
         except BaseException:
             self._lock_file.close()
             raise
-        if self._files:
-            self._read_file = self._files[0].index
         self._sync_seconds = sync_seconds
         if sync_seconds > 0:
             self._syncer = _Syncer(sync_seconds)
@@ -361,8 +356,6 @@ class Spool:
 
     def _read_some(self, file: _File, count: int, rows: list[tuple[SpoolLane, int, bytes]]) -> None:
         with open(file.path, "rb") as source:
-            if self._read_at == 0:
-                self._read_at = len(_MAGIC)
             source.seek(self._read_at)
             size = READ_BYTES
             data = source.read(min(size, file.size - self._read_at))
@@ -392,7 +385,10 @@ class Spool:
                         return
 
     def _read_from(self, index: int) -> None:
-        self._read_file, self._read_at, self._read_codes, self._read_numbers = index, 0, {}, {}
+        self._read_file = index
+        self._read_at = len(_MAGIC)
+        self._read_codes: dict[int, SpoolLane] = {}
+        self._read_numbers: dict[int, int] = {}
 
 
 def _records(data: bytes, at: int) -> Iterator[tuple[int, int, int, int]]:

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import websockets.asyncio.client
 import websockets.exceptions
@@ -23,7 +23,11 @@ from .positions import STATE_SECONDS, StateFile
 from .stream_core import Core, EndedByOperator, Reconnect, Since, StreamFigures, StreamOptions, names_of
 from .stream_events import Event
 
-__all__ = ["EndedByOperator", "Since", "Stream", "StreamFigures"]
+if TYPE_CHECKING:
+    from .client import Client
+    from .rows import Rows
+
+__all__ = ["EndedByOperator", "Since", "Stream", "StreamFigures", "history_then_live"]
 
 _log = logging.getLogger("stock_db")
 
@@ -128,13 +132,12 @@ class Stream:
         return self
 
     async def __anext__(self) -> Event:
-        if self._is_closed:
-            raise StopAsyncIteration
-        while True:
+        while not self._is_closed:
             event = self._core.next()
             if event is not None:
                 return event
             await self._receive()
+        raise StopAsyncIteration
 
     async def __aenter__(self) -> Stream:
         return self
@@ -153,11 +156,9 @@ class Stream:
 
     async def _receive(self) -> None:
         try:
-            if self._socket is None:
-                await self._connect()
-            assert self._socket is not None
+            socket = self._socket or await self._connect()
             self._waits_since = time.monotonic()
-            text = await self._socket.recv()
+            text = await socket.recv()
             self._waits_since = None
             self._last_message = time.monotonic()
             self._core.feed(text)
@@ -171,22 +172,24 @@ class Stream:
             await self._leave()
             raise
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> websockets.asyncio.client.ClientConnection:
         seconds = self._pause()
         if seconds > 0:
             await asyncio.sleep(seconds)
         connection = self._connection
         arguments = self._arguments(websockets.asyncio.client.connect.__init__)
         if connection.unix_socket is None:
-            self._socket = await websockets.asyncio.client.connect(self._url(), **arguments)
+            socket = await websockets.asyncio.client.connect(self._url(), **arguments)
         else:
-            self._socket = await websockets.asyncio.client.unix_connect(
+            socket = await websockets.asyncio.client.unix_connect(
                 connection.unix_socket, self._url(), **arguments
             )
+        self._socket = socket
         self._opened()
         self._look()
         for message in self._core.messages():
-            await self._socket.send(message)
+            await socket.send(message)
+        return socket
 
     def _look(self) -> None:
         """Ends a connection that is waited for in vain."""
@@ -217,13 +220,12 @@ class Stream:
         return self
 
     def __next__(self) -> Event:
-        if self._is_closed:
-            raise StopIteration
-        while True:
+        while not self._is_closed:
             event = self._core.next()
             if event is not None:
                 return event
             self._receive_sync()
+        raise StopIteration
 
     def __enter__(self) -> Stream:
         return self
@@ -234,7 +236,8 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """Ends it. The state file has what is handled then; the event in hand isn't."""
+        """Ends it, also from another thread. The state file has what is handled then; the event in
+        hand isn't."""
         self._is_closed = True
         self._leave_sync()
         if self._end is not None:
@@ -242,10 +245,8 @@ class Stream:
 
     def _receive_sync(self) -> None:
         try:
-            if self._sync_socket is None:
-                self._connect_sync()
-            assert self._sync_socket is not None
-            text = self._sync_socket.recv(timeout=self._silence)
+            socket = self._sync_socket or self._connect_sync()
+            text = socket.recv(timeout=self._silence)
             self._last_message = time.monotonic()
             self._core.feed(text)
         except Reconnect as error:
@@ -261,21 +262,23 @@ class Stream:
             self._leave_sync()
             raise
 
-    def _connect_sync(self) -> None:
+    def _connect_sync(self) -> websockets.sync.client.ClientConnection:
         seconds = self._pause()
         if seconds > 0:
             time.sleep(seconds)
         connection = self._connection
         arguments = self._arguments(websockets.sync.client.connect)
         if connection.unix_socket is None:
-            self._sync_socket = websockets.sync.client.connect(self._url(), **arguments)
+            opening = websockets.sync.client.connect(self._url(), **arguments)
         else:
-            self._sync_socket = websockets.sync.client.unix_connect(
-                connection.unix_socket, self._url(), **arguments
-            )
+            opening = websockets.sync.client.unix_connect(connection.unix_socket, self._url(), **arguments)
+        # Newer versions want it entered.
+        socket: websockets.sync.client.ClientConnection = opening.__enter__()
+        self._sync_socket = socket
         self._opened()
         for message in self._core.messages():
-            self._sync_socket.send(message)
+            socket.send(message)
+        return socket
 
     def _leave_sync(self) -> None:
         socket, self._sync_socket = self._sync_socket, None
@@ -365,3 +368,61 @@ class Stream:
             _log.warning("stock-db stream: no connection to %s yet: %s", self._connection.url, why)
         else:
             _log.info("stock-db stream: connecting again: %s", why)
+
+
+#: What a read is followed by.
+_LIVE_TYPES = {"trades": ("trade",), "quotes": ("quote",), "bars": ()}
+
+
+def history_then_live(
+    client: Client,
+    symbols: str | Sequence[str],
+    *,
+    of: str = "trades",
+    timeframe: str | None = None,
+    types: str | Sequence[str] | None = None,
+    bars: str | Sequence[str] | None = None,
+    slow: str = "disconnect",
+    state: str | os.PathLike[str] | None = None,
+    **question: Any,
+) -> tuple[Rows, Stream]:
+    """Rows that are stored, and the stream of what comes just after them: no hole, no overlap.
+
+    `of` is `trades`, `quotes` or `bars`, the last with a `timeframe`; `question` is what that read
+    takes beside, such as `start`. The rows are read at once, whole, as of one moment. The stream has
+    updates of the same kind, or of `types`, from the position of that moment on; with `of="bars"` the
+    bars that the server makes of trades, where the newest one of the rows may still have been
+    running: what the stream tells of the same stamp is its newer version. Bars that are saved come
+    with `types=["bar"]`. Where `state` names a file that is there already, the stream goes on from
+    that, which may be before the rows end. Raises `ValueError`, and what the read raises.
+    """
+    if of not in _LIVE_TYPES:
+        raise ValueError(f"of: got {of!r}, expected 'trades', 'quotes' or 'bars'")
+    if (timeframe is not None) != (of == "bars"):
+        raise ValueError(f"timeframe: got {timeframe!r} of {of}, expected one with bars alone")
+    for name in ("limit", "layout", "with_position"):
+        if name in question:
+            raise ValueError(f"{name}: got one, expected none: all rows are read, as of one moment")
+    if timeframe is not None:
+        question["timeframe"] = timeframe
+    rows: Rows = getattr(client, of)(symbols, with_position=True, **question)
+    rows.to_arrow()
+    names = names_of(symbols, "symbols")
+    # A ticker without a position has had no update yet.
+    positions = rows.positions if names == ("*",) else {name: rows.positions.get(name, 0) for name in names}
+    if types is None and bars is None:
+        bars = None if timeframe is None else [timeframe]
+        types = _LIVE_TYPES[of] or None
+    shared = ("calendar", "session", "source") if bars is not None else ()
+    stream = Stream(
+        client.connection,
+        names,
+        types=types,
+        bars=bars,
+        **{name: question[name] for name in shared if question.get(name) is not None},
+        since=positions,
+        epoch=rows.epoch,
+        slow=slow,
+        state=state,
+    )
+    return rows, stream

@@ -243,6 +243,8 @@ class AsyncWriter(_Rows):
             if waits:
                 futures = [asyncio.wrap_future(future) for _, future in waits]
                 done, pending = await asyncio.wait(futures, timeout=timeout)
+                for each in pending:
+                    each.cancel()
                 if pending:
                     count = self._core.waiting_rows()
                     raise NotStored(f"{count} rows were not answered for within {timeout} s", count, [])

@@ -107,10 +107,14 @@ class WriterFull(StockDBError):
 
 
 class WriterStopped(StockDBError):
-    """The server refuses all that this writer sends, as with a wrong key."""
+    """The server refuses all that this writer sends, as with a wrong key, or its spool failed.
 
-    def __init__(self, status: int, error: str) -> None:
-        super().__init__(f"the server refuses this writer with {status}: {error}")
+    `status` is that of the server; None: it isn't the server's doing.
+    """
+
+    def __init__(self, status: int | None, error: str) -> None:
+        why = "the writer had to stop" if status is None else f"the server refuses this writer with {status}"
+        super().__init__(f"{why}: {error}")
         self.status = status
         self.error = error
 
@@ -134,7 +138,7 @@ class WriterFigures:
 
     #: Taken by the writer, those that were in the spool at its start among them.
     taken: int
-    #: Wait in memory to be sent.
+    #: Wait in memory, those that are under way among them.
     queued: int
     #: Wait in the spool alone.
     spooled: int
@@ -456,7 +460,7 @@ class Core:
             return
         except Exception as error:
             _log.exception("stock-db writer: it has to stop")
-            self._stop(WriterStopped(0, f"{type(error).__name__}: {error}"))
+            self._stop(WriterStopped(None, f"{type(error).__name__}: {error}"))
         finally:
             self._poster.close()
 
@@ -532,7 +536,6 @@ class Core:
                 lines.append(queue.popleft())
                 size += len(lines[-1])
         lane.queued_bytes -= size
-        self._queued -= len(lines)
         return lines
 
     def _refill(self, least: int = 0) -> bool:
@@ -566,10 +569,10 @@ class Core:
         except BaseException:
             with self._lock:
                 lane.queue.extendleft(reversed(batch.lines))
-                self._queued += len(batch.lines)
             raise
         with self._lock:
             lane.done = through
+            self._queued -= len(batch.lines)
             self._figures["acknowledged"] += len(batch.lines)
             if self._spool is not None and lane.spool is not None:
                 try:
