@@ -32,6 +32,8 @@ BYTES_MAX = 8_000_000
 #: Bodies from this size on are packed, where bodies are.
 PACKED_BYTES_MIN = 4_096
 TOO_LARGE = 413
+#: A server in front of another one stores ticker by ticker, and tells so which rows it has stored.
+STORED_BESIDE = "are stored, and no others"
 TOO_MANY_REQUESTS = 429
 #: Letters of an own `idempotency_key`: the rows of each part are added, and the server takes 255.
 KEY_MAX = 200
@@ -94,7 +96,8 @@ class _Sender:
         except RequestRefused as error:
             if error.status == TOO_LARGE and part.table.num_rows > 1:
                 return self._halves(part)
-            raise self._failure(part, error, is_known=True) from error
+            is_whole = STORED_BESIDE not in str(error.body.get("details", ""))
+            raise self._failure(part, error, is_known=is_whole) from error
         except ServerUnavailable as error:
             raise self._failure(part, error, is_known=error.status == TOO_MANY_REQUESTS) from error
         except (ConnectionLost, IncompleteAnswer) as error:
