@@ -41,7 +41,7 @@ class Program:
     def _run(self) -> None:
         try:
             self.run()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self.error = error
 
 

@@ -118,6 +118,8 @@ class Spool:
         self._by_code: list[SpoolLane] = []
         self._files: deque[_File] = deque()
         self._fd = -1
+        self._read_codes: dict[int, SpoolLane] = {}
+        self._read_numbers: dict[int, int] = {}
         self._read_from(0)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock_file: IO[bytes] = _lock(self.path / "lock")
@@ -387,8 +389,8 @@ class Spool:
     def _read_from(self, index: int) -> None:
         self._read_file = index
         self._read_at = len(_MAGIC)
-        self._read_codes: dict[int, SpoolLane] = {}
-        self._read_numbers: dict[int, int] = {}
+        self._read_codes = {}
+        self._read_numbers = {}
 
 
 def _records(data: bytes, at: int) -> Iterator[tuple[int, int, int, int]]:
@@ -422,7 +424,7 @@ def _sync_folder(path: Path) -> None:
 
 def _lock(path: Path) -> IO[bytes]:
     """Holds the lock as long as the file is open: it ends with the process, however that ends."""
-    file = open(path, "ab")  # noqa: SIM115
+    file = open(path, "ab")
     deadline = time.monotonic() + LOCK_SECONDS
     while not _try_lock(file):
         if time.monotonic() > deadline:

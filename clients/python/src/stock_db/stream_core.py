@@ -100,7 +100,7 @@ class StreamOptions:
         if not self.symbols or any(not isinstance(name, str) or name == "" for name in self.symbols):
             raise ValueError(f"symbols: got {self.symbols!r}, expected names of tickers, or '*'")
         if "*" in self.symbols and (len(self.symbols) > 1 or self.bars):
-            raise ValueError("symbols: got '*' with others or with bars, expected it alone: it stands for all")
+            raise ValueError("symbols: got '*' with others or with bars, expected it alone")
         if self.slow not in ("disconnect", "conflate", "gap"):
             raise ValueError(f"slow: got {self.slow!r}, expected 'disconnect', 'conflate' or 'gap'")
         if self.bar_options and not self.bars:
@@ -240,7 +240,8 @@ class Core:
         if code == _CLOSE_BY_OPERATOR:
             raise EndedByOperator(f"stream: {reason or 'an operator has ended it'}")
         if code == _CLOSE_TOO_LARGE:
-            raise RequestRefused(f"stream: {reason or 'the message was too large'}; name fewer tickers", 413, {})
+            why = reason or "the message was too large"
+            raise RequestRefused(f"stream: {why}; name fewer tickers", 413, {})
         return _TRY_LATER_SECONDS if code == _CLOSE_TRY_LATER else None
 
     def pause(self, least: float | None) -> float:
