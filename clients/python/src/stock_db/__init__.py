@@ -22,6 +22,8 @@ from .errors import (
     ServerWarning,
     StockDBError,
 )
+from .rows import Rows, TableRows
+from .saves import Saved
 
 __version__ = "0.1.0"
 
@@ -32,10 +34,13 @@ __all__ = [
     "IncompleteAnswer",
     "NotAllowed",
     "RequestRefused",
+    "Rows",
     "SaveFailed",
+    "Saved",
     "ServerUnavailable",
     "ServerWarning",
     "StockDBError",
+    "TableRows",
     "__version__",
     "connect",
 ]
