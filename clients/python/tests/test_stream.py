@@ -264,3 +264,17 @@ def test_what_is_of_no_use_to_repeat(keyed_server: Any) -> None:
 def test_arguments_that_make_no_sense(arguments: dict[str, Any], what: str) -> None:
     with pytest.raises(ValueError, match=what):
         stock_db.connect("http://127.0.0.1:9").stream(**arguments)
+
+
+def test_a_program_that_reads_too_slowly_loses_nothing() -> None:
+    """The server sends it away, and it comes back for what it hasn't had."""
+    count, text = 150, "x" * 100_000
+    with Server("--ws-queue-kb", "64") as server:
+        with stock_db.connect(server.url).stream("SSLOW", since=0) as stream:
+            save_trades(server.url, "SSLOW", 1)
+            assert sizes_of(take(stream, 1)) == [1]
+            for size in range(2, count + 1):
+                row = {"t": NOON, "p": 1, "s": size, "i": str(size), "extra": {"text": text}}
+                post(server.url, "trades", {"SSLOW": [row]})
+            assert sizes_of(take(stream, count - 1)) == list(range(2, count + 1))
+            assert stream.figures.reconnects >= 1
