@@ -20,8 +20,10 @@ def children(server: Server) -> dict[int, str]:
             words = (path / "cmdline").read_text().split("\0")
         except OSError:
             continue
-        if stat[0] != "Z" and int(stat[1]) == server.pid:
-            found[int(path.name)] = [word for word in words if word][-1]
+        # Of one that is just ending, the words are gone.
+        named = [word for word in words if word]
+        if stat[0] != "Z" and int(stat[1]) == server.pid and named:
+            found[int(path.name)] = named[-1]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ import pytest
 import stock_db
 from live_proxy import Proxy
 from server import Server
+from stock_db.client import Client
 from stock_db.errors import ConnectionLost, NotAllowed, RequestRefused
 from stock_db.positions import StateUnreadable
 from stock_db.rows import ServerWarning
-from stock_db.stream_events import (
+from stock_db.stream import (
     Bar,
     Deleted,
     Gap,
@@ -30,10 +32,12 @@ from stock_db.stream_events import (
     Renamed,
     SavedBars,
     Snapshot,
+    Stream,
     Ticks,
     Trade,
     Trades,
 )
+from stock_db.writer import Writer
 
 NOON = "2024-01-02T12:00:00.000000Z"
 
@@ -215,6 +219,30 @@ def test_history_and_what_follows(server: Server) -> None:
         assert sorted(sizes_of(take(live, 2))) == [3, 4]
 
 
+def test_bars_of_history_and_those_that_follow(server: Server) -> None:
+    db = stock_db.connect(server.url)
+    save_trades(server.url, "SJOINBARS", 1)
+    rows, live = db.history_then_live("SJOINBARS", of="bars", timeframe="1Min", start="2024-01-01")
+    save_trades(server.url, "SJOINBARS", 2)
+    with live:
+        assert rows.to_arrow().column("volume").to_pylist() == [1]
+        event = next(live)
+        assert isinstance(event, LiveBars)
+        assert [bar.volume for bar in event] == [3]
+    with pytest.raises(ValueError, match="timeframe"):
+        db.history_then_live("SJOINBARS", of="bars")
+
+
+def test_all_tickers_of_history_and_what_follows(server: Server) -> None:
+    save_trades(server.url, "SJOINALL", 1)
+    rows, live = stock_db.connect(server.url).history_then_live("*", start="2024-01-01")
+    save_trades(server.url, "SJOINALL", 2)
+    save_trades(server.url, "SJOINALLNEW", 3)
+    with live:
+        assert "SJOINALL" in rows.to_arrow().column("symbol").to_pylist()
+        assert sizes_of(take(live, 2)) == [2, 3]
+
+
 def test_a_dead_connection_is_noticed(server: Server) -> None:
     proxy = Proxy(server.port)
     save_trades(server.url, "SMUTE", 1)
@@ -248,6 +276,14 @@ def test_what_is_of_no_use_to_repeat(keyed_server: Any) -> None:
     nobody = stock_db.connect("http://127.0.0.1:9")
     with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1:9"), nobody.stream("A", begin_seconds=0.3) as stream:
         next(stream)
+
+
+def test_the_client_has_the_defaults_of_what_it_makes() -> None:
+    for method, made in ((Client.writer, Writer), (Client.stream, Stream)):
+        told = inspect.signature(method).parameters
+        for name, parameter in inspect.signature(made).parameters.items():
+            if name != "connection":
+                assert (name, told[name].default) == (name, parameter.default)
 
 
 @pytest.mark.parametrize(

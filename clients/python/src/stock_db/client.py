@@ -6,7 +6,7 @@ import datetime as dt
 import importlib
 import os
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
@@ -32,6 +32,10 @@ from .stamps import Moment, date_text, moment, zone_name
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    # Loaded when somebody asks for them: most programs only read.
+    from .stream import Since, Stream
+    from .writer import RefusedRow, Writer
 
 __all__ = ["Client", "connect"]
 
@@ -364,17 +368,121 @@ class Client:
         """Stores quotes, of one or many tickers: see `save_trades`."""
         return self._save("quotes", data, ticker, tz, on_duplicate, idempotency_key, strict)
 
-    def writer(self, **options: Any) -> Any:
-        """A writer of single rows that batches them: see `stock_db.writer.Writer`."""
-        return importlib.import_module(".writer", __package__).Writer(self.connection, **options)
+    def writer(
+        self,
+        *,
+        batch_rows: int = 1_000,
+        batch_bytes: int = 1024 * 1024,
+        batch_seconds: float = 0.005,
+        queue_rows: int = 100_000,
+        request_timeout: float = 30.0,
+        close_timeout: float = 30.0,
+        spool: str | os.PathLike[str] | None = None,
+        spool_bytes: int = 1024 * 1024 * 1024,
+        spool_sync_seconds: float = 1.0,
+        on_refused: Callable[[RefusedRow], None] | None = None,
+    ) -> Writer:
+        """A writer of single rows, that batches them: `async with` it, or `with` it.
 
-    def stream(self, symbols: Any, **options: Any) -> Any:
-        """Live updates, each once and in order: see `stock_db.stream.Stream`."""
-        return importlib.import_module(".stream", __package__).Stream(self.connection, symbols, **options)
+        Rows of all tickers are gathered for `batch_seconds`, `batch_rows` (below 2,000) or
+        `batch_bytes`; at most `queue_rows` wait in memory. A request is sent again, with the same key,
+        until it is answered. `spool` is a folder that keeps rows until they are stored, of at most
+        `spool_bytes`. `on_refused` is called with each row that the server won't have. See
+        `stock_db.writer`.
+        """
+        made: Writer = importlib.import_module(".writer", __package__).Writer(
+            self.connection,
+            batch_rows=batch_rows,
+            batch_bytes=batch_bytes,
+            batch_seconds=batch_seconds,
+            queue_rows=queue_rows,
+            request_timeout=request_timeout,
+            close_timeout=close_timeout,
+            spool=spool,
+            spool_bytes=spool_bytes,
+            spool_sync_seconds=spool_sync_seconds,
+            on_refused=on_refused,
+        )
+        return made
 
-    def history_then_live(self, symbols: Any, **options: Any) -> Any:
-        """A read, and the updates from just after it: see `stock_db.stream.history_then_live`."""
-        return importlib.import_module(".stream", __package__).history_then_live(self, symbols, **options)
+    def stream(
+        self,
+        symbols: str | Iterable[str],
+        *,
+        types: str | Iterable[str] | None = None,
+        bars: str | Iterable[str] | None = None,
+        partial: str | None = None,
+        empty_bars: bool | None = None,
+        source: str | None = None,
+        calendar: str | None = None,
+        session: str | None = None,
+        since: Since | None = None,
+        epoch: str | None = None,
+        snapshot: bool = False,
+        slow: Literal["disconnect", "conflate", "gap"] = "disconnect",
+        state: str | os.PathLike[str] | None = None,
+        state_seconds: float = 0.5,
+        silence_seconds: float = 15.0,
+        begin_seconds: float = 60.0,
+    ) -> Stream:
+        """Live updates, each once and in order: loop over it with `async for` or `for`.
+
+        `symbols` are tickers, or `"*"` for all. It begins now, or at `since`: a position for each
+        ticker (of `epoch`), or a time. With `bars`, timeframes, come bars that the server makes of
+        trades. `state` is a file of positions, from which the next run goes on. An update is handled
+        when the next one is asked for. What can't be told comes as `Gap`. See `stock_db.stream`.
+        """
+        made: Stream = importlib.import_module(".stream", __package__).Stream(
+            self.connection,
+            symbols,
+            types=types,
+            bars=bars,
+            partial=partial,
+            empty_bars=empty_bars,
+            source=source,
+            calendar=calendar,
+            session=session,
+            since=since,
+            epoch=epoch,
+            snapshot=snapshot,
+            slow=slow,
+            state=state,
+            state_seconds=state_seconds,
+            silence_seconds=silence_seconds,
+            begin_seconds=begin_seconds,
+        )
+        return made
+
+    def history_then_live(
+        self,
+        symbols: str | Iterable[str],
+        *,
+        of: Literal["trades", "quotes", "bars"] = "trades",
+        timeframe: str | None = None,
+        types: str | Iterable[str] | None = None,
+        bars: str | Iterable[str] | None = None,
+        slow: Literal["disconnect", "conflate", "gap"] = "disconnect",
+        state: str | os.PathLike[str] | None = None,
+        **question: Any,
+    ) -> tuple[Rows, Stream]:
+        """Stored rows, and the stream of what comes just after them: no hole, no overlap.
+
+        `question` is what `trades`, `quotes` or `bars` take beside, such as `start`.
+        """
+        joined_ones: tuple[Rows, Stream] = importlib.import_module(
+            ".stream", __package__
+        ).history_then_live(
+            self,
+            symbols,
+            of=of,
+            timeframe=timeframe,
+            types=types,
+            bars=bars,
+            slow=slow,
+            state=state,
+            **question,
+        )
+        return joined_ones
 
     def close(self) -> None:
         """Ends the connections that are kept open. The client may be used again."""

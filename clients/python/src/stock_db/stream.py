@@ -9,7 +9,7 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,64 @@ from .connection import Connection
 from .errors import ConnectionLost, NotAllowed, RequestRefused
 from .positions import STATE_SECONDS, StateFile
 from .stream_core import Core, EndedByOperator, Reconnect, Since, StreamFigures, StreamOptions, names_of
-from .stream_events import Event
+from .stream_events import (
+    Bar,
+    BarsGap,
+    Deleted,
+    Event,
+    FeedAlive,
+    FeedStale,
+    FeedsLeftOut,
+    Gap,
+    LiveBars,
+    MissedUpdates,
+    NewEpoch,
+    OtherRows,
+    Quote,
+    Quotes,
+    Renamed,
+    SavedBars,
+    Snapshot,
+    Ticks,
+    Trade,
+    Trades,
+    Unreadable,
+    Update,
+)
 
 if TYPE_CHECKING:
     from .client import Client
     from .rows import Rows
 
-__all__ = ["EndedByOperator", "Since", "Stream", "StreamFigures", "history_then_live"]
+__all__ = [
+    "Bar",
+    "BarsGap",
+    "Deleted",
+    "EndedByOperator",
+    "Event",
+    "FeedAlive",
+    "FeedStale",
+    "FeedsLeftOut",
+    "Gap",
+    "LiveBars",
+    "MissedUpdates",
+    "NewEpoch",
+    "OtherRows",
+    "Quote",
+    "Quotes",
+    "Renamed",
+    "SavedBars",
+    "Since",
+    "Snapshot",
+    "Stream",
+    "StreamFigures",
+    "Ticks",
+    "Trade",
+    "Trades",
+    "Unreadable",
+    "Update",
+    "history_then_live",
+]
 
 _log = logging.getLogger("stock_db")
 
@@ -53,10 +104,10 @@ class Stream:
     def __init__(
         self,
         connection: Connection,
-        symbols: str | Sequence[str],
+        symbols: str | Iterable[str],
         *,
-        types: str | Sequence[str] | None = None,
-        bars: str | Sequence[str] | None = None,
+        types: str | Iterable[str] | None = None,
+        bars: str | Iterable[str] | None = None,
         partial: str | None = None,
         empty_bars: bool | None = None,
         source: str | None = None,
@@ -376,12 +427,12 @@ _LIVE_TYPES = {"trades": ("trade",), "quotes": ("quote",), "bars": ()}
 
 def history_then_live(
     client: Client,
-    symbols: str | Sequence[str],
+    symbols: str | Iterable[str],
     *,
     of: str = "trades",
     timeframe: str | None = None,
-    types: str | Sequence[str] | None = None,
-    bars: str | Sequence[str] | None = None,
+    types: str | Iterable[str] | None = None,
+    bars: str | Iterable[str] | None = None,
     slow: str = "disconnect",
     state: str | os.PathLike[str] | None = None,
     **question: Any,
@@ -405,9 +456,10 @@ def history_then_live(
             raise ValueError(f"{name}: got one, expected none: all rows are read, as of one moment")
     if timeframe is not None:
         question["timeframe"] = timeframe
-    rows: Rows = getattr(client, of)(symbols, with_position=True, **question)
+    asked = symbols if isinstance(symbols, str) else tuple(symbols)
+    names = names_of(asked, "symbols")
+    rows: Rows = getattr(client, of)(asked, with_position=True, **question)
     rows.to_arrow()
-    names = names_of(symbols, "symbols")
     # A ticker without a position has had no update yet.
     positions = rows.positions if names == ("*",) else {name: rows.positions.get(name, 0) for name in names}
     if types is None and bars is None:

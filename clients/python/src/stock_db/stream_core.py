@@ -7,7 +7,7 @@ import logging
 import random
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Union
@@ -111,7 +111,7 @@ class StreamOptions:
             raise ValueError(f"since: got {self.since!r} without a zone, expected a datetime with one")
 
 
-def names_of(value: str | Sequence[str] | None, name: str) -> tuple[str, ...]:
+def names_of(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
