@@ -168,7 +168,8 @@ def test_a_body_that_is_too_large_is_halved(monkeypatch: pytest.MonkeyPatch) -> 
         assert saved.rows == saved.stored == count == len(db.trades("BIG"))
         packed = stock_db.connect(server.url, compress=True)
         assert len(packed.trades("BIG")) == count
-        assert packed.save_trades(rows.head(5_000), ticker="PACKED").stored == 5_000
+        with pytest.warns(stock_db.ServerWarning, match="note"):
+            assert packed.save_trades(rows.head(5_000), ticker="PACKED").stored == 5_000
 
 
 def test_the_same_key_stores_nothing_twice(db: stock_db.Client) -> None:

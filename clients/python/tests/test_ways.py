@@ -57,16 +57,20 @@ def test_tls(tmp_path: Path) -> None:
     kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     subprocess.run(["openssl", "req", *kind, *names], check=True, capture_output=True)
     with Server("--tls-cert", str(tmp_path / "a.crt"), "--tls-key", str(tmp_path / "a.key")) as server:
-        db = stock_db.connect(server.url, verify=tmp_path / "a.crt")
-        assert db.save_trades(TRADE, ticker="TLS").stored == 1
-        assert len(stock_db.connect(server.url, verify=False).trades("TLS")) == 1
+        with stock_db.connect(server.url, verify=tmp_path / "a.crt") as db:
+            assert db.save_trades(TRADE, ticker="TLS").stored == 1
+        with stock_db.connect(server.url, verify=False) as db:
+            assert len(db.trades("TLS")) == 1
         with pytest.raises(stock_db.ConnectionLost, match="certificate"):
             stock_db.connect(server.url, retries=0).trades("TLS").to_arrow()
 
 
-def test_a_unix_socket_and_a_server_that_is_killed(tmp_path: Path) -> None:
-    path = tmp_path / "s.sock"
-    with Server("--unix-socket", str(path)) as server:
+def test_a_unix_socket_and_a_server_that_is_killed() -> None:
+    made = Server()
+    # A short path: the system takes few letters.
+    path = made.dir / "s.sock"
+    made.flags += ["--unix-socket", str(path)]
+    with made as server:
         db = stock_db.connect(f"unix:{path}")
         assert db.save_trades(TRADE, ticker="UNIX").stored == 1 and len(db.trades("UNIX")) == 1
         server.kill()
