@@ -1,6 +1,7 @@
 /** The flags of the soak. */
 import { parseArgs } from "node:util";
 import { ENGINES, type EngineName, readCount, readWord } from "../test/support/flags.ts";
+import { CLIENT_LANGUAGES, type ClientLanguage } from "./client-programs.ts";
 
 const BUSES = ["none", "nats", "redis", "postgres"] as const;
 type BusName = (typeof BUSES)[number];
@@ -15,6 +16,8 @@ export interface SoakArguments {
   subscribers: number;
   kills: boolean;
   seed: number;
+  /** Null: the server's own writers and subscribers. */
+  clients: ClientLanguage | null;
 }
 
 export const SOAK_HELP = `npm run soak -- [flags]
@@ -26,6 +29,8 @@ export const SOAK_HELP = `npm run soak -- [flags]
   --writers N        (default 6)
   --subscribers N    (default 36)
   --no-kills         nothing is killed
+  --clients L        instead of these a feed and bots of a client, of a few lines each, and kills of the
+                     whole server: ${CLIENT_LANGUAGES.join(" or ")}. --subscribers are bots then (default 3)
   --seed N           of everything that happens at random (default: another each time)`;
 
 /** @throws Error With a sentence for the user. */
@@ -39,7 +44,8 @@ export function readSoakArguments(argv: string[]): SoakArguments | "help" {
       bus: { type: "string", default: "none" },
       workers: { type: "string", default: "2" },
       writers: { type: "string", default: "6" },
-      subscribers: { type: "string", default: "36" },
+      subscribers: { type: "string" },
+      clients: { type: "string" },
       "no-kills": { type: "boolean", default: false },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       help: { type: "boolean", default: false },
@@ -49,9 +55,13 @@ export function readSoakArguments(argv: string[]): SoakArguments | "help" {
   const servers = readCount("--servers", values.servers, { min: 1, max: 8 });
   const bus = readWord("--bus", values.bus, BUSES);
   const engine = values.engine ?? (servers > 1 ? "postgres" : "sqlite");
+  const clients =
+    values.clients === undefined ? null : readWord("--clients", values.clients, CLIENT_LANGUAGES);
   const engines = engine === "all" ? [...ENGINES] : [readWord("--engine", engine, ENGINES)];
   if ((servers > 1 || bus !== "none") && engines.some((name) => name !== "postgres"))
     throw new Error("--servers and --bus: only servers on PostgreSQL share a database");
+  if (clients !== null && (values.engine ?? "sqlite") !== "sqlite")
+    throw new Error(`--clients: got --engine ${values.engine}, expected none: their server has SQLite`);
   return {
     seconds: readCount("--seconds", values.seconds, { min: 1, max: 1_000_000 }),
     engines,
@@ -59,7 +69,11 @@ export function readSoakArguments(argv: string[]): SoakArguments | "help" {
     bus,
     workers: readCount("--workers", values.workers, { min: 2, max: 64 }),
     writers: readCount("--writers", values.writers, { min: 1, max: 1_000 }),
-    subscribers: readCount("--subscribers", values.subscribers, { min: 1, max: 5_000 }),
+    subscribers: readCount("--subscribers", values.subscribers ?? (clients === null ? "36" : "3"), {
+      min: 1,
+      max: 5_000,
+    }),
+    clients,
     kills: !values["no-kills"],
     seed: readCount("--seed", values.seed, { min: 0, max: 2 ** 32 }),
   };

@@ -9,6 +9,8 @@ import { cleanUp, cleanUpOnSignals, makeRunFolder } from "../bench/processes.ts"
 import type { EngineName } from "../test/support/flags.ts";
 import { readSoakArguments, SOAK_HELP, type SoakArguments } from "./arguments.ts";
 import { type Broker, startBroker } from "./broker.ts";
+import type { ClientLanguage } from "./client-programs.ts";
+import { formatClientSoak, runClientSoak } from "./clients.ts";
 import { formatSoak } from "./report.ts";
 import { runSoak } from "./soak.ts";
 
@@ -27,6 +29,7 @@ async function main(argv: string[]): Promise<number> {
     return 0;
   }
   cleanUpOnSignals();
+  if (args.clients !== null) return (await soakClient(args.clients, args)) ? 0 : 1;
   const folder = makeRunFolder(null);
   try {
     let isGood = true;
@@ -34,6 +37,23 @@ async function main(argv: string[]): Promise<number> {
     return isGood ? 0 : 1;
   } finally {
     await cleanUp();
+  }
+}
+
+/** @returns whether each bot told every trade once and in order. */
+async function soakClient(language: ClientLanguage, args: SoakArguments): Promise<boolean> {
+  const { seconds, workers, subscribers, seed } = args;
+  console.log(
+    `${language}: a feed and ${subscribers} bots, ${workers} workers, ${seconds} s, --seed ${seed}`,
+  );
+  try {
+    const result = await runClientSoak({ language, seconds, workers, bots: subscribers, seed });
+    const { text, isGood } = formatClientSoak(result);
+    console.log(text);
+    return isGood;
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    return false;
   }
 }
 
