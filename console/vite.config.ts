@@ -30,6 +30,8 @@ export default defineConfig({
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // To read a signal is to follow it, also where its value isn't used.
+    rolldownOptions: { treeshake: { propertyReadSideEffects: "always" } },
     license: { fileName: "console/licenses.md" },
   },
   server: {

@@ -11,6 +11,9 @@ export const key = signal<string | null>(sessionStorage.getItem(KEPT_AS));
 /** Why somebody has to sign in, as the server tells it; null: nobody has to now. */
 export const signInReason = signal<string | null>(null);
 
+/** The server has asked for a key: without keys, nobody has to be shown a way to sign in. */
+export const needsKey = signal(false);
+
 /** Counts up with each other key: what was read with the one before counts no more. */
 export const session = signal(0);
 
@@ -24,5 +27,6 @@ export function setKey(given: string | null): void {
 
 /** The server didn't take the key, or there was none. */
 export function askForKey(reason: string): void {
+  needsKey.value = true;
   if (signInReason.peek() === null) signInReason.value = reason;
 }

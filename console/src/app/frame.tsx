@@ -1,7 +1,7 @@
 /** What is around each page: the way to the others, whether it is live, who is signed in. */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { key, setKey, signInReason } from "../api/key.ts";
+import { key, needsKey, setKey, signInReason } from "../api/key.ts";
 import { liveProblem, liveState } from "../api/live-socket.ts";
 import { Button } from "../components/button.tsx";
 import { SelectField } from "../components/field.tsx";
@@ -94,10 +94,9 @@ function Tools({ isAboutOpen, areShortcutsOpen }: ToolsProps) {
         onChange={(chosen) => (theme.value = chosen as Theme)}
         options={THEMES}
       />
-      {key.value === null ? (
+      {key.value !== null && <Button onClick={() => setKey(null)}>Sign out</Button>}
+      {key.value === null && needsKey.value && (
         <Button onClick={() => (signInReason.value = "")}>Sign in</Button>
-      ) : (
-        <Button onClick={() => setKey(null)}>Sign out</Button>
       )}
       <span class="tool-row">
         <Button kind="plain" onClick={() => (areShortcutsOpen.value = true)}>

@@ -77,7 +77,7 @@ function useNow(): number {
 }
 
 function countOf(shown: number, all: number): string {
-  return shown === all ? countText(all) : `${countText(shown)} of ${countText(all)}`;
+  return shown === all ? `${countText(all)} in all` : `${countText(shown)} of ${countText(all)}`;
 }
 
 function Nothing({ isLoading, hasFailed }: { isLoading: boolean; hasFailed: boolean }) {
