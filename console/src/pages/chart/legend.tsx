@@ -7,7 +7,6 @@ import { AVERAGES } from "./chart-settings.ts";
 import { shownSeconds, shownText } from "./wall-clock.ts";
 
 export function Legend({ model }: { model: ChartModel }) {
-  model.version.value;
   const { symbols } = model.settings;
   return (
     <div class="legend" aria-live="off">
@@ -21,6 +20,7 @@ export function Legend({ model }: { model: ChartModel }) {
 }
 
 function OneTicker({ model }: { model: ChartModel }) {
+  model.version.value;
   const history = model.histories[0]!;
   const hovered = model.hovered.value;
   const bar = (hovered === null ? undefined : history.at(hovered)) ?? history.bars.at(-1);
@@ -58,6 +58,7 @@ function OneTicker({ model }: { model: ChartModel }) {
 
 /** One of several, as it moved since the first bar that is seen. */
 function Compared({ model, index }: { model: ChartModel; index: number }) {
+  model.version.value;
   const history = model.histories[index]!;
   const hovered = model.hovered.value;
   const bar = (hovered === null ? undefined : history.at(hovered)) ?? history.bars.at(-1);

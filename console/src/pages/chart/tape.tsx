@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { Note } from "../../components/feedback.tsx";
 import { Choices } from "../../components/field.tsx";
 import { type Column, Table } from "../../components/table.tsx";
-import { countText, priceText } from "../../format/numbers.ts";
+import { countText, priceText, shortText } from "../../format/numbers.ts";
 import { clockText, stampText } from "../../format/times.ts";
 import type { ChartBar } from "./bar-history.ts";
 import type { ChartModel } from "./chart-model.ts";
@@ -77,7 +77,7 @@ function Bars({ model }: { model: ChartModel }) {
     price("high", "High"),
     price("low", "Low"),
     price("close", "Close"),
-    { id: "volume", title: "Volume", isNumber: true, render: ({ volume }) => countText(volume) },
+    { id: "volume", title: "Volume", isNumber: true, render: ({ volume }) => shortText(volume) },
   ];
   return <Table label="Bars" columns={columns} rows={bars} keyOf={({ time }) => time} />;
 }

@@ -103,13 +103,19 @@ function columnsOf(list: TickerList, now: number): Column<TickerRow>[] {
         </a>
       ),
     },
-    { id: "last", title: "Last", isNumber: true, isSortable: true, render: (row) => <Last row={row} /> },
+    {
+      id: "last",
+      title: "Last",
+      isNumber: true,
+      isSortable: true,
+      render: ({ last }) => <Last text={priceText(last)} />,
+    },
     {
       id: "change",
       title: "Change",
       isNumber: true,
       isSortable: true,
-      render: (row) => <Change row={row} />,
+      render: (row) => <Change change={changeOf(row)} since={sinceOf(row)} />,
     },
     {
       id: "volume",
@@ -140,8 +146,7 @@ function columnsOf(list: TickerList, now: number): Column<TickerRow>[] {
   ];
 }
 
-function Last({ row: { last } }: { row: TickerRow }) {
-  const text = priceText(last);
+function Last({ text }: { text: string }) {
   // Another price is another element, so it lights up.
   return (
     <span key={text} class="last-price">
@@ -150,15 +155,23 @@ function Last({ row: { last } }: { row: TickerRow }) {
   );
 }
 
-function Change({ row }: { row: TickerRow }) {
-  const change = changeOf(row);
+interface ChangeProps {
+  change: number | null;
+  /** Where it counts from. */
+  since: string;
+}
+
+function Change({ change, since }: ChangeProps) {
   const direction = change === null || change === 0 ? "muted" : change > 0 ? "up" : "down";
-  const from = row.hasDailyBars ? "the close before" : "the first price of the day";
   return (
-    <span class={direction} title={change === null ? "" : `Since ${from}, ${priceText(row.reference)}`}>
+    <span class={direction} title={change === null ? "" : since}>
       {percentText(change)}
     </span>
   );
+}
+
+function sinceOf({ hasDailyBars, reference }: TickerRow): string {
+  return `Since ${hasDailyBars ? "the close before" : "the first price of the day"}, ${priceText(reference)}`;
 }
 
 function Age({ row: { newestMs, isStale }, now }: { row: TickerRow; now: number }) {
