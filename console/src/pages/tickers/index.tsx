@@ -35,7 +35,9 @@ export default function TickersPage({ params }: PageProps) {
       <div class="page-head">
         <h1>Tickers</h1>
         <span class="muted" role="status">
-          {list.isLoading.value && rows.length === 0 ? "" : countOf(shown.length, rows.length)}
+          {list.isLoading.value && rows.length === 0
+            ? ""
+            : countOf(shown.length, rows.length) + (list.isCut.value ? " and more" : "")}
         </span>
         <div class="ticker-search">
           <TextField

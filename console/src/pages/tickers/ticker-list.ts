@@ -9,8 +9,11 @@ import { isAbort } from "../../api/server-error.ts";
 import { type DayFigures, readDayFigures } from "./day-figures.ts";
 import { emptyRow, fillRow, type ShortSnapshot, type TickerRow, takeFrame } from "./ticker-row.ts";
 
-/** Symbols of one request. */
-const PART = 1_000;
+/** Symbols of one request: as many as the server takes. */
+const PART = 500;
+/** Tickers of a page of their list, the same; and pages, as the browser's memory has a bound. */
+const LIST_PAGE = 10_000;
+const LIST_PAGES_MAX = 20;
 const REFRESH_MS = 15_000;
 /** So many refreshes, and the list of tickers itself is read again. */
 const LIST_EVERY = 4;
@@ -18,12 +21,19 @@ const LIST_EVERY = 4;
 const SETTLED_MS = 120;
 const FIGURES_AT_ONCE = 4;
 
+interface TickersPage {
+  tickers: { symbol: string }[];
+  next_page_token: string | null;
+}
+
 export class TickerList {
   /** Counts up when something that is shown has changed. */
   readonly version = signal(0);
   readonly rows = signal<readonly TickerRow[]>([]);
   readonly error: Signal<unknown> = signal(null);
   readonly isLoading = signal(true);
+  /** There are more tickers than are listed. */
+  readonly isCut = signal(false);
   readonly figures = new Map<string, DayFigures>();
   readonly #bySymbol = new Map<string, TickerRow>();
   readonly #socket: LiveSocket;
@@ -86,13 +96,22 @@ export class TickerList {
   }
 
   async #list(): Promise<void> {
-    const { tickers } = await getJson<{ tickers: { symbol: string }[] }>("v1/tickers", {}, this.#stop.signal);
-    for (const { symbol } of tickers) {
+    const known = new Set<string>();
+    let next: string | null | undefined;
+    for (let page = 0; page < LIST_PAGES_MAX && next !== null; page++) {
+      const params = { limit: LIST_PAGE, page_token: next };
+      const answer = await getJson<TickersPage>("v1/tickers", params, this.#stop.signal);
+      for (const { symbol } of answer.tickers) known.add(symbol);
+      next = answer.next_page_token;
+    }
+    this.isCut.value = next !== null;
+    const before = this.#bySymbol.size;
+    const gone = [...this.#bySymbol.keys()].filter((symbol) => !known.has(symbol));
+    for (const symbol of gone) this.#bySymbol.delete(symbol);
+    for (const symbol of known) {
       if (!this.#bySymbol.has(symbol)) this.#bySymbol.set(symbol, emptyRow(symbol));
     }
-    const known = new Set(tickers.map(({ symbol }) => symbol));
-    for (const symbol of this.#bySymbol.keys()) if (!known.has(symbol)) this.#bySymbol.delete(symbol);
-    if (this.#bySymbol.size !== this.rows.value.length) this.rows.value = [...this.#bySymbol.values()];
+    if (gone.length > 0 || this.#bySymbol.size !== before) this.rows.value = [...this.#bySymbol.values()];
   }
 
   async #fill(rows: readonly TickerRow[]): Promise<void> {
