@@ -3,7 +3,8 @@
  * this after `npm ci` and before `npm pack`; by hand it is `npm run build:console`.
  *
  * Plain JavaScript for Node, as that is all that is sure to be there when npm runs it. Without Vite,
- * as after `npm ci --omit=dev`, what was built before stays as it is.
+ * as after `npm ci --omit=dev`, what was built before stays as it is; `--if-possible`, as npm runs
+ * it, takes that for no failure.
  */
 import {
   appendFileSync,
@@ -24,18 +25,23 @@ const DIST = join(CONSOLE, "dist");
 const PACKED = /\.(js|css|svg|md)$/;
 /** Smaller ones fit into one packet anyway. */
 const PACKED_FROM = 1_024;
+const REPLACE_TRIES = 5;
 
-const vite = await loadVite();
-if (vite !== null) await build(vite);
-else if (existsSync(DIST)) console.log("The console stays as it was built: Vite isn't installed.");
-else console.log("The console isn't built: Vite isn't installed. npm ci --include=dev installs it.");
+try {
+  await build(await loadVite());
+} catch (error) {
+  // What was installed is a server all the same, and the page says how it is built.
+  const state = existsSync(DIST) ? "stays as it was built" : "isn't built";
+  console.error(`The console ${state}: ${error.message}`);
+  if (!process.argv.includes("--if-possible")) process.exitCode = 1;
+}
 
 async function loadVite() {
   try {
     return await import("vite");
   } catch (error) {
-    if (error.code === "ERR_MODULE_NOT_FOUND") return null;
-    throw error;
+    if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
+    throw new Error("Vite isn't installed; npm ci --include=dev installs it");
   }
 }
 
@@ -53,10 +59,23 @@ async function build({ build: bundle }) {
     const assets = join(fresh, "console");
     appendFileSync(join(assets, "licenses.md"), `\n${readFileSync(join(CONSOLE, "NOTICE"), "utf8")}`);
     for (const name of readdirSync(assets)) if (PACKED.test(name)) pack(join(assets, name));
-    if (existsSync(DIST)) renameSync(DIST, old);
-    renameSync(fresh, DIST);
+    replaceWith(fresh, old);
   } finally {
     for (const folder of [fresh, old]) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Another one may build at the same time: then either's is the newest. */
+function replaceWith(fresh, old) {
+  for (let tries = 1; ; tries++) {
+    if (existsSync(DIST)) renameSync(DIST, old);
+    try {
+      renameSync(fresh, DIST);
+      return;
+    } catch (error) {
+      if (error.code !== "ENOTEMPTY" || tries === REPLACE_TRIES) throw error;
+      rmSync(old, { recursive: true, force: true });
+    }
   }
 }
 

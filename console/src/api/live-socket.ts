@@ -49,6 +49,8 @@ export class LiveSocket {
   #socket: WebSocket | null = null;
   #isReady = false;
   #failures = 0;
+  /** Of the last error frame. */
+  #errorCode = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lastBeatAt = 0;
   #beatMs = 0;
@@ -94,7 +96,7 @@ export class LiveSocket {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;
-    socket?.close();
+    if (socket !== null) endSocket(socket);
     open.value = new Set([...open.peek()].filter((other) => other !== this));
   }
 
@@ -102,7 +104,7 @@ export class LiveSocket {
     clearTimeout(this.#timer);
     const before = this.#socket;
     this.#socket = null;
-    before?.close();
+    if (before !== null) endSocket(before);
     this.#isReady = false;
     this.#beatMs = 0;
     this.#lastBeatAt = 0;
@@ -159,7 +161,10 @@ export class LiveSocket {
       case "error":
         // Where no keys are needed, the server doesn't know the message that brings one.
         if (frame.code === "unknown_action" && !this.#isReady) this.#begin();
-        else this.problem.value = frame.error;
+        else {
+          this.problem.value = frame.error;
+          this.#errorCode = frame.code;
+        }
         return;
       case "heartbeat":
         this.#beat(frame.positions);
@@ -199,11 +204,13 @@ export class LiveSocket {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;
-    socket?.close();
+    if (socket !== null) endSocket(socket);
     this.#isReady = false;
     if (code === CLOSE_KEY || code === CLOSE_ENDED_BY_OPERATOR) {
       this.state.value = "refused";
-      if (code === CLOSE_KEY && key.peek() === null) askForKey(this.problem.peek() ?? "A key is needed.");
+      // Without the right to it, another key may be wanted, but nobody has to be asked.
+      if (code === CLOSE_KEY && this.#errorCode !== "not_allowed")
+        askForKey(this.problem.peek() ?? "A key is needed.");
       return;
     }
     this.state.value = "lost";
@@ -223,4 +230,10 @@ export function socketUrl(
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.hash = "";
   return url.href;
+}
+
+/** One that isn't open yet is closed when it is: before, browsers call it a failure. */
+export function endSocket(socket: WebSocket): void {
+  if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+  else socket.close();
 }

@@ -33,6 +33,15 @@ export function SignIn() {
           {signInReason.value || "With a key you see what it may see."} Whoever runs the server makes keys
           with <code>stock-db-server keys add</code>.
         </p>
+        {/* A manager of passwords keeps the key under this name. */}
+        <input
+          class="hidden-visually"
+          autocomplete="username"
+          value="stock-db"
+          readOnly
+          tabIndex={-1}
+          aria-hidden
+        />
         <TextField
           label="Key"
           type="password"

@@ -1,7 +1,7 @@
 /** A replay over /ws/replay: stored rows as they came, as fast as somebody wants. */
 import { askForKey, key } from "../../api/key.ts";
 import type { LiveFrame, SocketFrame } from "../../api/live-frames.ts";
-import { socketUrl } from "../../api/live-socket.ts";
+import { endSocket, socketUrl } from "../../api/live-socket.ts";
 
 const CLOSE_NORMAL = 1000;
 const CLOSE_KEY = 4401;
@@ -69,6 +69,6 @@ export function openReplay(wish: ReplayWish, events: ReplayEvents): () => void {
   };
   return () => {
     isOver = true;
-    socket.close();
+    endSocket(socket);
   };
 }
