@@ -30,10 +30,10 @@ describe.skipIf(!hasBrowser)("tickers", () => {
     await page.getByRole("status").getByText("Live", { exact: true }).waitFor();
     const before = await row("TEST").textContent();
     await waitUntil("TEST moves", async () => (await row("TEST").textContent()) !== before);
+    await takePicture(page, "console-tickers");
     await saveTrade(server.url, "IBM", 321.5, new Date().toISOString());
     await row("IBM").getByText("321.50").waitFor();
     await expectAccessible(page);
-    await takePicture(page, "console-tickers");
     expect(problems).toEqual([]);
   });
 

@@ -72,7 +72,7 @@ function Bars({ model }: { model: ChartModel }) {
     ...{ id: name, title, isNumber: true, render: (bar) => priceText(bar[name]) },
   });
   const columns: Column<ChartBar>[] = [
-    { id: "time", title: "Bar", render: ({ time }) => shownText(time, model.isDaily) },
+    { id: "time", title: "Bar", render: ({ time }) => <BarTime time={time} isDaily={model.isDaily} /> },
     price("open", "Open"),
     price("high", "High"),
     price("low", "Low"),
@@ -80,6 +80,12 @@ function Bars({ model }: { model: ChartModel }) {
     { id: "volume", title: "Volume", isNumber: true, render: ({ volume }) => shortText(volume) },
   ];
   return <Table label="Bars" columns={columns} rows={bars} keyOf={({ time }) => time} />;
+}
+
+/** Without its year, as there is little room. */
+function BarTime({ time, isDaily }: { time: number; isDaily: boolean }) {
+  const text = shownText(time, isDaily);
+  return <span title={text}>{isDaily ? text : text.slice(5)}</span>;
 }
 
 function Time({ stamp }: { stamp: string }) {

@@ -20,6 +20,8 @@ const LIST_EVERY = 4;
 /** A scroll has ended when nothing has moved for so long: then what is seen is subscribed to. */
 const SETTLED_MS = 120;
 const FIGURES_AT_ONCE = 4;
+/** How long the figures of a day of ticks hold; those of daily closes change once a day. */
+const FIGURES_MS = 60_000;
 
 interface TickersPage {
   tickers: { symbol: string }[];
@@ -38,7 +40,8 @@ export class TickerList {
   readonly #bySymbol = new Map<string, TickerRow>();
   readonly #socket: LiveSocket;
   readonly #stop = new AbortController();
-  readonly #asked = new Set<string>();
+  /** When, in ms of the page's clock. */
+  readonly #asked = new Map<string, number>();
   #seen: readonly TickerRow[] = [];
   #settled: ReturnType<typeof setTimeout> | undefined;
   #refresh: ReturnType<typeof setTimeout> | undefined;
@@ -143,8 +146,12 @@ export class TickerList {
   }
 
   async #readFigures(): Promise<void> {
-    const wanted = this.#seen.filter(({ symbol, isLoaded }) => isLoaded && !this.#asked.has(symbol));
-    for (const { symbol } of wanted) this.#asked.add(symbol);
+    const now = performance.now();
+    const wanted = this.#seen.filter(({ symbol, isLoaded, hasDailyBars }) => {
+      const asked = this.#asked.get(symbol);
+      return isLoaded && (asked === undefined || (!hasDailyBars && now - asked > FIGURES_MS));
+    });
+    for (const { symbol } of wanted) this.#asked.set(symbol, now);
     const next = async (): Promise<void> => {
       for (let row = wanted.shift(); row !== undefined; row = wanted.shift()) {
         try {
