@@ -36,14 +36,14 @@ export interface VisitOptions {
   expected?: RegExp[];
 }
 
-export interface Visit extends AsyncDisposable {
+export interface ConsoleVisit extends AsyncDisposable {
   page: Page;
   /** What its console said, what broke its policy, what it asked another host for. */
   problems: string[];
 }
 
 /** @returns opens the console of a server. The browser starts with the first visit. */
-export function useBrowser(): (url: string, options?: VisitOptions) => Promise<Visit> {
+export function useBrowser(): (url: string, options?: VisitOptions) => Promise<ConsoleVisit> {
   let browser: Promise<Browser> | null = null;
   afterAll(async () => (await browser)?.close());
   return async (url, options = {}) => {
@@ -71,7 +71,7 @@ async function start(): Promise<Browser> {
   return await chromium.launch({ executablePath: program!, args });
 }
 
-async function visit(browser: Browser, url: string, options: VisitOptions): Promise<Visit> {
+async function visit(browser: Browser, url: string, options: VisitOptions): Promise<ConsoleVisit> {
   const { path = "/console", key, width = 1200, height = 760, isDark = false, expected = [] } = options;
   const context = await browser.newContext({
     viewport: { width, height },
@@ -113,7 +113,7 @@ interface Violations {
   violations: { id: string; help: string; nodes: { html: string }[] }[];
 }
 
-/** A picture for the documentation, if pictures are wanted. @param name of the file, without its ending */
+/** For the documentation, if pictures are wanted. @param name of its file, without `.png` */
 export async function takePicture(page: Page, name: string): Promise<void> {
   if (process.env[PICTURES] === undefined) return;
   mkdirSync(IMAGES, { recursive: true });

@@ -1,7 +1,7 @@
 /** Rows as columns: `format=columns` of /v1, whose JSON browsers parse quicker than any code. */
 import { getJson, type Params } from "./request.ts";
 
-export type Cell = string | number | boolean | null;
+type Cell = string | number | boolean | null;
 
 export interface Columns {
   /** By name, each as long as the others. */

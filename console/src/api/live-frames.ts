@@ -25,7 +25,7 @@ export interface Bar {
   trade_count?: number | null;
 }
 
-export interface Snapshot {
+interface Snapshot {
   quote: Quote | null;
   trade: Trade | null;
   /** By interval, such as `daily`. */

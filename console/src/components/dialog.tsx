@@ -8,7 +8,7 @@ interface DialogProps {
   onClose(): void;
 }
 
-/** Over everything else, which can't be reached until it is closed. It is open while it is there. */
+/** Over all else, which can't be reached until it is closed. It is open while it is there. */
 export function Dialog({ title, children, onClose }: DialogProps) {
   const id = useId();
   const dialog = useRef<HTMLDialogElement>(null);

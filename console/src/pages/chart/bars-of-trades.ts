@@ -1,4 +1,4 @@
-/** The running bar of a replay: what the server would make of the trades that were played so far. */
+/** The running bar of a replay: what the server would make of the trades played so far. */
 import type { Bar, Trade } from "../../api/live-frames.ts";
 
 const DAY_MS = 24 * 3_600_000;

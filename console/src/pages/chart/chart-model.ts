@@ -23,9 +23,10 @@ const CLOSED_MS = 400;
 const STORED_LENGTHS: Readonly<Record<string, string>> = { daily: "1day", hourly: "1hour" };
 
 export interface ReplayState {
-  /** In the replay, as a stamp; empty: it hasn't begun. */
+  /** What time it is in the replay, as a stamp. */
   clock: string;
-  isOver: boolean;
+  /** It came to its end, or was lost: `over`. Somebody has stopped it: `stopped`. */
+  is: "playing" | "stopped" | "over";
 }
 
 export class ChartModel {
@@ -46,6 +47,8 @@ export class ChartModel {
   readonly #stop = new AbortController();
   readonly #wish: ReplayWish | null;
   #socket: LiveSocket | null = null;
+  /** Of the replay. */
+  #clock = "";
   #endReplay: (() => void) | null = null;
   #isReadingOlder = false;
   #closedTimer: ReturnType<typeof setTimeout> | undefined;
@@ -86,8 +89,7 @@ export class ChartModel {
   /** What was played stays. */
   stopReplay(): void {
     this.#endReplay?.();
-    const { replay } = this;
-    if (replay.value !== null) replay.value = { ...replay.value, isOver: true };
+    this.#tellReplay("stopped");
   }
 
   close(): void {
@@ -217,10 +219,13 @@ export class ChartModel {
   #play(wish: ReplayWish): void {
     const running = new BarsOfTrades(timeframeSeconds(this.settings.timeframe) ?? DAY_S);
     const isOfTrades = new Set<string>();
-    this.replay.value = { clock: wish.start, isOver: false };
+    this.#clock = wish.start;
+    this.#tellReplay("playing");
     this.#endReplay = openReplay(wish, {
       onFrame: (frame) => {
         this.tape.take(frame);
+        if (frame.type === "trade" || frame.type === "quote" || frame.type === "bar")
+          this.#clock = frame.records.at(-1)?.timestamp ?? this.#clock;
         if (frame.type === "trade") {
           isOfTrades.add(frame.ticker);
           for (const trade of frame.records) {
@@ -231,13 +236,18 @@ export class ChartModel {
           for (const bar of frame.records) this.#put(frame.ticker, bar);
       },
       onClock: (clock) => {
-        this.replay.value = { clock, isOver: false };
+        this.#clock = clock;
+        this.#tellReplay("playing");
       },
       onEnd: (problem) => {
-        this.replay.value = { clock: this.replay.value?.clock ?? "", isOver: true };
+        this.#tellReplay("over");
         if (problem !== null) this.error.value = new Error(problem);
       },
     });
+  }
+
+  #tellReplay(is: ReplayState["is"]): void {
+    this.replay.value = { clock: this.#clock, is };
   }
 
   #drawLater(): void {

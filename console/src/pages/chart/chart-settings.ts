@@ -1,7 +1,7 @@
 /** What a chart shows, as its address tells it. */
 
 /** Lines beside each other that can still be told apart; there is a color for each. */
-export const SYMBOLS_MAX = 6;
+const SYMBOLS_MAX = 6;
 
 export interface ChartSettings {
   symbols: string[];

@@ -1,4 +1,5 @@
 /** A chart of one ticker, or of several against each other, that moves. */
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { getJson } from "../../api/request.ts";
 import { useLoad } from "../../api/use-load.ts";
@@ -107,21 +108,34 @@ function Chart({ settings, known }: { settings: ChartSettings; known: KnownTicke
         <Failure error={model.error.value} onRetry={() => setTurn(turn + 1)} />
       )}
       <div class="chart-and-tape">
-        <figure class="chart panel" aria-label={`Chart of ${title}, bars of ${settings.timeframe}`}>
-          {model !== null && <Legend model={model} />}
-          <div class="canvas" ref={box} />
-          {model?.isLoading.value && <Loading what="Reading bars" />}
-          {model !== null && !model.isLoading.value && <Emptiness model={model} />}
-          <figcaption>
-            <Warnings model={model} />
-            <a href="https://www.tradingview.com/" rel="noreferrer" target="_blank">
-              Charts by TradingView
-            </a>
-          </figcaption>
-        </figure>
+        <Figure box={box} model={model} settings={settings} />
         {model !== null && <TapePanel key={written} model={model} />}
       </div>
     </section>
+  );
+}
+
+interface FigureProps {
+  box: RefObject<HTMLDivElement | null>;
+  model: ChartModel | null;
+  settings: ChartSettings;
+}
+
+function Figure({ box, model, settings }: FigureProps) {
+  const label = `Chart of ${settings.symbols.join(", ")}, bars of ${settings.timeframe}`;
+  return (
+    <figure class="chart panel" aria-label={label}>
+      {model !== null && <Legend model={model} />}
+      <div class="canvas" ref={box} />
+      {model?.isLoading.value && <Loading what="Reading bars" />}
+      {model !== null && !model.isLoading.value && <Emptiness model={model} />}
+      <figcaption>
+        <Warnings model={model} />
+        <a href="https://www.tradingview.com/" rel="noreferrer" target="_blank">
+          Charts by TradingView
+        </a>
+      </figcaption>
+    </figure>
   );
 }
 

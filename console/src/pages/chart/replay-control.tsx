@@ -15,6 +15,7 @@ const SPEEDS = [
   ["864000", "10 days a second"],
   ["max", "As fast as it can"],
 ] as const;
+const STATES = { playing: "Playing", stopped: "Stopped at", over: "Ended at" } as const;
 /** Seconds: nights and weekends are passed over. */
 const MAX_GAP_S = 2;
 
@@ -32,7 +33,6 @@ export function ReplayControl({ symbols, proposal, state, onPlay, onStop }: Repl
   const [end, setEnd] = useState("");
   const [speed, setSpeed] = useState("60");
   const play = (from: string) => onPlay({ symbols, start: from, end, speed, maxGap: MAX_GAP_S });
-  const isPlaying = state !== null && !state.isOver;
   return (
     <section class="replay panel" aria-label="Replay">
       <TextField label="From (UTC)" value={start} onChange={setStart} placeholder="2024-01-02T14:30" />
@@ -41,11 +41,11 @@ export function ReplayControl({ symbols, proposal, state, onPlay, onStop }: Repl
       <Button kind="primary" onClick={() => play(start)} disabled={start.trim() === ""}>
         {state === null ? "Play" : "Play from the start"}
       </Button>
-      {isPlaying && <Button onClick={onStop}>Stop</Button>}
-      {state?.isOver && <Button onClick={() => play(state.clock)}>Go on</Button>}
+      {state?.is === "playing" && <Button onClick={onStop}>Stop</Button>}
+      {state?.is === "stopped" && <Button onClick={() => play(state.clock)}>Go on</Button>}
       {state !== null && (
         <p role="status" class="clock">
-          {state.isOver ? "Ended at" : "Playing"} {stampText(state.clock)}
+          {STATES[state.is]} {stampText(state.clock)}
         </p>
       )}
     </section>

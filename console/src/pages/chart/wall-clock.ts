@@ -1,6 +1,6 @@
 /**
- * Moments as the chart takes them: seconds since 1970 of what clocks show. The chart knows no zones,
- * so each moment is moved to where its local time would be in UTC.
+ * Moments as the chart takes them: seconds since 1970 of what clocks show. The chart knows no
+ * zones, so each moment is moved to where its local time would be in UTC.
  */
 import type { UTCTimestamp } from "lightweight-charts";
 

@@ -158,7 +158,7 @@ export class TickerList {
           this.figures.set(row.symbol, await readDayFigures(row, this.#stop.signal));
           this.#changed();
         } catch {
-          // A line without a sparkline says all else; the next time that it is seen, it is asked for.
+          // A line without a sparkline says all else. The next time it is seen, it is asked for.
           this.#asked.delete(row.symbol);
         }
       }
