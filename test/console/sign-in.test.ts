@@ -87,7 +87,10 @@ describe.skipIf(!hasBrowser)("a slow way to the server", () => {
   test("the page says that it waits, and what was asked for last is what it shows", async () => {
     await using server = await startServer({ flags: ["--sample"] });
     using slow = slowWayTo(server.url);
-    await using opened = await visit(slow.url, { path: "/console#/chart?symbols=AAPL", expected: CUT });
+    await using opened = await visit(slow.url, {
+      path: "/stocks/console#/chart?symbols=AAPL",
+      expected: CUT,
+    });
     const { page, problems } = opened;
     await page.getByText("Reading bars…").waitFor();
     await page.evaluate(`location.hash = "#/chart?symbols=SPY"`);
@@ -113,7 +116,7 @@ interface SlowWay extends Disposable {
   close(): void;
 }
 
-/** A proxy before the server. It takes no WebSockets. */
+/** A proxy that serves the server below /stocks. It takes no WebSockets. */
 function slowWayTo(url: string): SlowWay {
   const gate = Promise.withResolvers<void>();
   let isClosed = false;
@@ -122,7 +125,9 @@ function slowWayTo(url: string): SlowWay {
     hostname: "127.0.0.1",
     idleTimeout: 0,
     async fetch(request) {
-      const { pathname, search } = new URL(request.url);
+      const { pathname: asked, search } = new URL(request.url);
+      if (!asked.startsWith("/stocks/")) return new Response("Not here", { status: 404 });
+      const pathname = asked.slice("/stocks".length);
       if (pathname.startsWith("/v1/") && isClosed)
         return new Response("<h1>Bad gateway</h1>", { status: 502 });
       if (pathname === "/v1/bars") await gate.promise;

@@ -117,14 +117,19 @@ export class ChartModel {
     this.isLoading.value = false;
     if (signal.aborted) return;
     if (this.#wish !== null) this.#play(this.#wish);
-    else
-      await this.#try(async () => {
-        for (const { symbol } of this.histories) await this.tape.read(symbol, signal);
-      });
+    else await this.#readTape();
     await this.#try(async () => {
       this.actions = await readActions(this.settings.symbols[0]!, signal);
       this.#mark();
     });
+  }
+
+  async #readTape(): Promise<void> {
+    this.tape.isLoading.value = true;
+    await this.#try(async () => {
+      for (const { symbol } of this.histories) await this.tape.read(symbol, this.#stop.signal);
+    });
+    this.tape.isLoading.value = false;
   }
 
   async #try(act: () => Promise<void>): Promise<void> {

@@ -23,7 +23,7 @@ export function Controls({ settings }: { settings: ChartSettings }) {
         onChange={(adjustment) => setParams({ adjustment })}
         options={[
           ["all", "Adjusted"],
-          ["split", "Adjusted for splits"],
+          ["split", "For splits"],
           ["raw", "As traded"],
         ]}
       />

@@ -108,7 +108,7 @@ function Chart({ settings, known }: { settings: ChartSettings; known: KnownTicke
         <Failure error={model.error.value} onRetry={() => setTurn(turn + 1)} />
       )}
       <div class="chart-and-tape">
-        <Figure box={box} model={model} settings={settings} />
+        <Figure box={box} model={model} settings={settings} isKnown={known !== null} />
         {model !== null && <TapePanel key={written} model={model} />}
       </div>
     </section>
@@ -119,16 +119,18 @@ interface FigureProps {
   box: RefObject<HTMLDivElement | null>;
   model: ChartModel | null;
   settings: ChartSettings;
+  /** Something of the first ticker is stored. */
+  isKnown: boolean;
 }
 
-function Figure({ box, model, settings }: FigureProps) {
+function Figure({ box, model, settings, isKnown }: FigureProps) {
   const label = `Chart of ${settings.symbols.join(", ")}, bars of ${settings.timeframe}`;
   return (
     <figure class="chart panel" aria-label={label}>
       {model !== null && <Legend model={model} />}
       <div class="canvas" ref={box} />
       {model?.isLoading.value && <Loading what="Reading bars" />}
-      {model !== null && !model.isLoading.value && <Emptiness model={model} />}
+      {model !== null && !model.isLoading.value && <Emptiness model={model} isKnown={isKnown} />}
       <figcaption>
         <Warnings model={model} />
         <a href="https://www.tradingview.com/" rel="noreferrer" target="_blank">
@@ -139,9 +141,11 @@ function Figure({ box, model, settings }: FigureProps) {
   );
 }
 
-function Emptiness({ model }: { model: ChartModel }) {
+function Emptiness({ model, isKnown }: { model: ChartModel; isKnown: boolean }) {
   model.version.value;
   if (model.error.value !== null || model.histories.some(({ bars }) => bars.length > 0)) return null;
+  const { symbols } = model.settings;
+  if (!isKnown) return <Note>Nothing is stored of {symbols[0]}.</Note>;
   return <Note>There are no bars of this length, and nothing to make them of.</Note>;
 }
 

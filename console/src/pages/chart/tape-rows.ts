@@ -13,6 +13,8 @@ export type TapeQuote = Quote & { id: number; symbol: string };
 export class Tape {
   readonly trades: Signal<readonly TapeTrade[]> = signal([]);
   readonly quotes: Signal<readonly TapeQuote[]> = signal([]);
+  /** The stored ones are on their way. */
+  readonly isLoading = signal(false);
   #next = 0;
   #newTrades: TapeTrade[] = [];
   #newQuotes: TapeQuote[] = [];

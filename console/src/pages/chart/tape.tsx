@@ -1,6 +1,6 @@
 /** Trades, quotes and bars of the chart's tickers, line by line. */
 import { useState } from "preact/hooks";
-import { Note } from "../../components/feedback.tsx";
+import { Loading, Note } from "../../components/feedback.tsx";
 import { Choices } from "../../components/field.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { countText, priceText, shortText } from "../../format/numbers.ts";
@@ -57,7 +57,8 @@ interface TicksProps<Row> {
 }
 
 function Ticks<Row extends { id: number; symbol: string }>({ rows, columns, what, model }: TicksProps<Row>) {
-  if (rows.length === 0) return <Note>No {what} yet.</Note>;
+  if (rows.length === 0)
+    return model.tape.isLoading.value || model.isLoading.value ? <Loading /> : <Note>No {what} yet.</Note>;
   const ofTicker: Column<Row> = { id: "symbol", title: "Ticker", render: ({ symbol }) => symbol };
   const shown = model.settings.symbols.length > 1 ? [ofTicker, ...columns] : columns;
   return <Table label={`Newest ${what}`} columns={shown} rows={rows} keyOf={({ id }) => id} />;
@@ -67,7 +68,7 @@ function Ticks<Row extends { id: number; symbol: string }>({ rows, columns, what
 function Bars({ model }: { model: ChartModel }) {
   model.version.value;
   const bars = [...(model.histories[0]?.bars ?? [])].reverse();
-  if (bars.length === 0) return <Note>No bars.</Note>;
+  if (bars.length === 0) return model.isLoading.value ? <Loading /> : <Note>No bars.</Note>;
   const price = (name: "open" | "high" | "low" | "close", title: string): Column<ChartBar> => ({
     ...{ id: name, title, isNumber: true, render: (bar) => priceText(bar[name]) },
   });
