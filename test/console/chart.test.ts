@@ -90,6 +90,20 @@ describe.skipIf(!hasBrowser)("the chart", () => {
     expect(problems).toEqual([]);
   });
 
+  test("an exchange gives the session and its local time; quotes are on the tape", async () => {
+    const path = "/console#/chart?symbols=IBM&timeframe=5Min&calendar=XNYS";
+    await using opened = await visit(server.url, { path });
+    const { page, problems } = opened;
+    await legendOf(page).getByText("2013-10-08 10:10").waitFor();
+    await page.getByText(/lie outside of the sessions/).waitFor();
+    await page.getByLabel("Session").selectOption("extended");
+    await legendOf(page).getByText("2013-10-08 10:10").waitFor();
+    await page.getByText("Quotes", { exact: true }).click();
+    await page.getByRole("grid", { name: "Newest quotes" }).getByText("182.10").first().waitFor();
+    await expectAccessible(page);
+    expect(problems).toEqual([]);
+  });
+
   test("several tickers are compared, on a phone too", async () => {
     const path = "/console#/chart?symbols=AAPL,SPY";
     await using opened = await visit(server.url, { path, width: 390, height: 844 });

@@ -1,6 +1,6 @@
 /** Asks for a key, and tries it before it is kept. */
 import { useSignal } from "@preact/signals";
-import { setKey, signInReason } from "../api/key.ts";
+import { key, setKey, signInReason } from "../api/key.ts";
 import { request, UNAUTHORIZED } from "../api/request.ts";
 import { messageOf, ServerError } from "../api/server-error.ts";
 import { Button } from "../components/button.tsx";
@@ -8,31 +8,38 @@ import { Dialog } from "../components/dialog.tsx";
 import { TextField } from "../components/field.tsx";
 
 export function SignIn() {
+  // In the server's words, unless all that is wrong is that there was none.
+  const hadKey = key.value !== null && signInReason.value !== "";
   const given = useSignal("");
   const problem = useSignal<string | null>(null);
   const isTrying = useSignal(false);
   const close = () => (signInReason.value = null);
   const onSubmit = async (event: Event) => {
     event.preventDefault();
-    const key = given.value.trim();
-    if (key === "") {
+    const wanted = given.value.trim();
+    if (wanted === "") {
       problem.value = "A key begins with sdb_.";
       return;
     }
     isTrying.value = true;
-    problem.value = await problemWith(key);
+    problem.value = await problemWith(wanted);
     isTrying.value = false;
     if (problem.value !== null) return;
-    setKey(key);
+    setKey(wanted);
     close();
   };
   return (
     <Dialog title="Sign in" onClose={close}>
       <form onSubmit={onSubmit}>
         <p class="muted">
-          {signInReason.value || "With a key you see what it may see."} Whoever runs the server makes keys
-          with <code>stock-db-server keys add</code>.
+          This server asks for a key, and shows what that may see. Whoever runs it makes keys with{" "}
+          <code>stock-db-server keys add</code>.
         </p>
+        {hadKey && (
+          <p role="alert" class="down">
+            {signInReason.value}
+          </p>
+        )}
         {/* A manager of passwords keeps the key under this name. */}
         <input
           class="hidden-visually"
@@ -66,11 +73,11 @@ export function SignIn() {
 }
 
 /** @returns null: none. */
-async function problemWith(key: string): Promise<string | null> {
+async function problemWith(wanted: string): Promise<string | null> {
   try {
     await request("v1/tickers", {
       params: { limit: 1 },
-      headers: { Authorization: `Bearer ${key}` },
+      headers: { Authorization: `Bearer ${wanted}` },
     });
     return null;
   } catch (error) {

@@ -35,7 +35,7 @@ export default function TickersPage({ params }: PageProps) {
       <div class="page-head">
         <h1>Tickers</h1>
         <span class="muted" role="status">
-          {list.isLoading.value && rows.length === 0
+          {rows.length === 0
             ? ""
             : countOf(shown.length, rows.length) + (list.isCut.value ? " and more" : "")}
         </span>
