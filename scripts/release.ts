@@ -55,6 +55,7 @@ async function release(): Promise<void> {
   if (!values.draft) checkChangelog(version);
   mkdirSync(out, { recursive: true });
   if (readdirSync(out).length > 0) throw new Error(`${out} isn't empty`);
+  await buildConsole();
   for (const platform of platforms) await buildFor(platform, `${name}-${version}-${platform.name}`);
   await $`npm pack --silent --ignore-scripts --pack-destination ${out}`.cwd(source).quiet();
   await packDeploy(`${name}-${version}-deploy`);
@@ -84,6 +85,13 @@ async function copySource(): Promise<void> {
     mkdirSync(dirname(join(source, path)), { recursive: true });
     cpSync(join(PROJECT, path), join(source, path));
   }
+}
+
+/** Once for all: what runs in browsers is the same for each platform. */
+async function buildConsole(): Promise<void> {
+  console.log("the console: installs, builds");
+  await $`npm ci --ignore-scripts --no-audit --no-fund`.cwd(source).quiet();
+  await $`npm run build:console`.cwd(source).quiet();
 }
 
 async function buildFor(platform: Platform, fileName: string): Promise<void> {

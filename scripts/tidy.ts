@@ -14,7 +14,12 @@ const ROOT = join(import.meta.dir, "..");
 const BASELINE = join(import.meta.dir, "tidy-baseline.json");
 
 const sources = new Map<string, string>();
-const patterns = ["{src,test,bench,soak,torture,scripts}/**/*.ts", "*.md", "{docs,sample,test,src}/**/*.md"];
+const patterns = [
+  "console/src/**/*.{ts,tsx}",
+  "{src,test,bench,soak,torture,scripts}/**/*.ts",
+  "*.md",
+  "{docs,sample,test,src}/**/*.md",
+];
 for (const pattern of patterns) {
   const paths = [...new Glob(pattern).scanSync(ROOT)];
   // Bun's Glob matches nothing where it doesn't understand a pattern.

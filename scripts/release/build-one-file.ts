@@ -1,5 +1,14 @@
 /** Builds the server with Bun, its sample and DuckDB as one file that needs nothing beside it. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import type { BunPlugin } from "bun";
 import { PACKED_FOLDER, type PackedFile } from "../../src/installation/packed-files.ts";
@@ -32,6 +41,7 @@ export async function buildOneFile({ root, platform, outfile }: OneFileBuild): P
   const folder = mkdtempSync(join(dirname(outfile), ".building-"));
   try {
     const packed = join(folder, PACKED_FOLDER);
+    copyConsole(root, folder);
     packDuckDb(join(root, "node_modules", platform.duckdbPackage), join(packed, "duckdb"));
     await Bun.build({
       entrypoints: ENTRIES.map((entry) => join(root, entry)),
@@ -46,7 +56,7 @@ export async function buildOneFile({ root, platform, outfile }: OneFileBuild): P
         outfile: join(folder, NAME),
         target: platform.target,
         ...runtimeOf(root, platform),
-        assets: [join(root, "sample"), packed],
+        assets: [join(root, "sample"), packed, join(folder, "console")],
         // What lies in the folder in which somebody starts the server has no say in what it does.
         autoloadDotenv: false,
         autoloadBunfig: false,
@@ -56,6 +66,13 @@ export async function buildOneFile({ root, platform, outfile }: OneFileBuild): P
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** As a folder of its own, since an asset keeps the last name of its path alone. */
+function copyConsole(root: string, folder: string): void {
+  const dist = join(root, "console/dist");
+  if (!existsSync(dist)) throw new Error(`${dist}: not found; npm run build:console makes it`);
+  cpSync(dist, join(folder, "console/dist"), { recursive: true });
 }
 
 /** Another Bun bundles in another way. */

@@ -13,7 +13,7 @@ const TABLES = new Set(["ObjectExpression", "ArrayExpression"]);
 export function longFunctions(sources: ReadonlyMap<string, string>): Untidy[] {
   const findings: Untidy[] = [];
   for (const [path, text] of sources) {
-    if (!path.endsWith(".ts")) continue;
+    if (!/\.tsx?$/.test(path)) continue;
     const visit = (node: SyntaxNode, inDescribe: boolean): void => {
       const lines = FUNCTIONS.has(node.type) ? linesOf(node, text) : 0;
       if (lines > LINES_MAX && !inDescribe) {

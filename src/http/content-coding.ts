@@ -26,6 +26,11 @@ const gzipped = promisify(gzip);
  * @param accepted the header Accept-Encoding. @returns null: none that the server has.
  */
 export function codingOf(accepted: string | null): Coding | null {
+  return bestCoding(accepted, CODINGS);
+}
+
+/** @param offered in the order in which the server likes them. @returns null: none of them. */
+export function bestCoding<C extends string>(accepted: string | null, offered: readonly C[]): C | null {
   if (accepted === null) return null;
   const weights = new Map<string, number>();
   for (const part of accepted.toLowerCase().split(",")) {
@@ -34,7 +39,7 @@ export function codingOf(accepted: string | null): Coding | null {
     weights.set(name === "x-gzip" ? "gzip" : name, weight === undefined ? 1 : Number(weight));
   }
   const weightOf = (coding: string): number => weights.get(coding) ?? weights.get("*") ?? 0;
-  const best = CODINGS.reduce((a, b) => (weightOf(b) > weightOf(a) ? b : a));
+  const best = offered.reduce((a, b) => (weightOf(b) > weightOf(a) ? b : a));
   // An answer as it is counts as accepted unless it says otherwise.
   return weightOf(best) > 0 && weightOf(best) >= (weights.get("identity") ?? 0) ? best : null;
 }

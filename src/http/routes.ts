@@ -6,6 +6,7 @@ import { VIA_HEADER } from "../protocol/via.ts";
 import { ALPACA_ROUTE } from "./alpaca-routes.ts";
 import type { Call } from "./call.ts";
 import { runCommand } from "./command-request.ts";
+import { CONSOLE_ROUTES, toConsole } from "./console/console-routes.ts";
 import { eventStream } from "./event-stream.ts";
 import { checkHealth } from "./health.ts";
 import { respond } from "./respond.ts";
@@ -17,6 +18,8 @@ import { V1_ROUTES } from "./v1/v1-routes.ts";
 
 const READ = ["GET", "HEAD"];
 const PROBE = ["GET", "HEAD", "POST"];
+
+const health = probe("health");
 
 export const ROUTES: readonly Route[] = [
   { paths: ["/db_command"], methods: ["POST"], scope: "own", shown: "POST", answer: command },
@@ -53,12 +56,13 @@ export const ROUTES: readonly Route[] = [
     answer: socket("alpacaStreams"),
   },
   {
-    paths: ["/health", "/healthz", "/"],
+    paths: ["/health", "/healthz"],
     methods: PROBE,
     scope: "none",
     shown: "GET",
-    answer: probe("health"),
+    answer: health,
   },
+  { paths: ["/"], methods: PROBE, scope: "none", answer: async (call) => toConsole(call) ?? health(call) },
   { paths: ["/ready"], methods: PROBE, scope: "none", answer: probe("ready") },
   { paths: ["/live"], methods: PROBE, scope: "none", answer: probe("live") },
   ...["/stats/database", "/stats/tables", "/stats/performance"].map(timed),
@@ -85,6 +89,7 @@ export const ROUTES: readonly Route[] = [
     answer: sql,
   },
   ...V1_ROUTES,
+  ...CONSOLE_ROUTES,
   ALPACA_ROUTE,
 ];
 

@@ -35,6 +35,7 @@ export async function invite(
   ).replaceAll("'", "'\\''");
   return [
     holds === "" ? "Holds nothing yet; start with --sample for some real market data" : `Holds ${holds}`,
+    `See:   ${http} in a browser`,
     `Ask:   curl -s${ca}${key} ${http}/db_command -H 'Content-Type: application/json' -d '${body}'`,
     `Watch: ${trust}${IS_ONE_FILE ? "BUN_BE_BUN=1 " : ""}${quoted(process.execPath)} -e 'new WebSocket(${url}${headers}).onmessage = (frame) => console.log(frame.data)'`,
   ];

@@ -53,9 +53,17 @@ test("a draft has all that is released, with sums that fit; the same source give
 
   checkSbom(JSON.parse(readFileSync(join(out, `${file}.cdx.json`), "utf8")) as Sbom, out, file);
   const packed = (await $`tar -tzf ${join(out, `stock-db-server-${version}.tgz`)}`.text()).split("\n");
-  for (const path of ["bin/stock-db-server.js", "src/main.ts", "deploy/Dockerfile", "docs/install.md"])
-    expect(packed).toContain(`package/${path}`);
-  expect(packed.filter((path) => /\.test\.ts$|^package\/(test|scripts|dist)\//.test(path))).toEqual([]);
+  const shipped = [
+    "bin/stock-db-server.js",
+    "src/main.ts",
+    "console/dist/index.html",
+    "deploy/Dockerfile",
+    "docs/install.md",
+  ];
+  for (const path of shipped) expect(packed).toContain(`package/${path}`);
+  expect(
+    packed.filter((path) => /\.test\.ts$|^package\/(test|scripts|dist|console\/src)\//.test(path)),
+  ).toEqual([]);
   const archive = join(out, `stock-db-server-${version}-deploy.tar.gz`);
   const deploy = (await $`tar -tzf ${archive}`.text()).split("\n");
   expect(deploy).toContain(`stock-db-server-${version}-deploy/kubernetes/sqlite.yaml`);
