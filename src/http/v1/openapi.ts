@@ -8,11 +8,10 @@ import { IDEMPOTENCY_HEADER } from "../../protocol/save-id.ts";
 import { LIVE_PARAMETERS } from "../../websocket/live-request.ts";
 import { CONNECTIONS_PARAMETERS } from "./connections.ts";
 import { FORMAT_TYPES } from "./format-types.ts";
+import { type JsonSchema, rowSchemas } from "./row-schemas.ts";
 import { DOORS, type Door } from "./v1-doors.ts";
 import { CONNECTIONS_PATH, V1_PATHS, type V1Path } from "./v1-paths.ts";
 import { writeContent } from "./write-description.ts";
-
-type JsonSchema = Record<string, unknown>;
 
 export interface OpenApiParameter {
   name: string;
@@ -63,7 +62,7 @@ export function openApi(): OpenApi {
     // Of a server with keys; others ask for none.
     security: [{}, { key: [] }],
     components: {
-      schemas: { Error: ERROR },
+      schemas: { Error: ERROR, Saved: STORED, ...rowSchemas() },
       securitySchemes: {
         key: { type: "http", scheme: "bearer", description: "A key of `stock-db-server keys`." },
       },
@@ -310,7 +309,7 @@ function tableContent(stores: boolean): Record<string, object> {
     FORMAT_TYPES.map(({ type }) => type.split(";")[0]!).map((type) => [
       type,
       type === "application/json"
-        ? { schema: stores ? { anyOf: [json, STORED] } : json }
+        ? { schema: stores ? { anyOf: [json, { $ref: "#/components/schemas/Saved" }] } : json }
         : { schema: { type: "string", ...(type.startsWith("text/") ? {} : { format: "binary" }) } },
     ]),
   );

@@ -1,0 +1,16 @@
+const PARTS = {
+    latestTrade: "latest_trade_",
+    latestQuote: "latest_quote_",
+    minuteBar: "minute_bar_",
+    dailyBar: "daily_bar_",
+    prevDailyBar: "prev_daily_bar_",
+};
+export function shapeSnapshot(row) {
+    const parts = Object.entries(PARTS).map(([part, prefix]) => {
+        if (row[`${prefix}timestamp`] === null)
+            return [part, null];
+        const own = Object.entries(row).filter(([name]) => name.startsWith(prefix));
+        return [part, Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value]))];
+    });
+    return { symbol: row.symbol, ...Object.fromEntries(parts) };
+}

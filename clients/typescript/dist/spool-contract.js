@@ -1,0 +1,2 @@
+/** Where a writer keeps batches until they are answered. */
+export {};

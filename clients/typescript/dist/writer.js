@@ -1,0 +1,269 @@
+/**
+ * Collects rows of all tickers for some milliseconds, and saves them together. Each batch is sent
+ * until it is answered, under one key, so that a repetition changes nothing.
+ */
+import { RequestError, StockDBError } from "./errors.js";
+import { stringifyExact } from "./exact-json.js";
+import { Lane } from "./lane.js";
+import { add, postRows, queryOf, randomKey, } from "./saves.js";
+const INTERVAL_MS = 20;
+const BATCH_ROWS = 5_000;
+const BATCH_ROWS_MAX = 15_000;
+const QUEUE_ROWS = 50_000;
+const QUEUE_CHARACTERS = 64_000_000;
+/** A program that doesn't wait is stopped at so many times the bound. */
+const HARD_FACTOR = 2;
+const CLOSE_MS = 60_000;
+const REFUSED_KEPT_MAX = 100;
+/** These are of rows: others of the batch may be stored. */
+const OF_ROWS = new Set([400, 403, 409, 413, 500]);
+const TABLES = { trade: "/v1/trades", quote: "/v1/quotes" };
+export class Writer {
+    figures = {
+        ...{ rows: 0, stored: 0, replaced: 0, repeated: 0, skipped: 0, refused: 0 },
+        ...{ requests: 0, retries: 0, queuedRows: 0, spooledRows: 0, lastError: null },
+    };
+    #http;
+    #options;
+    #lanes = new Map();
+    #abort = new AbortController();
+    #opened;
+    #key = randomKey();
+    #batches = 0;
+    #characters = 0;
+    /** What is to be looked at again whenever something was answered. */
+    #waiting = [];
+    #refused = [];
+    #failure = null;
+    #isClosed = false;
+    constructor(http, options) {
+        const { batchRows = BATCH_ROWS } = options;
+        if (!(batchRows >= 1 && batchRows <= BATCH_ROWS_MAX))
+            throw new StockDBError(`writer: batchRows: got ${batchRows}, expected 1 to ${BATCH_ROWS_MAX}`);
+        this.#http = http;
+        this.#options = options;
+        this.#opened = this.#open();
+        this.#opened.catch((error) => this.#fail(error));
+    }
+    /** Resolves when there is room for the next row; the row itself is taken at once. */
+    trade(symbol, row) {
+        return this.#take(TABLES.trade, { onDuplicate: this.#options.onDuplicate }, { ...row, symbol });
+    }
+    quote(symbol, row) {
+        return this.#take(TABLES.quote, { onDuplicate: this.#options.onDuplicate }, { ...row, symbol });
+    }
+    bar(symbol, timeframe, row) {
+        return this.#take("/v1/bars", { timeframe }, { ...row, symbol });
+    }
+    /**
+     * Resolves when all rows that were taken before are answered.
+     * @throws RefusedError Rows were refused, and nobody listens.
+     * @throws StockDBError It can't go on.
+     */
+    async flush() {
+        await this.#opened.catch(() => null);
+        const goals = [...this.#lanes.values()].map((lane) => ({ lane, goal: lane.taken }));
+        for (const { lane } of goals)
+            lane.cut();
+        await this.#until(() => goals.every(({ lane, goal }) => lane.settled >= goal));
+        this.#throwRefused();
+    }
+    /** Sends what is left. With a spool, what isn't answered in time stays in it for the next run. */
+    async close() {
+        if (this.#isClosed)
+            return;
+        this.#isClosed = true;
+        const { closeMs = CLOSE_MS } = this.#options;
+        const timer = setTimeout(() => this.#abort.abort(new StockDBError("writer: it was closed")), closeMs);
+        try {
+            await this.flush();
+        }
+        catch (error) {
+            if (!this.#abort.signal.aborted)
+                throw error;
+            const { queuedRows, lastError } = this.figures;
+            if (queuedRows > 0)
+                throw new StockDBError(`writer: ${queuedRows} rows were not answered within ${closeMs} ms: ${lastError}`);
+        }
+        finally {
+            clearTimeout(timer);
+            this.#abort.abort();
+            const spool = await this.#opened.catch(() => null);
+            await spool?.close();
+        }
+    }
+    async [Symbol.asyncDispose]() {
+        await this.close();
+    }
+    #take(path, parameters, row) {
+        if (this.#failure !== null)
+            return Promise.reject(this.#failure);
+        if (this.#isClosed)
+            return Promise.reject(new StockDBError("writer: it is closed"));
+        if (!this.#hasRoom(HARD_FACTOR))
+            return Promise.reject(new StockDBError("writer: the queue is full; wait for each trade(), quote() and bar()"));
+        let line;
+        try {
+            line = stringifyExact(row);
+        }
+        catch (error) {
+            return Promise.reject(error);
+        }
+        this.figures.rows++;
+        this.figures.queuedRows++;
+        this.#characters += line.length;
+        this.#lane(path, queryOf(parameters).toString()).add(line);
+        return this.#hasRoom(1) ? Promise.resolve() : this.#until(() => this.#hasRoom(1));
+    }
+    #hasRoom(factor) {
+        const { queueRows = QUEUE_ROWS, queueCharacters = QUEUE_CHARACTERS } = this.#options;
+        return this.figures.queuedRows < queueRows * factor && this.#characters < queueCharacters * factor;
+    }
+    #lane(path, query) {
+        const name = `${path}?${query}`;
+        const lane = this.#lanes.get(name) ?? this.#newLane(path, query);
+        this.#lanes.set(name, lane);
+        return lane;
+    }
+    #newLane(path, query) {
+        const { intervalMs = INTERVAL_MS, batchRows = BATCH_ROWS, spool } = this.#options;
+        const key = () => `${this.#key}.${this.#batches++}`;
+        return new Lane({
+            ...{ intervalMs, batchRows, cutsAlways: spool !== undefined },
+            make: (lines) => ({ path, query, key: key(), lines }),
+            keep: (batch) => this.#keep(batch),
+            send: (batch) => this.#send(batch),
+            settled: () => this.#look(),
+            failed: (error) => this.#fail(error),
+        });
+    }
+    /** Those of an earlier run go first. */
+    async #open() {
+        const spool = (await this.#options.spool?.open()) ?? null;
+        for (const left of spool?.left ?? []) {
+            this.figures.spooledRows += left.rows;
+            this.#lane(left.path, left.query).addKept(left);
+        }
+        return spool;
+    }
+    /** With a spool, a batch is on the disk before it is sent; its rows leave the memory. */
+    async #keep(batch) {
+        const spool = await this.#opened;
+        if (spool === null)
+            return;
+        batch.place = await spool.append(batch, this.#abort.signal);
+        const rows = batch.lines.length;
+        this.#release(rows, batch.lines);
+        this.figures.spooledRows += rows;
+        batch.lines = null;
+        this.#look();
+    }
+    async #send(batch) {
+        const spool = await this.#opened;
+        const lines = batch.lines ?? (await spool.read(batch.place));
+        await this.#post(batch, lines, batch.key);
+        if (batch.place === undefined)
+            this.#release(lines.length, lines);
+        else {
+            await spool.done(batch.place, batch.key);
+            this.figures.spooledRows -= lines.length;
+        }
+    }
+    /** Where the server refuses, halves find the rows that are refused; all others are stored. */
+    async #post(batch, lines, key) {
+        const query = new URLSearchParams(batch.query);
+        try {
+            const saved = await postRows(this.#http, {
+                ...{ path: batch.path, query, lines, key, signal: this.#abort.signal },
+                retryForMs: Number.POSITIVE_INFINITY,
+                onRetry: (error) => {
+                    this.figures.retries++;
+                    this.figures.lastError = error.message;
+                },
+            });
+            this.#count(saved);
+        }
+        catch (error) {
+            if (!(error instanceof RequestError) || !OF_ROWS.has(error.status) || isOfKey(error))
+                throw error;
+            if (lines.length === 1)
+                return this.#refuse(lines[0], error);
+            const half = lines.length >> 1;
+            await this.#post(batch, lines.slice(0, half), `${key}.0`);
+            await this.#post(batch, lines.slice(half), `${key}.1`);
+        }
+    }
+    #count(saved) {
+        const answer = {
+            ...{ rows: 0, stored: 0, replaced: 0, repeated: 0, skipped: 0 },
+            ...{ epoch: null, positions: {}, warnings: [] },
+        };
+        add(answer, saved);
+        for (const name of ["stored", "replaced", "repeated", "skipped"])
+            this.figures[name] += answer[name];
+        this.figures.requests++;
+        this.figures.lastError = null;
+        this.#http.warn(answer.warnings);
+        this.#options.onSaved?.(answer);
+    }
+    #refuse(line, error) {
+        this.figures.refused++;
+        const refused = { row: JSON.parse(line), error };
+        if (this.#options.onRefused !== undefined)
+            this.#options.onRefused(refused);
+        else if (this.#refused.length < REFUSED_KEPT_MAX)
+            this.#refused.push(refused);
+    }
+    #throwRefused() {
+        const refused = this.#refused;
+        if (refused.length === 0)
+            return;
+        this.#refused = [];
+        throw new RefusedError(refused);
+    }
+    #release(rows, lines) {
+        this.figures.queuedRows -= rows;
+        for (const line of lines)
+            this.#characters -= line.length;
+    }
+    #fail(error) {
+        this.#failure ??= error;
+        this.figures.lastError = error.message;
+        this.#look();
+    }
+    #look() {
+        const waiting = this.#waiting;
+        this.#waiting = [];
+        for (const look of waiting)
+            look();
+    }
+    /** @throws what keeps it from going on. */
+    #until(condition) {
+        return new Promise((resolve, reject) => {
+            const look = () => {
+                if (this.#failure !== null)
+                    reject(this.#failure);
+                else if (condition())
+                    resolve();
+                else
+                    this.#waiting.push(look);
+            };
+            look();
+        });
+    }
+}
+/** Rows that the server has refused; all others are stored. */
+export class RefusedError extends StockDBError {
+    name = "RefusedError";
+    /** The first 100. */
+    refused;
+    constructor(refused) {
+        const [{ row, error }] = refused;
+        super(`writer: ${refused.length} rows were refused; the first: ${error.message}: ${JSON.stringify(row)}`);
+        this.refused = refused;
+    }
+}
+/** A key that may save nothing: no row of it would be stored. */
+function isOfKey({ status, message }) {
+    return status === 403 && /lacks the scope|--read-only|--allow-origin/.test(message);
+}

@@ -1,0 +1,27 @@
+/** Waiting, and how long to wait before the next try. */
+
+const FIRST_PAUSE_MS = 50;
+const PAUSE_MS_MAX = 3_000;
+
+/**
+ * Doubles with each failure, from 50 ms to 3 s, and differs between clients.
+ * @param failures from 1
+ */
+export function pauseAfter(failures: number): number {
+  return Math.min(PAUSE_MS_MAX, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 10)) * (0.5 + Math.random() / 2);
+}
+
+/** @throws the signal's reason */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", done);
+    function done(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      if (signal?.aborted) reject(signal.reason);
+      else resolve();
+    }
+  });
+}
