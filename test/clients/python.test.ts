@@ -1,4 +1,4 @@
-/** The Python client: its own tests against servers of this repository, its types, and its wheel. */
+/** The Python client: its own tests against servers of this repository, its types, its wheel. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";

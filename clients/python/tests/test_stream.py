@@ -159,6 +159,21 @@ def test_types_and_new_updates(server: Server) -> None:
     asyncio.run(run())
 
 
+def test_to_wait_for_some_time_only_loses_nothing(server: Server) -> None:
+    async def run() -> None:
+        async with stock_db.connect(server.url).stream("SWAIT", since=0) as stream:
+            seen: list[Any] = []
+            for size in (1, 2, 3):
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(anext_of(stream), 0.2)
+                await asyncio.to_thread(save_trades, server.url, "SWAIT", size)
+                seen.append(await stream.__anext__())
+            assert sizes_of(seen) == [1, 2, 3]
+            assert stream.figures.reconnects == 0
+
+    asyncio.run(run())
+
+
 async def anext_of(stream: Any) -> Any:
     return await stream.__anext__()
 
@@ -222,7 +237,8 @@ def test_history_and_what_follows(server: Server) -> None:
 def test_bars_of_history_and_those_that_follow(server: Server) -> None:
     db = stock_db.connect(server.url)
     save_trades(server.url, "SJOINBARS", 1)
-    rows, live = db.history_then_live("SJOINBARS", of="bars", timeframe="1Min", start="2024-01-01")
+    with pytest.warns(ServerWarning, match="made of trades"):
+        rows, live = db.history_then_live("SJOINBARS", of="bars", timeframe="1Min", start="2024-01-01")
     save_trades(server.url, "SJOINBARS", 2)
     with live:
         assert rows.to_arrow().column("volume").to_pylist() == [1]

@@ -217,8 +217,12 @@ class Stream:
             self._lost(str(error), error.pause)
             await self._leave()
         except (OSError, websockets.exceptions.WebSocketException) as error:
-            self._failed(error)
             await self._leave()
+            self._failed(error)
+        except asyncio.CancelledError:
+            # Who waits for an update for some time only may ask again: nothing was taken yet.
+            self._waits_since = None
+            raise
         except BaseException:
             await self._leave()
             raise
@@ -235,11 +239,15 @@ class Stream:
             socket = await websockets.asyncio.client.unix_connect(
                 connection.unix_socket, self._url(), **arguments
             )
-        self._socket = socket
         self._opened()
+        try:
+            for message in self._core.messages():
+                await socket.send(message)
+        except BaseException:
+            socket.transport.abort()
+            raise
+        self._socket = socket
         self._look()
-        for message in self._core.messages():
-            await socket.send(message)
         return socket
 
     def _look(self) -> None:
@@ -307,8 +315,8 @@ class Stream:
             self._lost(str(error) or f"nothing has come for {self._silence:g} s", None)
             self._leave_sync()
         except (OSError, websockets.exceptions.WebSocketException) as error:
-            self._failed(error)
             self._leave_sync()
+            self._failed(error)
         except BaseException:
             self._leave_sync()
             raise

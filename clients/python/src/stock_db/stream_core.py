@@ -430,7 +430,7 @@ class Core:
         if not (code == "epoch_changed" and self._epoch_told):
             start = position if last is None else min(last + 1, position)
             self.reached.pop(ticker, None)
-            event = Gap(ticker, start, position, code, self.epoch or "")
+            event = Gap(ticker, start, position, code, self.epoch or "", frame.get("reason", ""))
             self._items.append(_Item(event, {}))
         self.reached[ticker] = position
         self._without_snapshot.discard(ticker)

@@ -305,14 +305,17 @@ class Gap:
     end: int
     reason: str
     epoch: str
+    #: The server's own words, where it has some.
+    details: str = ""
 
     @property
     def position(self) -> int:
         return self.end
 
     def __iter__(self) -> Iterator[Any]:
+        told = f": {self.details}" if self.details else ""
         raise MissedUpdates(
-            f"updates {self.start} to {self.end} of {self.ticker} are missing ({self.reason})", self
+            f"updates {self.start} to {self.end} of {self.ticker} are missing ({self.reason}){told}", self
         )
 
 

@@ -154,10 +154,16 @@ class _Rows:
                 *(count, spool),
             )
             return
-        why = f"within {waited:g} s" if waited is not None else "before the writer ended"
-        trouble = core.figures().trouble
-        told = "" if trouble is None else f"; the last trouble: {trouble}"
-        raise NotStored(f"{count} rows were not answered for {why}{told}", count, rows)
+        raise _unanswered(core, waited, rows)
+
+
+def _unanswered(
+    core: Core, seconds: float | None, rows: list[tuple[str, dict[str, str]]] | None = None
+) -> NotStored:
+    count, trouble = core.waiting_rows(), core.figures().trouble
+    when = "before the writer ended" if seconds is None else f"within {seconds:g} s"
+    why = "" if trouble is None else f"; the last trouble: {trouble}"
+    return NotStored(f"{count} rows were not answered for {when}{why}", count, rows or [])
 
 
 class AsyncWriter(_Rows):
@@ -246,8 +252,7 @@ class AsyncWriter(_Rows):
                 for each in pending:
                     each.cancel()
                 if pending:
-                    count = self._core.waiting_rows()
-                    raise NotStored(f"{count} rows were not answered for within {timeout} s", count, [])
+                    raise _unanswered(self._core, timeout)
                 for each in done:
                     each.result()
         except BaseException:
@@ -351,9 +356,7 @@ class SyncWriter(_Rows):
                 try:
                     future.result(left)
                 except concurrent.futures.TimeoutError:
-                    count = self._core.waiting_rows()
-                    text = f"{count} rows were not answered for within {timeout} s"
-                    raise NotStored(text, count, []) from None
+                    raise _unanswered(self._core, timeout) from None
         except BaseException:
             self._core.abandon_flush()
             raise

@@ -38,6 +38,8 @@ class Poster:
         parts = urlsplit(connection.url)
         self._path = parts.path.rstrip("/")
         host = parts.hostname or "localhost"
+        self._timeout = timeout
+        timeout = min(timeout, connection.connect_timeout)
         self._connection: http.client.HTTPConnection
         if connection.unix_socket is not None:
             self._connection = _UnixConnection(connection.unix_socket, timeout)
@@ -54,6 +56,9 @@ class Poster:
         """Raises `OSError` or `http.client.HTTPException`: nobody knows what became of it."""
         connection = self._connection
         try:
+            if not self._is_open:
+                connection.connect()
+                connection.sock.settimeout(self._timeout)
             connection.request("POST", self._path + path, body, {**self._headers, "Idempotency-Key": key})
             response = connection.getresponse()
             data = response.read()
@@ -61,6 +66,10 @@ class Poster:
             connection.close()
             raise
         return Answer(response.status, _object(data), _seconds(response.getheader("Retry-After")))
+
+    @property
+    def _is_open(self) -> bool:
+        return self._connection.sock is not None
 
     def abort(self) -> None:
         """Ends a request that another thread waits for."""
