@@ -18,8 +18,9 @@ const patterns = [
   "console/src/**/*.{ts,tsx}",
   "{src,test,bench,soak,torture,scripts}/**/*.ts",
   "clients/typescript/{src,soak}/**/*.ts",
+  "examples/**/*.ts",
   "*.md",
-  "{docs,sample,test,src}/**/*.md",
+  "{docs,examples,sample,test,src}/**/*.md",
   "clients/*/*.md",
 ];
 /** Sentences of the description of the API. */
