@@ -290,7 +290,8 @@ def test_what_is_of_no_use_to_repeat(keyed_server: Any) -> None:
     with pytest.raises(RequestRefused, match=r"bars"), db.stream("A", bars="never") as stream:
         next(stream)
     nobody = stock_db.connect("http://127.0.0.1:9")
-    with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1:9"), nobody.stream("A", begin_seconds=0.3) as stream:
+    stream = nobody.stream("A", begin_seconds=0.3)
+    with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1:9"), stream:
         next(stream)
 
 
@@ -308,6 +309,7 @@ def test_the_client_has_the_defaults_of_what_it_makes() -> None:
         ({"symbols": []}, "symbols"),
         ({"symbols": "*", "bars": "1Min"}, "symbols"),
         ({"symbols": ["A", "B"], "since": 3}, "since"),
+        ({"symbols": ["A*"]}, "patterns"),
         ({"symbols": "A", "slow": "never"}, "slow"),
         ({"symbols": "A", "partial": "1s"}, "bars"),
         ({"symbols": "A", "since": datetime(2024, 1, 2)}, "zone"),

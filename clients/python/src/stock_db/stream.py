@@ -466,6 +466,8 @@ def history_then_live(
         question["timeframe"] = timeframe
     asked = symbols if isinstance(symbols, str) else tuple(symbols)
     names = names_of(asked, "symbols")
+    # Before anything is read.
+    StreamOptions(names, slow=slow)
     rows: Rows = getattr(client, of)(asked, with_position=True, **question)
     rows.to_arrow()
     # A ticker without a position has had no update yet.
