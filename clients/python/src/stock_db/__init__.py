@@ -21,6 +21,7 @@ from .errors import (
     ServerUnavailable,
     ServerWarning,
     StockDBError,
+    TimedOut,
 )
 from .rows import Rows, TableRows
 from .saves import Saved
@@ -41,6 +42,7 @@ __all__ = [
     "ServerWarning",
     "StockDBError",
     "TableRows",
+    "TimedOut",
     "__version__",
     "connect",
 ]
