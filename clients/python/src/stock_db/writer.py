@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote as url_quote
 
 from .connection import Connection
+from .spool import SpoolDamaged, SpoolFull, SpoolInUse
 from .writer_core import (
     Core,
     Lane,
@@ -34,6 +35,9 @@ __all__ = [
     "RefusedRow",
     "RowError",
     "RowsRefused",
+    "SpoolDamaged",
+    "SpoolFull",
+    "SpoolInUse",
     "SyncReceipt",
     "SyncWriter",
     "Writer",
