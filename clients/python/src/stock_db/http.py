@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -201,7 +202,8 @@ class Transport:
                     raise
                 self.pause(tried, asked)
             except (ConnectionLost, IncompleteAnswer) as error:
-                if is_last or (isinstance(error, TimedOut) and not after_silence):
+                is_late = isinstance(error, TimedOut) and not after_silence
+                if is_last or is_late or isinstance(error.__cause__, ssl.SSLCertVerificationError):
                     raise
                 self.pause(tried)
         raise AssertionError("unreachable")
