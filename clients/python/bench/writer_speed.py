@@ -13,6 +13,7 @@ import asyncio
 import http.client
 import json
 import sys
+import tempfile
 import time
 import uuid
 from urllib.parse import urlsplit
@@ -33,11 +34,14 @@ def main() -> None:
     before = plain_loop(args.url, args.seconds)
     awaited = asyncio.run(awaited_writer(args.url, args.rows))
     sync = sync_writer(args.url, args.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        spooled = sync_writer(args.url, args.rows, folder)
     after = plain_loop(args.url, args.seconds)
     plain = (before + after) / 2
     print(f"plain loop, one request a tick:  {plain:>9,.0f} ticks/s ({before:,.0f} and {after:,.0f})")
     print(f"async writer, acknowledged:      {awaited:>9,.0f} ticks/s, {awaited / plain:.1f} times")
     print(f"sync writer, acknowledged:       {sync:>9,.0f} ticks/s, {sync / plain:.1f} times")
+    print(f"the same with a spool:           {spooled:>9,.0f} ticks/s, {spooled / plain:.1f} times")
 
 
 def plain_loop(url: str, seconds: float) -> float:
@@ -79,9 +83,9 @@ async def awaited_writer(url: str, rows: int) -> float:
     return rows / seconds
 
 
-def sync_writer(url: str, rows: int) -> float:
+def sync_writer(url: str, rows: int, spool: str | None = None) -> float:
     run = uuid.uuid4().hex[:8]
-    with stock_db.connect(url).writer() as writer:
+    with stock_db.connect(url).writer(spool=spool) as writer:
         begin = time.perf_counter()
         for count in range(rows):
             writer.trade(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -133,3 +134,20 @@ def test_a_save_of_which_nobody_knows_tells_so(damaged: Damaged) -> None:
     damaged.how = Handler.whole
     saved = db.save_trades(table, ticker="DOUBT", idempotency_key=failed.idempotency_key)
     assert saved.rows == count and len(db.trades("DOUBT")) == count
+
+
+def test_a_question_is_not_asked_again_while_the_server_may_be_at_work_on_it(damaged: Damaged) -> None:
+    damaged.asked = 0
+    free = threading.Event()
+
+    def late(to: Handler, status: int, body: bytes) -> None:
+        free.wait(60)
+        to.gone()
+
+    damaged.how = late
+    try:
+        with pytest.raises(stock_db.TimedOut, match="within 0.5 s"):
+            stock_db.connect(damaged.url, timeout=0.5).trades("BRK").to_arrow()
+    finally:
+        free.set()
+    assert damaged.asked <= 1

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import stock_db
-from server import Server
+from server import Server, until
 from stock_db.spool import Spool, SpoolDamaged, SpoolFull, SpoolInUse
+from stock_db.writer import SyncWriter
 from test_writer import rows_of
 
 NOON = datetime(2024, 1, 2, 12, tzinfo=timezone.utc)
@@ -115,6 +116,48 @@ def test_two_writers_cannot_have_the_same(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("stock_db.spool.LOCK_SECONDS", 0.1)
     with Spool(tmp_path), pytest.raises(SpoolInUse):
         Spool(tmp_path)
+
+
+def test_more_rows_than_memory_takes_wait_in_the_spool(tmp_path: Path) -> None:
+    """Trades and quotes by turns, before, while and after the server is away."""
+    count = 300
+    with Server() as server:
+
+        def write(writer: SyncWriter, first: int) -> None:
+            for size in range(first, first + count):
+                writer.trade("SPMEM", NOON, 1, size)
+                writer.quote("SPMEM", NOON, 1, size, 2, size)
+
+        db = stock_db.connect(server.url)
+        with db.writer(spool=tmp_path, queue_rows=20, batch_rows=7) as writer:
+            write(writer, 0)
+            writer.flush(60)
+            server.kill()
+            write(writer, count)
+            until("it is noticed", lambda: writer.figures.trouble is not None)
+            figures = writer.figures
+            assert figures.queued <= 40
+            assert figures.queued + figures.spooled == figures.taken - figures.acknowledged > 500
+            server.start()
+            write(writer, 2 * count)
+            writer.flush(60)
+            assert writer.figures.spooled == 0
+        for table, name in (("trades", "s"), ("quotes", "bs")):
+            sizes = [row[name] for row in rows_of(server.url, table, "SPMEM")]
+            assert sizes == list(range(3 * count))
+
+
+def test_a_full_spool_is_told_at_the_call(tmp_path: Path) -> None:
+    db = stock_db.connect("http://127.0.0.1:9")
+    with db.writer(spool=tmp_path, spool_bytes=4096, close_timeout=0.1) as writer:
+        with pytest.raises(SpoolFull, match="not taken"):
+            for size in range(1000):
+                writer.trade("SPFULL", NOON, 1, size)
+        assert writer.figures.taken > 10
+        taken = writer.figures.taken
+    # The next writer has them all.
+    with db.writer(spool=tmp_path, close_timeout=0.1) as writer:
+        assert writer.figures.taken == taken
 
 
 def test_a_feed_outlives_the_server_and_its_own_kill(tmp_path: Path) -> None:

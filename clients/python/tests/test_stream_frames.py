@@ -10,7 +10,16 @@ import pytest
 from stock_db.errors import NotAllowed
 from stock_db.positions import StateFile
 from stock_db.stream_core import Core, EndedByOperator, Reconnect, StreamOptions
-from stock_db.stream_events import Gap, LiveBars, Snapshot, Trades
+from stock_db.stream_events import (
+    FeedAlive,
+    FeedsLeftOut,
+    FeedStale,
+    Gap,
+    LiveBars,
+    MissedUpdates,
+    Snapshot,
+    Trades,
+)
 
 STAMP = "2024-01-02T14:30:00.000000Z"
 
@@ -168,3 +177,20 @@ def test_pauses_grow_and_a_connection_that_serves_ends_that() -> None:
     assert core.pause(30.0) == 30.0
     feed(core, {"type": "subscription", "subscriptions": []})
     assert core.pause(None) <= 0.1
+
+
+def test_feeds_and_bars_that_are_not_told() -> None:
+    core = core_of("A", bars=("1Min",))
+    feed_of_a = {"ticker": "A", "timestamp": STAMP, "data_type": "trade", "received": STAMP, "age": 120.2}
+    core.feed(json.dumps({"type": "feed_stale", **feed_of_a, "newest": STAMP}))
+    core.feed(json.dumps({"type": "feed_alive", **feed_of_a, "newest": None, "reason": "update"}))
+    core.feed(json.dumps({"type": "feeds_left_out", "stale": 200, "alive": 0}))
+    members = {"ticker": "A", "position": 3, "timeframe": "1min", "start": STAMP, "end": None}
+    feed(core, {"type": "bars_gap", **members, "reason": "too_many"})
+    stale, alive, left_out, gap = events(core)
+    assert stale == FeedStale("A", "trade", None, STAMP, 120.2, STAMP)
+    assert alive == FeedAlive("A", "trade", None, STAMP, 120.2, None, "update")
+    assert left_out == FeedsLeftOut(200, 0)
+    assert list(stale) == list(alive) == []
+    with pytest.raises(MissedUpdates, match="too_many"):
+        list(gap)

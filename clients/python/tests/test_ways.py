@@ -62,7 +62,7 @@ def test_tls(tmp_path: Path) -> None:
         with stock_db.connect(server.url, verify=False) as db:
             assert len(db.trades("TLS")) == 1
         with pytest.raises(stock_db.ConnectionLost, match="certificate"):
-            stock_db.connect(server.url, retries=0).trades("TLS").to_arrow()
+            stock_db.connect(server.url, retries=1_000_000).trades("TLS").to_arrow()
 
 
 def test_a_unix_socket_and_a_server_that_is_killed() -> None:
@@ -122,3 +122,16 @@ def test_threads_share_a_client(server: Server) -> None:
     for each in threads:
         each.join(60)
     assert found == [1] * 40
+
+
+def test_positions_of_pages_are_those_of_the_first(server: Server) -> None:
+    db = stock_db.connect(server.url)
+    stamps = pd.date_range("2024-01-02 14:30", periods=30, freq="1s", tz="UTC")
+    before = db.save_trades({"timestamp": stamps, "price": [1.0] * 30}, ticker="PAGES").positions
+    rows = db.trades("PAGES", with_position=True)
+    batches = rows.batches(page_size=20)
+    seen = next(batches).num_rows
+    db.save_trades({"timestamp": stamps[:1], "price": [2.0]}, ticker="PAGES")
+    seen += sum(batch.num_rows for batch in batches)
+    assert seen == 30 and rows.positions == before
+    assert db.trades("PAGES", with_position=True).positions["PAGES"] > before["PAGES"]

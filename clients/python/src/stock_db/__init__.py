@@ -21,6 +21,7 @@ from .errors import (
     ServerUnavailable,
     ServerWarning,
     StockDBError,
+    TimedOut,
 )
 from .positions import StateUnreadable
 from .rows import Rows, TableRows
@@ -97,6 +98,7 @@ __all__ = [
     "StockDBError",
     "TableRows",
     "Ticks",
+    "TimedOut",
     "Trade",
     "Trades",
     "Unreadable",

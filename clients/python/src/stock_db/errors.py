@@ -14,6 +14,7 @@ __all__ = [
     "ServerUnavailable",
     "ServerWarning",
     "StockDBError",
+    "TimedOut",
 ]
 
 
@@ -51,6 +52,14 @@ class ServerUnavailable(StockDBError):
 
 class ConnectionLost(StockDBError):
     """No connection could be made, or none lasted until an answer was there."""
+
+
+class TimedOut(ConnectionLost):
+    """The connection is there, and nothing came over it within the timeout.
+
+    A question isn't asked again then, as the server may be at work on it still: ask for less, or give
+    `connect` a longer `timeout`.
+    """
 
 
 class IncompleteAnswer(StockDBError):

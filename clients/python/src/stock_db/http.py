@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,14 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from .connection import Connection
-from .errors import ConnectionLost, IncompleteAnswer, NotAllowed, RequestRefused, ServerUnavailable
+from .errors import (
+    ConnectionLost,
+    IncompleteAnswer,
+    NotAllowed,
+    RequestRefused,
+    ServerUnavailable,
+    TimedOut,
+)
 
 __all__ = ["Body", "Transport"]
 
@@ -169,18 +177,21 @@ class Transport:
             except (ConnectionError, http.client.BadStatusLine):
                 kept.close()
             except _BROKEN as error:
-                raise ConnectionLost(f"{self._where()}: no answer came: {_told(error)}") from error
+                raise self._lost(error) from error
             else:
                 return self._answered(kept, response)
         fresh = self._connected()
         try:
             response = self._sent(fresh, method, target, body, sent)
         except _BROKEN as error:
-            raise ConnectionLost(f"{self._where()}: no answer came: {_told(error)}") from error
+            raise self._lost(error) from error
         return self._answered(fresh, response)
 
-    def repeated(self, attempt: Callable[[], T]) -> T:
-        """The result of the first attempt that succeeds. The last one's exception otherwise."""
+    def repeated(self, attempt: Callable[[], T], *, after_silence: bool = False) -> T:
+        """The result of the first attempt that succeeds. The last one's exception otherwise.
+
+        After silence, what was asked may be under way still: a question is then not asked again.
+        """
         for tried in range(self.connection.retries + 1):
             is_last = tried == self.connection.retries
             try:
@@ -190,8 +201,9 @@ class Transport:
                 if is_last or asked > RETRY_AFTER_MAX:
                     raise
                 self.pause(tried, asked)
-            except (ConnectionLost, IncompleteAnswer):
-                if is_last:
+            except (ConnectionLost, IncompleteAnswer) as error:
+                is_late = isinstance(error, TimedOut) and not after_silence
+                if is_last or is_late or isinstance(error.__cause__, ssl.SSLCertVerificationError):
                     raise
                 self.pause(tried)
         raise AssertionError("unreachable")
@@ -205,6 +217,11 @@ class Transport:
             idle, self._idle = self._idle, []
         for each in idle:
             each.close()
+
+    def _lost(self, error: BaseException) -> ConnectionLost:
+        if isinstance(error, TimeoutError):
+            return TimedOut(f"{self._where()}: no answer came within {self.connection.timeout:g} s")
+        return ConnectionLost(f"{self._where()}: no answer came: {_told(error)}")
 
     def _where(self) -> str:
         return self.connection.unix_socket or self.connection.url

@@ -173,7 +173,11 @@ class Rows(_Frames):
 
     @property
     def positions(self) -> dict[str, int]:
-        """With `with_position`: up to which update each ticker's rows are whole."""
+        """With `with_position`: up to which update each ticker's rows are whole.
+
+        Of rows that came in pages it is the position of the first page: no row up to it is missing, and
+        later pages may have rows of later updates.
+        """
         return dict(self._known().positions)
 
     @property
@@ -228,8 +232,11 @@ class Rows(_Frames):
             answer.close()
 
     def _tell(self, answer: ArrowAnswer, told: _Told) -> None:
-        told.epoch = answer.metadata.get("epoch", told.epoch)
-        told.positions.update(json.loads(answer.metadata.get("positions", "{}")))
+        # Of several pages the first counts: what is saved meanwhile may be missing in it, and a stream
+        # from a later position would not tell it.
+        told.epoch = told.epoch or answer.metadata.get("epoch")
+        for ticker, position in json.loads(answer.metadata.get("positions", "{}")).items():
+            told.positions.setdefault(ticker, position)
         for text in answer.warnings:
             if text not in told.warnings:
                 told.warnings.append(text)

@@ -92,7 +92,7 @@ class _Sender:
         if len(body) > BYTES_MAX and part.table.num_rows > 1:
             return self._halves(part)
         try:
-            answer = self._transport.repeated(lambda: self._once(part, body))
+            answer = self._transport.repeated(lambda: self._once(part, body), after_silence=True)
         except RequestRefused as error:
             if error.status == TOO_LARGE and part.table.num_rows > 1:
                 return self._halves(part)

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import logging
 import os
+import ssl
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -390,6 +391,8 @@ class Stream:
 
     def _failed(self, error: Exception) -> None:
         """The connection has ended, or there was none. Raises where it's of no use to come back."""
+        if isinstance(error, ssl.SSLCertVerificationError) and not self._is_connected_once:
+            raise ConnectionLost(f"stream: {self._connection.url}: {error}") from error
         if isinstance(error, websockets.exceptions.InvalidStatus):
             self._refused(error)
             return
@@ -466,6 +469,8 @@ def history_then_live(
         question["timeframe"] = timeframe
     asked = symbols if isinstance(symbols, str) else tuple(symbols)
     names = names_of(asked, "symbols")
+    # Before anything is read.
+    StreamOptions(names, slow=slow)
     rows: Rows = getattr(client, of)(asked, with_position=True, **question)
     rows.to_arrow()
     # A ticker without a position has had no update yet.

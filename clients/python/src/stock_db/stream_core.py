@@ -101,6 +101,9 @@ class StreamOptions:
             raise ValueError(f"symbols: got {self.symbols!r}, expected names of tickers, or '*'")
         if "*" in self.symbols and (len(self.symbols) > 1 or self.bars):
             raise ValueError("symbols: got '*' with others or with bars, expected it alone")
+        patterns = [name for name in self.symbols if "*" in name and name != "*"]
+        if patterns:
+            raise ValueError(f"symbols: got {patterns[0]!r}, expected whole names, no patterns")
         if self.slow not in ("disconnect", "conflate", "gap"):
             raise ValueError(f"slow: got {self.slow!r}, expected 'disconnect', 'conflate' or 'gap'")
         if self.bar_options and not self.bars:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote as url_quote
 
 from .connection import Connection
+from .spool import SpoolDamaged, SpoolFull, SpoolInUse
 from .writer_core import (
     Core,
     Lane,
@@ -34,6 +35,9 @@ __all__ = [
     "RefusedRow",
     "RowError",
     "RowsRefused",
+    "SpoolDamaged",
+    "SpoolFull",
+    "SpoolInUse",
     "SyncReceipt",
     "SyncWriter",
     "Writer",
@@ -161,6 +165,8 @@ def _unanswered(
     core: Core, seconds: float | None, rows: list[tuple[str, dict[str, str]]] | None = None
 ) -> NotStored:
     count, trouble = core.waiting_rows(), core.figures().trouble
+    if core.stopped is not None:
+        return NotStored(f"{count} rows are not stored: {core.stopped}", count, rows or [])
     when = "before the writer ended" if seconds is None else f"within {seconds:g} s"
     why = "" if trouble is None else f"; the last trouble: {trouble}"
     return NotStored(f"{count} rows were not answered for {when}{why}", count, rows or [])

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import re
+import ssl
 import threading
 import time
 import uuid
@@ -682,6 +683,10 @@ class Core:
                 self._in_trouble(f"{answer.status}: {answer.error}")
             except (OSError, http.client.HTTPException) as error:
                 self._busy_since = None
+                if isinstance(error, ssl.SSLCertVerificationError) and self._figures["acknowledged"] == 0:
+                    # From the beginning it is another server, or `verify` is wrong.
+                    self._stop(WriterStopped(None, str(error)))
+                    raise _Ended from None
                 if tries > 1 or not isinstance(error, (ConnectionError, http.client.HTTPException)):
                     self._in_trouble(f"{type(error).__name__}: {error}")
                 else:
