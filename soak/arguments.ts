@@ -17,7 +17,7 @@ export interface SoakArguments {
   kills: boolean;
   seed: number;
   /** Null: the server's own writers and subscribers. */
-  clients: ClientLanguage | null;
+  languages: ClientLanguage[];
 }
 
 export const SOAK_HELP = `npm run soak -- [flags]
@@ -29,8 +29,9 @@ export const SOAK_HELP = `npm run soak -- [flags]
   --writers N        (default 6)
   --subscribers N    (default 36)
   --no-kills         nothing is killed
-  --clients L        instead of these a feed and bots of a client, of a few lines each, and kills of the
-                     whole server: ${CLIENT_LANGUAGES.join(" or ")}. --subscribers are bots then (default 3)
+  --clients          instead of these a feed and bots of a client, of a few lines each, and kills of the
+                     whole server, for each language. --subscribers are bots then (default 3)
+  --language L       only ${CLIENT_LANGUAGES.join(" or ")}
   --seed N           of everything that happens at random (default: another each time)`;
 
 /** @throws Error With a sentence for the user. */
@@ -45,7 +46,8 @@ export function readSoakArguments(argv: string[]): SoakArguments | "help" {
       workers: { type: "string", default: "2" },
       writers: { type: "string", default: "6" },
       subscribers: { type: "string" },
-      clients: { type: "string" },
+      clients: { type: "boolean", default: false },
+      language: { type: "string" },
       "no-kills": { type: "boolean", default: false },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       help: { type: "boolean", default: false },
@@ -55,12 +57,15 @@ export function readSoakArguments(argv: string[]): SoakArguments | "help" {
   const servers = readCount("--servers", values.servers, { min: 1, max: 8 });
   const bus = readWord("--bus", values.bus, BUSES);
   const engine = values.engine ?? (servers > 1 ? "postgres" : "sqlite");
-  const clients =
-    values.clients === undefined ? null : readWord("--clients", values.clients, CLIENT_LANGUAGES);
+  if (values.language !== undefined && !values.clients) throw new Error("--language: expected --clients too");
+  const languages =
+    values.language === undefined
+      ? [...CLIENT_LANGUAGES]
+      : [readWord("--language", values.language, CLIENT_LANGUAGES)];
   const engines = engine === "all" ? [...ENGINES] : [readWord("--engine", engine, ENGINES)];
   if ((servers > 1 || bus !== "none") && engines.some((name) => name !== "postgres"))
     throw new Error("--servers and --bus: only servers on PostgreSQL share a database");
-  if (clients !== null && (values.engine ?? "sqlite") !== "sqlite")
+  if (values.clients && (values.engine ?? "sqlite") !== "sqlite")
     throw new Error(`--clients: got --engine ${values.engine}, expected none: their server has SQLite`);
   return {
     seconds: readCount("--seconds", values.seconds, { min: 1, max: 1_000_000 }),
@@ -69,11 +74,11 @@ export function readSoakArguments(argv: string[]): SoakArguments | "help" {
     bus,
     workers: readCount("--workers", values.workers, { min: 2, max: 64 }),
     writers: readCount("--writers", values.writers, { min: 1, max: 1_000 }),
-    subscribers: readCount("--subscribers", values.subscribers ?? (clients === null ? "36" : "3"), {
+    subscribers: readCount("--subscribers", values.subscribers ?? (values.clients ? "3" : "36"), {
       min: 1,
       max: 5_000,
     }),
-    clients,
+    languages: values.clients ? languages : [],
     kills: !values["no-kills"],
     seed: readCount("--seed", values.seed, { min: 0, max: 2 ** 32 }),
   };

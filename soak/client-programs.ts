@@ -1,10 +1,9 @@
 /** The programs of the clients that take part in a soak, and what they say. */
-import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 const CLIENTS = resolve(import.meta.dir, "../clients");
 
-export const CLIENT_LANGUAGES = ["python"] as const;
+export const CLIENT_LANGUAGES = ["python", "typescript"] as const;
 export type ClientLanguage = (typeof CLIENT_LANGUAGES)[number];
 
 export interface ClientCommands {
@@ -17,21 +16,34 @@ export interface ClientCommands {
 
 /** @throws Error what has to be installed. */
 export function commandsOf(language: ClientLanguage): ClientCommands {
-  const folder = join(CLIENTS, language);
-  const env = { PYTHONPATH: join(folder, "src"), PYTHONUNBUFFERED: "1" };
+  const folder = join(CLIENTS, language, "soak");
+  const { program, env } = language === "python" ? pythonIn(folder) : bunIn(folder);
+  return {
+    feed: (url, spool) => [...program("feed"), url, spool],
+    bot: (url, state, tickers) => [...program("bot"), url, state, tickers.join(",")],
+    env,
+  };
+}
+
+interface Interpreter {
+  program(name: string): string[];
+  env: Record<string, string>;
+}
+
+function pythonIn(folder: string): Interpreter {
+  const env = { PYTHONPATH: join(folder, "../src"), PYTHONUNBUFFERED: "1" };
   const python = process.env.STOCK_DB_TEST_PYTHON ?? "python3";
   const tried = Bun.spawnSync([python, "-c", "import stock_db"], { env: { ...process.env, ...env } });
-  if (!existsSync(folder) || tried.exitCode !== 0)
+  if (tried.exitCode !== 0)
     throw new Error(
       `${python} can't import stock_db: ${tried.stderr.toString().trim().split("\n").at(-1)}; ` +
         "expected one that has what clients/python needs: pip install ./clients/python, or name another in STOCK_DB_TEST_PYTHON",
     );
-  const program = (name: string, ...args: string[]) => [python, join(folder, "soak", name), ...args];
-  return {
-    feed: (url, spool) => program("feed.py", url, spool),
-    bot: (url, state, tickers) => program("bot.py", url, state, tickers.join(",")),
-    env,
-  };
+  return { program: (name) => [python, join(folder, `${name}.py`)], env };
+}
+
+function bunIn(folder: string): Interpreter {
+  return { program: (name) => [process.execPath, "--no-orphans", join(folder, `${name}.ts`)], env: {} };
 }
 
 /** What a bot has told. */

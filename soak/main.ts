@@ -29,7 +29,11 @@ async function main(argv: string[]): Promise<number> {
     return 0;
   }
   cleanUpOnSignals();
-  if (args.clients !== null) return (await soakClient(args.clients, args)) ? 0 : 1;
+  if (args.languages.length > 0) {
+    let isGood = true;
+    for (const language of args.languages) isGood = (await soakClient(language, args)) && isGood;
+    return isGood ? 0 : 1;
+  }
   const folder = makeRunFolder(null);
   try {
     let isGood = true;
