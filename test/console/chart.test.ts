@@ -27,7 +27,7 @@ function legendOf(page: Page) {
   return page.getByRole("figure").locator(".legend");
 }
 
-/** Drags the chart until older bars are read; what is under the pointer stays there as they come. */
+/** Drags the chart until older bars are read; what is under the pointer stays as they come. */
 async function scrollsBack(page: Page, bars: number): Promise<void> {
   const answer = Promise.withResolvers<void>();
   let isAsked = false;
