@@ -4,7 +4,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlin
 import { join } from "node:path";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { $ } from "bun";
-import { buildConsole } from "../support/browser.ts";
+import { buildConsole } from "../support/build-console.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 

@@ -12,7 +12,7 @@ describe.skipIf(!hasBrowser)("tickers", () => {
   const visit = useBrowser();
   let server: RunningServer;
   beforeAll(async () => {
-    server = await startServer({ flags: ["--sample", "--test-feed"] });
+    server = await startServer({ flags: ["--sample", "--test-feed", "--stale-after", "3"] });
   });
   afterAll(() => server[Symbol.asyncDispose]());
 
@@ -33,6 +33,8 @@ describe.skipIf(!hasBrowser)("tickers", () => {
     await takePicture(page, "console-tickers");
     await saveTrade(server.url, "IBM", 321.5, new Date().toISOString());
     await row("IBM").getByText("321.50").waitFor();
+    // Nothing more comes of it.
+    await row("IBM").getByText("silent").waitFor();
     await expectAccessible(page);
     expect(problems).toEqual([]);
   });

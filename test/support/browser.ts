@@ -3,13 +3,12 @@
  * the tests are skipped and say so.
  */
 import { afterAll, expect } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Glob } from "bun";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { buildConsole } from "./build-console.ts";
 
 const PROJECT = join(import.meta.dir, "../..");
-const CONSOLE = join(PROJECT, "console");
 const AXE = join(PROJECT, "node_modules/axe-core/axe.min.js");
 const IMAGES = join(PROJECT, "docs/images");
 /** Set, pictures for the documentation are made anew. */
@@ -50,19 +49,6 @@ export function useBrowser(): (url: string, options?: VisitOptions) => Promise<C
     browser ??= start();
     return await visit(await browser, url, options);
   };
-}
-
-/**
- * Builds the console if its source is newer than what is built. `npm ci` does so as well, so this
- * is for whoever works at it.
- */
-export async function buildConsole(): Promise<void> {
-  const built = join(CONSOLE, "dist/index.html");
-  const builtMs = existsSync(built) ? statSync(built).mtimeMs : 0;
-  const sources = ["src/**/*.*", "*.*"].flatMap((pattern) => [...new Glob(pattern).scanSync(CONSOLE)]);
-  if (sources.every((path) => statSync(join(CONSOLE, path)).mtimeMs <= builtMs)) return;
-  const build = Bun.spawn(["node", join(PROJECT, "scripts/build-console.js")], { stdout: "ignore" });
-  if ((await build.exited) !== 0) throw new Error("the console can't be built");
 }
 
 async function start(): Promise<Browser> {

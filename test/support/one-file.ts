@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildConsole } from "./build-console.ts";
 
 const SCRIPT = join(import.meta.dir, "../../scripts/build-one-file.ts");
 const BUILD_MS_MAX = 120_000;
@@ -12,6 +13,7 @@ export function useOneFile(): () => string {
   const folder = mkdtempSync(join(tmpdir(), "stock-db-built-"));
   const path = join(folder, "stock-db-server");
   beforeAll(async () => {
+    await buildConsole();
     const build = Bun.spawn([process.execPath, "--no-orphans", SCRIPT, path], {
       cwd: folder,
       stdio: ["ignore", "pipe", "inherit"],

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { $ } from "bun";
 import { version } from "../../package.json" with { type: "json" };
+import { buildConsole } from "../support/build-console.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(300_000);
@@ -19,6 +20,7 @@ interface Sbom {
 }
 
 test("a draft has all that is released, with sums that fit; the same source gives the same bytes", async () => {
+  await buildConsole();
   using dir = tempDir();
   const platform = `${process.platform}-${process.arch}`;
   const out = join(dir.path, "out");

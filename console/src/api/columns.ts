@@ -8,12 +8,15 @@ export interface Columns {
   columns: Record<string, Cell[]>;
   nextPageToken: string | null;
   warnings: string[];
+  /** With `with_position`: up to which its rows are whole, by ticker. */
+  positions: Readonly<Record<string, number>>;
 }
 
 interface ColumnsAnswer {
   columns: Record<string, Cell[]>;
   next_page_token: string | null;
   warnings?: string[];
+  positions?: Record<string, number>;
 }
 
 /** @throws as `request` does */
@@ -23,6 +26,7 @@ export async function getColumns(path: string, params: Params, signal?: AbortSig
     columns: answer.columns,
     nextPageToken: answer.next_page_token,
     warnings: answer.warnings ?? [],
+    positions: answer.positions ?? {},
   };
 }
 

@@ -36,6 +36,8 @@ interface Told {
   ticker: string;
   position: number | null;
   epoch?: string;
+  /** So many updates are folded into it. */
+  conflated?: number;
 }
 
 export type LiveFrame =

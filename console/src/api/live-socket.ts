@@ -71,6 +71,7 @@ export class LiveSocket {
       effect(() => {
         key.value;
         this.#failures = 0;
+        this.problem.value = null;
         this.#connect();
       }),
     );
@@ -156,15 +157,13 @@ export class LiveSocket {
         this.#begin();
         return;
       case "subscription":
+        this.problem.value = null;
         this.#isLive();
         return;
       case "error":
         // Where no keys are needed, the server doesn't know the message that brings one.
         if (frame.code === "unknown_action" && !this.#isReady) this.#begin();
-        else {
-          this.problem.value = frame.error;
-          this.#errorCode = frame.code;
-        }
+        else this.#refused(frame);
         return;
       case "heartbeat":
         this.#beat(frame.positions);
@@ -194,10 +193,16 @@ export class LiveSocket {
     );
   }
 
+  /** Heartbeats come also where a subscription was refused. */
   #isLive(): void {
     this.#failures = 0;
-    this.state.value = "live";
-    this.problem.value = null;
+    if (this.problem.peek() === null) this.state.value = "live";
+  }
+
+  #refused({ code, error }: { code: string; error: string }): void {
+    this.#errorCode = code;
+    this.problem.value = error;
+    this.state.value = "refused";
   }
 
   #closed(code: number): void {

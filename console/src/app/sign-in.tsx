@@ -40,15 +40,7 @@ export function SignIn() {
             {signInReason.value}
           </p>
         )}
-        {/* A manager of passwords keeps the key under this name. */}
-        <input
-          class="hidden-visually"
-          autocomplete="username"
-          value="stock-db"
-          readOnly
-          tabIndex={-1}
-          aria-hidden
-        />
+        <KeptAs />
         <TextField
           label="Key"
           type="password"
@@ -69,6 +61,20 @@ export function SignIn() {
         </div>
       </form>
     </Dialog>
+  );
+}
+
+/** A manager of passwords keeps the key under this name. */
+function KeptAs() {
+  return (
+    <input
+      class="hidden-visually"
+      autocomplete="username"
+      value="stock-db"
+      readOnly
+      tabIndex={-1}
+      aria-hidden
+    />
   );
 }
 

@@ -24,6 +24,7 @@ const SHOWN_BARS_MIN = 60;
 const ROOM_BARS = 4;
 /** With fewer bars left of what is seen, older ones are read. */
 const SPARE_BARS = 20;
+const PRICE_PX = 72;
 const VOLUME_SCALE = "volume";
 const SERIES_COLORS = 6;
 
@@ -47,6 +48,7 @@ export class ChartCanvas {
   readonly #marks: ISeriesMarkersPluginApi<UTCTimestamp>;
   readonly #isAlone: boolean;
   #points = 0;
+  #oldest = Number.POSITIVE_INFINITY;
   #upColor = "";
   #downColor = "";
 
@@ -59,6 +61,8 @@ export class ChartCanvas {
       crosshair: { mode: CrosshairMode.Normal },
       timeScale: { timeVisible: !options.isDaily, secondsVisible: false, rightOffset: ROOM_BARS },
       rightPriceScale: {
+        // Else other prices make it wider or narrower, and all bars move.
+        minimumWidth: PRICE_PX,
         mode: this.#isAlone ? PriceScaleMode.Normal : PriceScaleMode.Percentage,
         scaleMargins: { top: 0.12, bottom: this.#isAlone ? 0.24 : 0.08 },
       },
@@ -112,13 +116,17 @@ export class ChartCanvas {
     for (const [i, series] of this.#averages.entries()) series.setData(averageOf(first, i));
     for (const [i, series] of this.#others.entries())
       series.setData((others[i] ?? []).map(({ time, close }) => ({ time, value: close })));
-    const before = this.#points;
-    this.#points = pointsOf(all);
+    const times = timesOf(all);
+    const oldest = this.#oldest;
+    const isFirst = this.#points === 0;
+    this.#note(times);
+    if (isFirst || range === null) {
+      this.showNewest();
+      return;
+    }
     // Bars that were put before those that are seen must not move them.
-    if (before > 0 && range !== null) {
-      const added = this.#points - before;
-      scale.setVisibleLogicalRange({ from: range.from + added, to: range.to + added });
-    } else this.showNewest();
+    const added = times.filter((time) => time < oldest).length;
+    scale.setVisibleLogicalRange({ from: range.from + added, to: range.to + added });
   }
 
   showNewest(): void {
@@ -143,7 +151,7 @@ export class ChartCanvas {
 
   /** Bars that begin later than all others may have been put there by `update`. */
   notePoints(all: readonly (readonly ChartBar[])[]): void {
-    this.#points = pointsOf(all);
+    this.#note(timesOf(all));
   }
 
   setMarks(marks: Mark[]): void {
@@ -152,6 +160,11 @@ export class ChartCanvas {
 
   remove(): void {
     this.#chart.remove();
+  }
+
+  #note(times: readonly number[]): void {
+    this.#points = times.length;
+    this.#oldest = times.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   }
 
   #volumeOf({ time, open, close, volume }: ChartBar) {
@@ -171,9 +184,11 @@ function averageOf(bars: readonly ChartBar[], index: number) {
   });
 }
 
-function pointsOf(all: readonly (readonly ChartBar[])[]): number {
-  if (all.length === 1) return all[0]!.length;
-  return new Set(all.flatMap((bars) => bars.map(({ time }) => time))).size;
+/** Each once, in no order. */
+function timesOf(all: readonly (readonly ChartBar[])[]): number[] {
+  const [first = [], ...others] = all;
+  if (others.length === 0) return first.map(({ time }) => time);
+  return [...new Set(all.flatMap((bars) => bars.map(({ time }) => time)))];
 }
 
 /** @param color `rgb(…)` as browsers compute it */

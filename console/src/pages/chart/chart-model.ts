@@ -53,6 +53,7 @@ export class ChartModel {
   #isReadingOlder = false;
   #closedTimer: ReturnType<typeof setTimeout> | undefined;
   #frame = 0;
+  #lacksTicks = false;
   /** Bars to be drawn with the next picture of the screen, by ticker and time. */
   readonly #changed = new Map<string, { symbol: number; bar: ChartBar }>();
 
@@ -126,6 +127,7 @@ export class ChartModel {
 
   async #readTape(): Promise<void> {
     this.tape.isLoading.value = true;
+    this.#lacksTicks = false;
     await this.#try(async () => {
       for (const { symbol } of this.histories) await this.tape.read(symbol, this.#stop.signal);
     });
@@ -174,6 +176,11 @@ export class ChartModel {
 
   #take(frame: LiveFrame): void {
     this.tape.take(frame);
+    // Others were folded into it, as the page was too slow.
+    if (frame.conflated !== undefined) {
+      this.#lacksTicks = true;
+      this.#readNewestLater();
+    }
     switch (frame.type) {
       case "partial_bars":
         for (const bar of frame.records) this.#put(frame.ticker, bar);
@@ -189,7 +196,9 @@ export class ChartModel {
       case "gap":
       case "recovery":
       case "bars_gap":
-        if (frame.type !== "recovery" || !frame.recovered) this.#readNewestLater();
+        if (frame.type === "recovery" && frame.recovered) return;
+        if (frame.type !== "bars_gap") this.#lacksTicks = true;
+        this.#readNewestLater();
         return;
     }
   }
@@ -218,6 +227,7 @@ export class ChartModel {
         await Promise.all(this.histories.map((history) => history.readNewest(this.#stop.signal)));
         this.#draw();
       });
+      if (this.#lacksTicks) void this.#readTape();
     }, CLOSED_MS);
   }
 

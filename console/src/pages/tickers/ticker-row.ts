@@ -10,6 +10,8 @@ export interface TickerRow {
   volume: number | null;
   /** Of the newest tick or bar, in ms; null: none is known. */
   newestMs: number | null;
+  /** Of what `last` comes from. */
+  lastMs: number | null;
   /** The day whose volume it is, as in `2024-01-02`. */
   day: string | null;
   hasDailyBars: boolean;
@@ -34,7 +36,7 @@ interface ShortBar {
 }
 
 export function emptyRow(symbol: string): TickerRow {
-  const unknown = { last: null, reference: null, volume: null, newestMs: null, day: null };
+  const unknown = { last: null, reference: null, volume: null, newestMs: null, lastMs: null, day: null };
   return { symbol, ...unknown, hasDailyBars: false, isStale: false, isLoaded: false };
 }
 
@@ -51,6 +53,7 @@ export function fillRow(row: TickerRow, snapshot: ShortSnapshot): void {
   );
   if (intraday !== null && (ofDay === null || intraday.stamp.slice(0, 10) >= ofDay)) {
     row.last = intraday.price;
+    row.lastMs = Date.parse(intraday.stamp);
     const day = intraday.stamp.slice(0, 10);
     if (day === row.day && !row.hasDailyBars) return;
     row.day = day;
@@ -58,11 +61,13 @@ export function fillRow(row: TickerRow, snapshot: ShortSnapshot): void {
     row.volume = day === ofDay ? (dailyBar?.v ?? null) : null;
   } else if (dailyBar !== undefined) {
     row.last = dailyBar.c;
+    row.lastMs = Date.parse(dailyBar.t);
     row.day = ofDay;
     row.reference = prevDailyBar?.c ?? null;
     row.volume = dailyBar.v;
   } else if (latestQuote !== undefined) {
     row.last = middle(latestQuote.bp, latestQuote.ap);
+    row.lastMs = Date.parse(latestQuote.t);
   }
 }
 
@@ -82,40 +87,46 @@ export function changeOf({ last, reference }: TickerRow): number | null {
 }
 
 function takeTrade(row: TickerRow, { timestamp, price, size }: Trade): void {
-  if (!isNewest(row, timestamp) || price === null) return;
+  noteAge(row, timestamp);
   const day = timestamp.slice(0, 10);
+  if (price === null || (row.day !== null && day < row.day)) return;
   if (day !== row.day) {
-    row.reference = row.last;
+    row.reference = row.hasDailyBars ? row.last : price;
     row.volume = null;
     row.day = day;
   }
-  row.last = price;
   // Where daily bars are stored, they alone tell the day's volume.
   if (!row.hasDailyBars && size !== null) row.volume = (row.volume ?? 0) + size;
+  takePrice(row, timestamp, price);
 }
 
+/** Its middle is shown of tickers that have no trades. */
 function takeQuote(row: TickerRow, { timestamp, bid_price, ask_price }: Quote): void {
-  if (isNewest(row, timestamp) && row.day === null) row.last = middle(bid_price, ask_price);
+  noteAge(row, timestamp);
+  if (row.day === null) takePrice(row, timestamp, middle(bid_price, ask_price));
 }
 
 function takeBar(row: TickerRow, { timestamp, close, volume }: Bar, interval: string): void {
+  noteAge(row, timestamp);
   const day = timestamp.slice(0, 10);
-  const isNew = isNewest(row, timestamp);
   if (interval === "daily" && (row.day === null || day >= row.day)) {
     if (day !== row.day) row.reference = row.last;
     row.hasDailyBars = true;
     row.day = day;
     row.volume = volume;
     row.last = close ?? row.last;
-  } else if (isNew) row.last = close ?? row.last;
+  } else takePrice(row, timestamp, close);
 }
 
-/** Notes it, too. */
-function isNewest(row: TickerRow, timestamp: string): boolean {
+function takePrice(row: TickerRow, timestamp: string, price: number | null): void {
   const ms = Date.parse(timestamp);
-  if (row.newestMs !== null && ms < row.newestMs) return false;
-  row.newestMs = ms;
-  return true;
+  if (price === null || (row.lastMs !== null && ms < row.lastMs)) return;
+  row.lastMs = ms;
+  row.last = price;
+}
+
+function noteAge(row: TickerRow, timestamp: string): void {
+  row.newestMs = Math.max(row.newestMs ?? Number.NEGATIVE_INFINITY, Date.parse(timestamp));
 }
 
 interface PriceAt {
