@@ -13,10 +13,10 @@ const FROM = Date.UTC(2021, 2, 30);
 const TO = Date.UTC(2021, 2, 31);
 /** As Grafana writes them. */
 const MACROS: [macro: string, value: string][] = [
-  ["${__from}", String(FROM)],
-  ["${__to}", String(TO)],
-  ["${__timeFrom}", new Date(FROM).toISOString()],
-  ["${__timeTo}", new Date(TO).toISOString()],
+  ["__from", String(FROM)],
+  ["__to", String(TO)],
+  ["__timeFrom", new Date(FROM).toISOString()],
+  ["__timeTo", new Date(TO).toISOString()],
 ];
 
 let server: RunningServer;
@@ -32,7 +32,7 @@ function blocksOf(language: string): string[] {
 }
 
 async function answerOf(address: string): Promise<string> {
-  const filled = MACROS.reduce((text, [macro, value]) => text.replaceAll(macro, value), address);
+  const filled = MACROS.reduce((text, [macro, value]) => text.replaceAll(`\${${macro}}`, value), address);
   const answer = await fetch(filled.replace(EXAMPLE, server.url));
   const text = await answer.text();
   expect([answer.status, text.slice(0, 200)]).toEqual([200, text.slice(0, 200)]);
