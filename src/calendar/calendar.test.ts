@@ -141,3 +141,14 @@ test("the page lists the calendars, their names, zones and spans", async () => {
     CALENDARS.map(([file, ...names]) => [file.exchange, names.join(", "), file.timeZone, ...file.span]),
   );
 });
+
+test("regular and extended hours need a calendar, as nothing else tells them", () => {
+  for (const session of ["regular", "extended"]) {
+    expect(() => openSessions({ zone: null, calendar: null, session })).toThrow(
+      `session: got "${session}", expected a calendar beside it`,
+    );
+    for (const calendar of ["XNYS", "24/7"])
+      expect(openSessions({ zone: null, calendar, session }).on(19_724)).not.toBeNull();
+  }
+  expect(openSessions({ zone: null, calendar: null, session: "09:30-16:00" }).on(19_724)).not.toBeNull();
+});

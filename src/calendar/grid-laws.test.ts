@@ -49,13 +49,18 @@ const PLACES = [
 ].map((text) => Date.parse(text) * 1_000);
 
 const optionsOf = (timeframes: string[]): fc.Arbitrary<GridOptions> =>
-  fc.record({
-    timeframe: fc.constantFrom(...timeframes).map((text) => parseTimeframe(text)),
-    zone: fc.constantFrom(null, ...ZONES),
-    calendar: fc.constantFrom(...CALENDARS),
-    session: fc.constantFrom(...SESSIONS),
-    align: fc.constantFrom(null, "clock", "session"),
-  });
+  fc
+    .record({
+      timeframe: fc.constantFrom(...timeframes).map((text) => parseTimeframe(text)),
+      zone: fc.constantFrom(null, ...ZONES),
+      calendar: fc.constantFrom(...CALENDARS),
+      session: fc.constantFrom(...SESSIONS),
+      align: fc.constantFrom(null, "clock", "session"),
+    })
+    // Without a calendar, nothing tells these hours.
+    .map((options) =>
+      options.calendar === null && !options.session.includes(":") ? { ...options, session: null } : options,
+    );
 const place = fc.constantFrom(...PLACES);
 const stampsNear = (at: number, reach: number): fc.Arbitrary<number[]> =>
   fc

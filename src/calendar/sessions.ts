@@ -52,6 +52,9 @@ export function openSessions(options: Pick<GridOptions, "zone" | "calendar" | "s
       wanted,
       '"regular", "extended", or times as HH:MM-HH:MM, such as "08:00-12:00"',
     );
+  // Without a calendar nothing tells these hours, and all would count without a word.
+  if (custom === null && options.session != null && found === null)
+    throw new CalendarError("session", wanted, "a calendar beside it, such as XNYS, or times as HH:MM-HH:MM");
   const extended = wanted === "extended" && calendar !== null ? calendar.extended : null;
   const local = (date: number): LocalParts | null => {
     const hours = calendar === null ? WHOLE_DAY : calendar.hours(date);

@@ -61,9 +61,10 @@ export const ALL_BARS_PARAMETERS = BARS_PARAMETERS.extend({
     .optional(),
   session: p
     .text({
-      description: "The hours that count: regular, extended, or such as 09:30-16:00. Default: regular.",
+      description:
+        "The hours that count: regular or extended of the calendar, or such as 09:30-16:00. Default: regular.",
       expected: '"regular", "extended" or "HH:MM-HH:MM"',
-      example: "regular",
+      example: "09:30-16:00",
     })
     .optional(),
   align: p
