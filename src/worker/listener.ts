@@ -7,6 +7,8 @@ import type { Server } from "bun";
 
 /** Keep-alive clients of a listener that is replaced get so long to be told to connect again. */
 const REPLACED_NOTICE_MS = 300;
+/** How often connections are closed that have become idle while a listener stops. */
+const IDLE_CLOSE_MS = 100;
 
 export class Listener<Data> {
   readonly #make: () => Server<Data>;
@@ -81,7 +83,12 @@ export class Listener<Data> {
   /** Resolves when every connection is closed. @param now closes them, whatever they wait for. */
   async stop(now = false): Promise<void> {
     const servers = new Set([this.#current, ...this.#former]);
-    await Promise.all([...servers].map((server) => server.stop(now)));
+    const stopped = Promise.all([...servers].map((server) => server.stop(now)));
+    // One with TLS waits 12 s for its client to end it too, unless it is closed once more.
+    const timer = setInterval(() => {
+      for (const server of servers) server.closeIdleConnections();
+    }, IDLE_CLOSE_MS);
+    await stopped.finally(() => clearInterval(timer));
   }
 }
 

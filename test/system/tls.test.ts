@@ -197,3 +197,21 @@ test("files that don't fit are told at the start, by flag and file", async () =>
   );
   expect(await said(flagsOf({ cert: first.cert, key: join(folder.path, "none.key") }))).toContain("none.key");
 });
+
+test("a client that keeps its connection and doesn't read doesn't hold up the end", async () => {
+  const server = await startServer({ flags: flagsOf(first) });
+  const socket: TLSSocket = connect({
+    ...{ host: "127.0.0.1", port: server.port, rejectUnauthorized: false, allowHalfOpen: true },
+  });
+  socket.on("error", () => undefined);
+  socket.write("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await new Promise((resolve) => socket.once("data", resolve));
+  socket.pause();
+  try {
+    // Bun would wait 12 s for it.
+    expect(await server.stop("SIGTERM", 10_000)).toBe(0);
+  } finally {
+    socket.destroy();
+    await server[Symbol.asyncDispose]();
+  }
+});
