@@ -1,4 +1,8 @@
-import type { Http } from "./http.ts";
+/**
+ * A connection to `/v1/stream`: server-sent events, read with `fetch`. So a key can be sent as a
+ * header from everywhere, and what isn't asked for isn't read.
+ */
+import type { Connection } from "./connection.ts";
 import type { Frame } from "./updates.ts";
 /** Where frames come from. One `next` at a time. */
 export interface FrameSource {
@@ -6,7 +10,7 @@ export interface FrameSource {
     next(): Promise<Frame[] | null>;
     close(): void;
 }
-export declare function openEvents(http: Http, query: URLSearchParams, { silenceMs, signal }: {
+export declare function openEvents(server: Connection, query: URLSearchParams, { silenceMs, signal }: {
     silenceMs: number;
     signal: AbortSignal;
 }): Promise<FrameSource>;

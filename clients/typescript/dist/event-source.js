@@ -4,7 +4,7 @@
  */
 import { RequestError } from "./errors.js";
 const OPENING_MS = 30_000;
-export async function openEvents(http, query, { silenceMs, signal }) {
+export async function openEvents(server, query, { silenceMs, signal }) {
     const abort = new AbortController();
     signal.addEventListener("abort", () => abort.abort(signal.reason), { signal: abort.signal });
     const within = (ms, promise) => {
@@ -15,7 +15,7 @@ export async function openEvents(http, query, { silenceMs, signal }) {
         })
             .finally(() => clearTimeout(timer));
     };
-    const { promise, done } = opened(http, query, abort);
+    const { promise, done } = opened(server, query, abort);
     const reader = await within(OPENING_MS, promise);
     const decoder = new TextDecoder();
     let text = "";
@@ -39,7 +39,7 @@ export async function openEvents(http, query, { silenceMs, signal }) {
     };
 }
 /** The answer has no end, so its head is awaited alone. */
-function opened(http, query, abort) {
+function opened(server, query, abort) {
     let done = () => undefined;
     const closed = new Promise((resolve) => {
         done = resolve;

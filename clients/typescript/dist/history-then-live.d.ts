@@ -1,8 +1,9 @@
 /** A read and a stream, joined by position: nothing is missed between them, nothing comes twice. */
-import type { Client, Symbols } from "./client.ts";
+import type { Connection } from "./connection.ts";
 import type { Bar, BarsParameters, Quote, Trade, TradesParameters } from "./generated/api.ts";
 import type { Rows } from "./question.ts";
-import type { StreamOptions } from "./stream.ts";
+import { type Symbols } from "./questions.ts";
+import { type StreamOptions } from "./stream.ts";
 import type { Update } from "./updates.ts";
 type Live = Pick<StreamOptions, "transport" | "webSocket" | "silenceMs" | "onConnection" | "slow" | "signal">;
 /** Ticks, or with `timeframe` bars that the server makes of trades. */
@@ -27,5 +28,5 @@ export interface HistoryUpdate {
  * First the history of each ticker, one after the other and in memory as a whole; then updates. The
  * last bar of a history may still run: its newest version, by `timestamp`, is the one that counts.
  */
-export declare function historyThenLive(db: Client, symbols: Symbols, options: HistoryOptions): AsyncGenerator<HistoryUpdate | Update, void, undefined>;
+export declare function historyThenLive(server: Connection, symbols: Symbols, options: HistoryOptions): AsyncGenerator<HistoryUpdate | Update, void, undefined>;
 export {};

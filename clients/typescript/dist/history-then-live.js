@@ -1,14 +1,17 @@
 import { StockDBError } from "./errors.js";
+import { Questions } from "./questions.js";
+import { Stream } from "./stream.js";
 /**
  * First the history of each ticker, one after the other and in memory as a whole; then updates. The
  * last bar of a history may still run: its newest version, by `timestamp`, is the one that counts.
  */
-export async function* historyThenLive(db, symbols, options) {
+export async function* historyThenLive(server, symbols, options) {
     const tickers = typeof symbols === "string" ? symbols.split(",") : symbols;
     const pattern = tickers.find((ticker) => ticker.includes("*"));
     if (tickers.length === 0 || pattern !== undefined)
         throw new StockDBError(`historyThenLive: got ${pattern ?? "no ticker"}, expected the names of tickers`);
     const { transport, webSocket, silenceMs, onConnection, slow, signal, of, ...question } = options;
+    const db = new Questions(server);
     const since = {};
     let epoch = null;
     for (const ticker of new Set(tickers)) {
@@ -25,7 +28,12 @@ export async function* historyThenLive(db, symbols, options) {
     }
     const live = { transport, webSocket, silenceMs, onConnection, slow, signal };
     const given = Object.fromEntries(Object.entries(live).filter(([, value]) => value !== undefined));
-    yield* db.stream([...tickers], { ...given, ...wishOf(options), since, ...(epoch !== null && { epoch }) });
+    yield* new Stream(server, [...tickers], {
+        ...given,
+        ...wishOf(options),
+        since,
+        ...(epoch !== null && { epoch }),
+    });
 }
 function readHistory(db, ticker, options, question) {
     if (options.of === "trades")

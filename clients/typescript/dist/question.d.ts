@@ -1,5 +1,5 @@
 /** A question to `/v1`: asked when its answer is awaited or iterated. */
-import type { Http } from "./http.ts";
+import type { Connection } from "./connection.ts";
 /** What an answer tells beside its rows. */
 export interface Told {
     /** Sentences, such as that a ticker has no rows. */
@@ -20,7 +20,7 @@ export interface Asking {
 }
 type FileFormat = "arrow" | "parquet" | "csv";
 interface Asked<Row> {
-    http: Http;
+    server: Connection;
     path: string;
     parameters: Record<string, unknown>;
     signal: AbortSignal | undefined;

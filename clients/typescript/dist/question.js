@@ -39,9 +39,9 @@ export class Question {
     }
     /** The answer as a file of this format. */
     bytes(format) {
-        const { http } = this.#about;
-        return http.ask(this.#ask(format, {}), async (answer) => {
-            http.warn(toldBy(answer.headers).warnings);
+        const { server } = this.#about;
+        return server.ask(this.#ask(format, {}), async (answer) => {
+            server.warn(toldBy(answer.headers).warnings);
             return new Uint8Array(await answer.arrayBuffer());
         });
     }
@@ -73,19 +73,19 @@ export class Question {
      * long answer fits.
      */
     #page(more) {
-        const { http, parameters, shape } = this.#about;
+        const { server, parameters, shape } = this.#about;
         if (parameters.with_position === true && !isOfOneTicker(parameters))
             return this.#columns(more);
-        return http.ask(this.#ask(NDJSON, more), async (answer, alive) => {
+        return server.ask(this.#ask(NDJSON, more), async (answer, alive) => {
             const rows = await readRows(answer, alive);
             const told = toldBy(answer.headers);
-            http.warn(told.warnings);
+            server.warn(told.warnings);
             return { rows: shape === undefined ? rows : rows.map(shape), ...told };
         });
     }
     #columns(more = {}) {
-        const { http, shape } = this.#about;
-        return http.ask(this.#ask("columns", more), async (answer) => {
+        const { server, shape } = this.#about;
+        return server.ask(this.#ask("columns", more), async (answer) => {
             const { columns, next_page_token, epoch, positions, warnings } = await answer.json();
             const names = Object.keys(columns);
             const rows = Array.from(columns[names[0]] ?? [], (_, row) => Object.fromEntries(names.map((name) => [name, columns[name][row]])));
@@ -95,7 +95,7 @@ export class Question {
                 epoch: epoch ?? null,
                 positions: positions ?? null,
             };
-            http.warn(told.warnings);
+            server.warn(told.warnings);
             return { columns, rows: shape === undefined ? rows : rows.map(shape), ...told };
         });
     }

@@ -1,7 +1,7 @@
 /** Saves of many rows: split to what the server takes, each request sent until it is answered. */
+import type { Connection } from "./connection.ts";
 import { type SaveCounts } from "./errors.ts";
 import type { Bar, Moment, Quote, Saved, Trade } from "./generated/api.ts";
-import type { Http } from "./http.ts";
 /** A row to store: the columns of a stored one, of which only the stamp has to be there. */
 type Sent<Row> = {
     symbol?: string;
@@ -31,9 +31,9 @@ export interface SaveAnswer extends SaveCounts {
     positions: Record<string, number>;
     warnings: string[];
 }
-export declare function saveRows(http: Http, path: string, rows: Iterable<object> | AsyncIterable<object>, options: Saving & object): Promise<SaveAnswer>;
+export declare function saveRows(server: Connection, path: string, rows: Iterable<object> | AsyncIterable<object>, options: Saving & object): Promise<SaveAnswer>;
 /** One request, tried until it is answered: repetitions change nothing. */
-export declare function postRows(http: Http, request: {
+export declare function postRows(server: Connection, request: {
     path: string;
     query: URLSearchParams;
     lines: readonly string[];

@@ -8,7 +8,7 @@ const REQUEST_ROWS_MAX = 15_000;
 const REQUEST_CHARACTERS_MAX = 3_000_000;
 const TOO_LARGE = 413;
 const TIME_IS_UP = 504;
-export async function saveRows(http, path, rows, options) {
+export async function saveRows(server, path, rows, options) {
     const { key = randomKey(), signal, ...parameters } = options;
     const query = queryOf(parameters);
     const total = {
@@ -17,7 +17,7 @@ export async function saveRows(http, path, rows, options) {
     };
     const send = async ({ lines, key }) => {
         try {
-            add(total, await postRows(http, { path, query, lines, key, signal }));
+            add(total, await postRows(server, { path, query, lines, key, signal }));
         }
         catch (error) {
             if (error instanceof RequestError && error.status === TOO_LARGE && lines.length > 1) {
@@ -37,13 +37,13 @@ export async function saveRows(http, path, rows, options) {
         // A row that can't be read or written as JSON: it was never sent.
         throw error instanceof SaveError ? error : failure(error, total, 0);
     }
-    http.warn(total.warnings);
+    server.warn(total.warnings);
     return total;
 }
 /** One request, tried until it is answered: repetitions change nothing. */
-export function postRows(http, request) {
+export function postRows(server, request) {
     const { lines, key, ...rest } = request;
-    return http.ask({
+    return server.ask({
         ...{ ...rest, body: lines.join("\n"), retried: [TIME_IS_UP] },
         headers: { "content-type": "application/x-ndjson", "idempotency-key": key },
     }, async (answer) => (await answer.json()));

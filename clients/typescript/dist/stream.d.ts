@@ -1,5 +1,6 @@
+/** Live updates, over lost connections and restarts of the server and of the program. */
+import type { Connection } from "./connection.ts";
 import type { Moment } from "./generated/api.ts";
-import type { Http } from "./http.ts";
 import type { Asking } from "./question.ts";
 import { type StateStorage } from "./state.ts";
 import type { Update } from "./updates.ts";
@@ -62,7 +63,7 @@ export declare class Stream implements AsyncIterable<Update> {
         updates: number;
         repeated: number;
     };
-    constructor(http: Http, symbols: string | readonly string[], options: StreamOptions);
+    constructor(server: Connection, symbols: string | readonly string[], options: StreamOptions);
     /** Up to where each ticker was seen. */
     get positions(): Record<string, number>;
     /** The database in which positions count; null: it isn't known yet. */

@@ -21,7 +21,7 @@ const NEVER = new Set([
  * is left comes again in the next run, unless `seen()` was called.
  */
 export class Stream {
-    #http;
+    #server;
     /** null: all. */
     #tickers;
     #options;
@@ -31,11 +31,11 @@ export class Stream {
     #isIterated = false;
     /** Connections that were begun, and updates that came twice and were left aside. */
     figures = { connections: 0, updates: 0, repeated: 0 };
-    constructor(http, symbols, options) {
+    constructor(server, symbols, options) {
         const list = [...new Set(typeof symbols === "string" ? symbols.split(",") : symbols)];
         if (list.length === 0)
             throw new StockDBError("stream: got no ticker, expected some, or *");
-        this.#http = http;
+        this.#server = server;
         this.#tickers = list.includes("*") ? null : list;
         this.#options = options;
         const { signal } = options;
@@ -169,12 +169,12 @@ export class Stream {
             throw new StockDBError(`stream: expected at most ${EVENT_TICKERS_MAX} tickers without commas for events, and no *`);
         if (fits && transport !== "websocket") {
             const { signal } = this.#abort;
-            return openEvents(this.#http, query, { silenceMs, signal });
+            return openEvents(this.#server, query, { silenceMs, signal });
         }
         const Socket = webSocket ?? globalThis.WebSocket;
         if (Socket === undefined)
             throw new StockDBError("stream: this many tickers, or *, need a WebSocket, which this platform lacks: give one as webSocket, such as that of the package ws");
-        const about = { http: this.#http, Socket, tickers: this.#tickers, slow, place, silenceMs };
+        const about = { server: this.#server, Socket, tickers: this.#tickers, slow, place, silenceMs };
         return openWebSocket({ ...about, parameters });
     }
     #parameters() {

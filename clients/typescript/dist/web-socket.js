@@ -7,13 +7,13 @@ const GOING_AWAY = 1000;
 /** What closes them would close the next one too. */
 export const FINAL_CLOSES = new Set([1008, 4010, 4401]);
 export async function openWebSocket(about) {
-    const { http, Socket, tickers, parameters, slow, place, silenceMs } = about;
+    const { server, Socket, tickers, parameters, slow, place, silenceMs } = about;
     const query = new URLSearchParams({ symbols: "", frames: "normalized", batch: "true" });
     if (slow !== undefined)
         query.set("slow", slow);
-    const url = http.address("/ws", query);
+    const url = server.address("/ws", query);
     url.protocol = url.protocol.replace("http", "ws");
-    const key = await http.key();
+    const key = await server.key();
     const socket = new Socket(url.href, key === null ? undefined : ["stock-db", `bearer.${key}`]);
     const queue = new Queue(() => socket.close(GOING_AWAY));
     let timer = setTimeout(() => queue.fail(new Error(`${url.origin}: no WebSocket within ${OPENING_MS} ms`)), OPENING_MS);

@@ -2,9 +2,9 @@
  * Collects rows of all tickers for some milliseconds, and saves them together. Each batch is sent
  * until it is answered, under one key, so that a repetition changes nothing.
  */
+import type { Connection } from "./connection.ts";
 import { RequestError, StockDBError } from "./errors.ts";
 import type { SaveQuotesParameters, SaveTradesParameters } from "./generated/api.ts";
-import type { Http } from "./http.ts";
 import { type SaveAnswer, type SentBar, type SentQuote, type SentTrade } from "./saves.ts";
 import type { Spool } from "./spool-contract.ts";
 export interface WriterOptions {
@@ -52,7 +52,7 @@ export interface WriterFigures {
 export declare class Writer implements AsyncDisposable {
     #private;
     readonly figures: WriterFigures;
-    constructor(http: Http, options: WriterOptions);
+    constructor(server: Connection, options: WriterOptions);
     /** Resolves when there is room for the next row; the row itself is taken at once. */
     trade(symbol: string, row: SentTrade): Promise<void>;
     quote(symbol: string, row: SentQuote): Promise<void>;

@@ -23,7 +23,7 @@ export class Writer {
         ...{ rows: 0, stored: 0, replaced: 0, repeated: 0, skipped: 0, refused: 0 },
         ...{ requests: 0, retries: 0, queuedRows: 0, spooledRows: 0, lastError: null },
     };
-    #http;
+    #server;
     #options;
     #lanes = new Map();
     #abort = new AbortController();
@@ -36,11 +36,11 @@ export class Writer {
     #refused = [];
     #failure = null;
     #isClosed = false;
-    constructor(http, options) {
+    constructor(server, options) {
         const { batchRows = BATCH_ROWS } = options;
         if (!(batchRows >= 1 && batchRows <= BATCH_ROWS_MAX))
             throw new StockDBError(`writer: batchRows: got ${batchRows}, expected 1 to ${BATCH_ROWS_MAX}`);
-        this.#http = http;
+        this.#server = server;
         this.#options = options;
         this.#opened = this.#open();
         this.#opened.catch((error) => this.#fail(error));
@@ -173,7 +173,7 @@ export class Writer {
     async #post(batch, lines, key) {
         const query = new URLSearchParams(batch.query);
         try {
-            const saved = await postRows(this.#http, {
+            const saved = await postRows(this.#server, {
                 ...{ path: batch.path, query, lines, key, signal: this.#abort.signal },
                 retryForMs: Number.POSITIVE_INFINITY,
                 onRetry: (error) => {
@@ -203,7 +203,7 @@ export class Writer {
             this.figures[name] += answer[name];
         this.figures.requests++;
         this.figures.lastError = null;
-        this.#http.warn(answer.warnings);
+        this.#server.warn(answer.warnings);
         this.#options.onSaved?.(answer);
     }
     #refuse(line, error) {

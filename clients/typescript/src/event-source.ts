@@ -2,8 +2,9 @@
  * A connection to `/v1/stream`: server-sent events, read with `fetch`. So a key can be sent as a
  * header from everywhere, and what isn't asked for isn't read.
  */
+
+import type { Connection } from "./connection.ts";
 import { RequestError } from "./errors.ts";
-import type { Http } from "./http.ts";
 import type { Frame } from "./updates.ts";
 
 /** Where frames come from. One `next` at a time. */
@@ -16,7 +17,7 @@ export interface FrameSource {
 const OPENING_MS = 30_000;
 
 export async function openEvents(
-  http: Http,
+  server: Connection,
   query: URLSearchParams,
   { silenceMs, signal }: { silenceMs: number; signal: AbortSignal },
 ): Promise<FrameSource> {
@@ -30,7 +31,7 @@ export async function openEvents(
       })
       .finally(() => clearTimeout(timer));
   };
-  const { promise, done } = opened(http, query, abort);
+  const { promise, done } = opened(server, query, abort);
   const reader = await within(OPENING_MS, promise);
   const decoder = new TextDecoder();
   let text = "";
@@ -54,7 +55,7 @@ export async function openEvents(
 
 /** The answer has no end, so its head is awaited alone. */
 function opened(
-  http: Http,
+  server: Connection,
   query: URLSearchParams,
   abort: AbortController,
 ): { promise: Promise<ReadableStreamDefaultReader<Uint8Array>>; done(): void } {

@@ -1,9 +1,10 @@
 /** A read and a stream, joined by position: nothing is missed between them, nothing comes twice. */
-import type { Client, Symbols } from "./client.ts";
+import type { Connection } from "./connection.ts";
 import { StockDBError } from "./errors.ts";
 import type { Bar, BarsParameters, Quote, Trade, TradesParameters } from "./generated/api.ts";
 import type { Rows } from "./question.ts";
-import type { StreamOptions } from "./stream.ts";
+import { Questions, type Symbols } from "./questions.ts";
+import { Stream, type StreamOptions } from "./stream.ts";
 import type { Update } from "./updates.ts";
 
 type Live = Pick<StreamOptions, "transport" | "webSocket" | "silenceMs" | "onConnection" | "slow" | "signal">;
@@ -36,7 +37,7 @@ export interface HistoryUpdate {
  * last bar of a history may still run: its newest version, by `timestamp`, is the one that counts.
  */
 export async function* historyThenLive(
-  db: Client,
+  server: Connection,
   symbols: Symbols,
   options: HistoryOptions,
 ): AsyncGenerator<HistoryUpdate | Update, void, undefined> {
@@ -45,6 +46,7 @@ export async function* historyThenLive(
   if (tickers.length === 0 || pattern !== undefined)
     throw new StockDBError(`historyThenLive: got ${pattern ?? "no ticker"}, expected the names of tickers`);
   const { transport, webSocket, silenceMs, onConnection, slow, signal, of, ...question } = options;
+  const db = new Questions(server);
   const since: Record<string, number> = {};
   let epoch: string | null = null;
   for (const ticker of new Set(tickers)) {
@@ -61,11 +63,16 @@ export async function* historyThenLive(
   }
   const live = { transport, webSocket, silenceMs, onConnection, slow, signal };
   const given = Object.fromEntries(Object.entries(live).filter(([, value]) => value !== undefined)) as Live;
-  yield* db.stream([...tickers], { ...given, ...wishOf(options), since, ...(epoch !== null && { epoch }) });
+  yield* new Stream(server, [...tickers], {
+    ...given,
+    ...wishOf(options),
+    since,
+    ...(epoch !== null && { epoch }),
+  });
 }
 
 function readHistory(
-  db: Client,
+  db: Questions,
   ticker: string,
   options: HistoryOptions,
   question: object,

@@ -1,7 +1,7 @@
 /** A question to `/v1`: asked when its answer is awaited or iterated. */
 
+import type { Connection } from "./connection.ts";
 import { stringifyExact } from "./exact-json.ts";
-import type { Http } from "./http.ts";
 import { readRows } from "./ndjson.ts";
 
 /** What an answer tells beside its rows. */
@@ -29,7 +29,7 @@ interface Page<Row> extends Told {
 }
 
 interface Asked<Row> {
-  http: Http;
+  server: Connection;
   path: string;
   parameters: Record<string, unknown>;
   signal: AbortSignal | undefined;
@@ -87,9 +87,9 @@ export class Question<Row> implements PromiseLike<Rows<Row>>, AsyncIterable<Row>
 
   /** The answer as a file of this format. */
   bytes(format: FileFormat): Promise<Uint8Array> {
-    const { http } = this.#about;
-    return http.ask(this.#ask(format, {}), async (answer) => {
-      http.warn(toldBy(answer.headers).warnings);
+    const { server } = this.#about;
+    return server.ask(this.#ask(format, {}), async (answer) => {
+      server.warn(toldBy(answer.headers).warnings);
       return new Uint8Array(await answer.arrayBuffer());
     });
   }
@@ -121,19 +121,19 @@ export class Question<Row> implements PromiseLike<Rows<Row>>, AsyncIterable<Row>
    * long answer fits.
    */
   #page(more: Record<string, unknown>): Promise<Page<Row>> {
-    const { http, parameters, shape } = this.#about;
+    const { server, parameters, shape } = this.#about;
     if (parameters.with_position === true && !isOfOneTicker(parameters)) return this.#columns(more);
-    return http.ask(this.#ask(NDJSON, more), async (answer, alive) => {
+    return server.ask(this.#ask(NDJSON, more), async (answer, alive) => {
       const rows = await readRows(answer, alive);
       const told = toldBy(answer.headers);
-      http.warn(told.warnings);
+      server.warn(told.warnings);
       return { rows: shape === undefined ? (rows as Row[]) : rows.map(shape), ...told };
     });
   }
 
   #columns(more: Record<string, unknown> = {}): Promise<Page<Row> & { columns: Record<string, unknown[]> }> {
-    const { http, shape } = this.#about;
-    return http.ask(this.#ask("columns", more), async (answer) => {
+    const { server, shape } = this.#about;
+    return server.ask(this.#ask("columns", more), async (answer) => {
       const { columns, next_page_token, epoch, positions, warnings } = await answer.json();
       const names = Object.keys(columns);
       const rows = Array.from(columns[names[0]!] ?? [], (_, row) =>
@@ -145,7 +145,7 @@ export class Question<Row> implements PromiseLike<Rows<Row>>, AsyncIterable<Row>
         epoch: epoch ?? null,
         positions: positions ?? null,
       };
-      http.warn(told.warnings);
+      server.warn(told.warnings);
       return { columns, rows: shape === undefined ? (rows as Row[]) : rows.map(shape), ...told };
     });
   }

@@ -1,8 +1,9 @@
 /** Saves of many rows: split to what the server takes, each request sent until it is answered. */
+
+import type { Connection } from "./connection.ts";
 import { RequestError, type SaveCounts, SaveError } from "./errors.ts";
 import { stringifyExact } from "./exact-json.ts";
 import type { Bar, Moment, Quote, Saved, Trade } from "./generated/api.ts";
-import type { Http } from "./http.ts";
 import { snakeCase } from "./question.ts";
 
 /** A row to store: the columns of a stored one, of which only the stamp has to be there. */
@@ -44,7 +45,7 @@ interface Slice {
 }
 
 export async function saveRows(
-  http: Http,
+  server: Connection,
   path: string,
   rows: Iterable<object> | AsyncIterable<object>,
   options: Saving & object,
@@ -57,7 +58,7 @@ export async function saveRows(
   };
   const send = async ({ lines, key }: Slice): Promise<void> => {
     try {
-      add(total, await postRows(http, { path, query, lines, key, signal }));
+      add(total, await postRows(server, { path, query, lines, key, signal }));
     } catch (error) {
       if (error instanceof RequestError && error.status === TOO_LARGE && lines.length > 1) {
         const half = lines.length >> 1;
@@ -74,13 +75,13 @@ export async function saveRows(
     // A row that can't be read or written as JSON: it was never sent.
     throw error instanceof SaveError ? error : failure(error, total, 0);
   }
-  http.warn(total.warnings);
+  server.warn(total.warnings);
   return total;
 }
 
 /** One request, tried until it is answered: repetitions change nothing. */
 export function postRows(
-  http: Http,
+  server: Connection,
   request: {
     path: string;
     query: URLSearchParams;
@@ -92,7 +93,7 @@ export function postRows(
   },
 ): Promise<Saved> {
   const { lines, key, ...rest } = request;
-  return http.ask(
+  return server.ask(
     {
       ...{ ...rest, body: lines.join("\n"), retried: [TIME_IS_UP] },
       headers: { "content-type": "application/x-ndjson", "idempotency-key": key },

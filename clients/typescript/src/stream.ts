@@ -1,8 +1,9 @@
 /** Live updates, over lost connections and restarts of the server and of the program. */
+
+import type { Connection } from "./connection.ts";
 import { RequestError, StockDBError, StreamError } from "./errors.ts";
 import { type FrameSource, isFinal, openEvents } from "./event-source.ts";
 import type { Moment } from "./generated/api.ts";
-import type { Http } from "./http.ts";
 import type { Asking } from "./question.ts";
 import { readKept, StateKeeper, type StateStorage, storageOf } from "./state.ts";
 import { type Place, Tracker } from "./tracker.ts";
@@ -68,7 +69,7 @@ const NEVER: ReadonlySet<string> = new Set([
  * is left comes again in the next run, unless `seen()` was called.
  */
 export class Stream implements AsyncIterable<Update> {
-  readonly #http: Http;
+  readonly #server: Connection;
   /** null: all. */
   readonly #tickers: readonly string[] | null;
   readonly #options: StreamOptions;
@@ -79,10 +80,10 @@ export class Stream implements AsyncIterable<Update> {
   /** Connections that were begun, and updates that came twice and were left aside. */
   readonly figures = { connections: 0, updates: 0, repeated: 0 };
 
-  constructor(http: Http, symbols: string | readonly string[], options: StreamOptions) {
+  constructor(server: Connection, symbols: string | readonly string[], options: StreamOptions) {
     const list = [...new Set(typeof symbols === "string" ? symbols.split(",") : symbols)];
     if (list.length === 0) throw new StockDBError("stream: got no ticker, expected some, or *");
-    this.#http = http;
+    this.#server = server;
     this.#tickers = list.includes("*") ? null : list;
     this.#options = options;
     const { signal } = options;
@@ -221,14 +222,14 @@ export class Stream implements AsyncIterable<Update> {
       );
     if (fits && transport !== "websocket") {
       const { signal } = this.#abort;
-      return openEvents(this.#http, query, { silenceMs, signal });
+      return openEvents(this.#server, query, { silenceMs, signal });
     }
     const Socket = webSocket ?? (globalThis as { WebSocket?: WebSocketClass }).WebSocket;
     if (Socket === undefined)
       throw new StockDBError(
         "stream: this many tickers, or *, need a WebSocket, which this platform lacks: give one as webSocket, such as that of the package ws",
       );
-    const about = { http: this.#http, Socket, tickers: this.#tickers, slow, place, silenceMs };
+    const about = { server: this.#server, Socket, tickers: this.#tickers, slow, place, silenceMs };
     return openWebSocket({ ...about, parameters });
   }
 

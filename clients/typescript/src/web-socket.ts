@@ -1,7 +1,8 @@
 /** A connection to `/ws`, for all tickers at once and for more than a stream of events takes. */
+
+import type { Connection } from "./connection.ts";
 import { StreamError } from "./errors.ts";
 import type { FrameSource } from "./event-source.ts";
-import type { Http } from "./http.ts";
 import type { Place } from "./tracker.ts";
 import type { Frame } from "./updates.ts";
 
@@ -16,7 +17,7 @@ const GOING_AWAY = 1000;
 export const FINAL_CLOSES: ReadonlySet<number> = new Set([1008, 4010, 4401]);
 
 interface SocketWish {
-  http: Http;
+  server: Connection;
   Socket: WebSocketClass;
   tickers: readonly string[] | null;
   parameters: Record<string, unknown>;
@@ -26,12 +27,12 @@ interface SocketWish {
 }
 
 export async function openWebSocket(about: SocketWish): Promise<FrameSource> {
-  const { http, Socket, tickers, parameters, slow, place, silenceMs } = about;
+  const { server, Socket, tickers, parameters, slow, place, silenceMs } = about;
   const query = new URLSearchParams({ symbols: "", frames: "normalized", batch: "true" });
   if (slow !== undefined) query.set("slow", slow);
-  const url = http.address("/ws", query);
+  const url = server.address("/ws", query);
   url.protocol = url.protocol.replace("http", "ws");
-  const key = await http.key();
+  const key = await server.key();
   const socket = new Socket(url.href, key === null ? undefined : ["stock-db", `bearer.${key}`]);
   const queue = new Queue(() => socket.close(GOING_AWAY));
   let timer = setTimeout(

@@ -2,10 +2,11 @@
  * Collects rows of all tickers for some milliseconds, and saves them together. Each batch is sent
  * until it is answered, under one key, so that a repetition changes nothing.
  */
+
+import type { Connection } from "./connection.ts";
 import { RequestError, StockDBError } from "./errors.ts";
 import { stringifyExact } from "./exact-json.ts";
 import type { SaveQuotesParameters, SaveTradesParameters } from "./generated/api.ts";
-import type { Http } from "./http.ts";
 import { Lane } from "./lane.ts";
 import {
   add,
@@ -82,7 +83,7 @@ export class Writer implements AsyncDisposable {
     ...{ rows: 0, stored: 0, replaced: 0, repeated: 0, skipped: 0, refused: 0 },
     ...{ requests: 0, retries: 0, queuedRows: 0, spooledRows: 0, lastError: null },
   };
-  readonly #http: Http;
+  readonly #server: Connection;
   readonly #options: WriterOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #abort = new AbortController();
@@ -96,11 +97,11 @@ export class Writer implements AsyncDisposable {
   #failure: Error | null = null;
   #isClosed = false;
 
-  constructor(http: Http, options: WriterOptions) {
+  constructor(server: Connection, options: WriterOptions) {
     const { batchRows = BATCH_ROWS } = options;
     if (!(batchRows >= 1 && batchRows <= BATCH_ROWS_MAX))
       throw new StockDBError(`writer: batchRows: got ${batchRows}, expected 1 to ${BATCH_ROWS_MAX}`);
-    this.#http = http;
+    this.#server = server;
     this.#options = options;
     this.#opened = this.#open();
     this.#opened.catch((error) => this.#fail(error));
@@ -241,7 +242,7 @@ export class Writer implements AsyncDisposable {
   async #post(batch: Batch, lines: readonly string[], key: string): Promise<void> {
     const query = new URLSearchParams(batch.query);
     try {
-      const saved = await postRows(this.#http, {
+      const saved = await postRows(this.#server, {
         ...{ path: batch.path, query, lines, key, signal: this.#abort.signal },
         retryForMs: Number.POSITIVE_INFINITY,
         onRetry: (error) => {
@@ -269,7 +270,7 @@ export class Writer implements AsyncDisposable {
       this.figures[name] += answer[name];
     this.figures.requests++;
     this.figures.lastError = null;
-    this.#http.warn(answer.warnings);
+    this.#server.warn(answer.warnings);
     this.#options.onSaved?.(answer);
   }
 

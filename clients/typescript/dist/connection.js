@@ -7,14 +7,14 @@ const TOO_MANY = 429;
 const BAD_GATEWAY = 502;
 const UNAVAILABLE = 503;
 const SHOWN_TEXT_MAX = 500;
-export class Http {
+export class Connection {
     url;
     options;
     #fetch;
     constructor(url, options) {
         this.url = new URL(url);
         if (!/^https?:$/.test(this.url.protocol))
-            throw new StockDBError(`connect: got ${this.url.protocol}//…, expected http:// or https://`);
+            throw new StockDBError(`connect: got ${this.url.protocol}//…, expected server:// or https://`);
         // A base may have a path of its own.
         if (!this.url.pathname.endsWith("/"))
             this.url.pathname += "/";

@@ -27,7 +27,7 @@ export interface Ask {
 }
 /** @param alive To be called when something has come. */
 export type ReadAnswer<T> = (answer: Response, alive: () => void) => Promise<T>;
-export declare class Http {
+export declare class Connection {
     #private;
     readonly url: URL;
     readonly options: ConnectOptions;

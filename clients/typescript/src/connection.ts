@@ -41,7 +41,7 @@ const BAD_GATEWAY = 502;
 const UNAVAILABLE = 503;
 const SHOWN_TEXT_MAX = 500;
 
-export class Http {
+export class Connection {
   readonly url: URL;
   readonly options: ConnectOptions;
   readonly #fetch: typeof fetch;
@@ -49,7 +49,7 @@ export class Http {
   constructor(url: string | URL, options: ConnectOptions) {
     this.url = new URL(url);
     if (!/^https?:$/.test(this.url.protocol))
-      throw new StockDBError(`connect: got ${this.url.protocol}//…, expected http:// or https://`);
+      throw new StockDBError(`connect: got ${this.url.protocol}//…, expected server:// or https://`);
     // A base may have a path of its own.
     if (!this.url.pathname.endsWith("/")) this.url.pathname += "/";
     this.options = options;
