@@ -4,15 +4,15 @@ import { pauseAfter, sleep } from "./wait.ts";
 
 export interface ConnectOptions {
   /** A key of `stock-db-server keys`, or what gives the one that is valid now. */
-  key?: string | (() => string | Promise<string>);
+  key?: (string | (() => string | Promise<string>)) | undefined;
   /** How long a question or a save is tried while the server is away or busy. Default: 30,000. */
-  retryForMs?: number;
+  retryForMs?: number | undefined;
   /** A request of which nothing has come for so long has failed. Default: 60,000. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Gets what the server warns of, such as a ticker without rows. Default: it is left aside. */
-  onWarning?: (warning: string) => void;
+  onWarning?: ((warning: string) => void) | undefined;
   /** Default: that of the platform. */
-  fetch?: typeof fetch;
+  fetch?: typeof fetch | undefined;
 }
 
 export interface Ask {
@@ -49,7 +49,7 @@ export class Connection {
   constructor(url: string | URL, options: ConnectOptions) {
     this.url = new URL(url);
     if (!/^https?:$/.test(this.url.protocol))
-      throw new StockDBError(`connect: got ${this.url.protocol}//…, expected server:// or https://`);
+      throw new StockDBError(`connect: got ${this.url.protocol}//…, expected http:// or https://`);
     // A base may have a path of its own.
     if (!this.url.pathname.endsWith("/")) this.url.pathname += "/";
     this.options = options;

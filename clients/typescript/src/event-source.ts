@@ -65,7 +65,7 @@ function opened(
   });
   const promise = new Promise<ReadableStreamDefaultReader<Uint8Array>>((resolve, reject) => {
     const ask = { path: "/v1/stream", query, signal: abort.signal, isEndless: true };
-    http
+    server
       .once(ask, async (answer) => {
         resolve(answer.body!.getReader());
         await closed;

@@ -1,5 +1,5 @@
 /**
- * Client of Stock DB Server: `connect("server://localhost:8080")`. Nothing in here needs more than
+ * Client of Stock DB Server: `connect("http://localhost:8080")`. Nothing in here needs more than
  * what Node 20, Bun, Deno and browsers have in common.
  */
 export { Client, connect } from "./client.ts";

@@ -19,7 +19,7 @@ export type Rows<Row> = Row[] & Told;
 export type Columns<Row> = { [Name in keyof Row]: Row[Name][] };
 /** Of a question: what isn't a parameter of the server. */
 export interface Asking {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 type FileFormat = "arrow" | "parquet" | "csv";

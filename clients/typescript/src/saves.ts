@@ -20,8 +20,8 @@ export interface Saving {
    * What save it is. The same rows under the same key, later or from another process, change
    * nothing. Default: another one each time.
    */
-  key?: string;
-  signal?: AbortSignal;
+  key?: string | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export interface SaveAnswer extends SaveCounts {

@@ -64,6 +64,7 @@ export class StateKeeper {
   #writing: Promise<void> = Promise.resolve();
   #error: unknown = null;
   #isDue = false;
+  #written: string | null = null;
 
   constructor(storage: StateStorage, everyMs: number, kept: () => Kept) {
     this.#storage = storage;
@@ -90,7 +91,10 @@ export class StateKeeper {
       if (!this.#isDue) return;
       this.#isDue = false;
       try {
-        await this.#storage.write(JSON.stringify(this.#kept()));
+        const text = JSON.stringify(this.#kept());
+        if (text === this.#written) return;
+        await this.#storage.write(text);
+        this.#written = text;
       } catch (error) {
         throw new StockDBError(`state: it can't be written: ${(error as Error).message}`, { cause: error });
       }

@@ -13,43 +13,45 @@ import { FINAL_CLOSES, openWebSocket, type WebSocketClass } from "./web-socket.t
 
 export interface StreamOptions extends Asking {
   /** `trade`, `quote`, `bar`, or others of the server. Default: all, or none beside `bars`. */
-  types?: string | readonly string[];
+  types?: string | readonly string[] | undefined;
   /** Bars that the server makes of trades: `["1Min"]`. */
-  bars?: string | readonly string[];
+  bars?: string | readonly string[] | undefined;
   /** How often a bar that still runs is told, such as `1s`. Default: never. */
-  partial?: string;
+  partial?: string | undefined;
   /** Of bars: also those without a trade. */
-  emptyBars?: boolean;
+  emptyBars?: boolean | undefined;
   /** Of bars: `quotes`, and which hours count. */
-  source?: string;
-  calendar?: string;
-  session?: string;
+  source?: string | undefined;
+  calendar?: string | undefined;
+  session?: string | undefined;
   /** Where to begin, if `state` doesn't say it: a time, or positions by ticker. Default: now. */
-  since?: Moment | Readonly<Record<string, Moment>>;
+  since?: Moment | Readonly<Record<string, Moment>> | undefined;
   /** The database in which positions of `since` count. */
-  epoch?: string;
+  epoch?: string | undefined;
   /**
    * Where positions are kept between runs of the program: a file, in browsers an entry of
    * `localStorage`, or what reads and writes a text. Use one for each stream.
    */
-  state?: string | StateStorage;
+  state?: string | StateStorage | undefined;
   /** How often the state is written at most; 0: after each update. Default: 1,000. */
-  stateEveryMs?: number;
+  stateEveryMs?: number | undefined;
   /** Begin with what is newest of each ticker. */
-  snapshot?: boolean;
+  snapshot?: boolean | undefined;
   /** What the server does while the program reads too slowly: see docs/live-updates.md. */
-  slow?: "disconnect" | "conflate" | "gap";
+  slow?: "disconnect" | "conflate" | "gap" | undefined;
   /**
    * `events` (default) are server-sent events: up to 250 tickers. `websocket` is the default for
    * more of them, and for `*`.
    */
-  transport?: "events" | "websocket";
+  transport?: "events" | "websocket" | undefined;
   /** Default: that of the platform. Node 20 has none: give it that of the package `ws`. */
-  webSocket?: WebSocketClass;
+  webSocket?: WebSocketClass | undefined;
   /** A connection that brings nothing for so long is given up. Default: 45,000. */
-  silenceMs?: number;
+  silenceMs?: number | undefined;
   /** Is told of connections as they begin and end. */
-  onConnection?: (event: { isOpen: true } | { isOpen: false; reason: string; retryInMs: number }) => void;
+  onConnection?:
+    | ((event: { isOpen: true } | { isOpen: false; reason: string; retryInMs: number }) => void)
+    | undefined;
 }
 
 const EVENT_TICKERS_MAX = 250;
@@ -129,7 +131,7 @@ export class Stream implements AsyncIterable<Update> {
         let pauseMs = 0;
         let reason = "the server ended it";
         try {
-          for await (const update of this.#connection(tracker)) {
+          for await (const update of this.#connection(tracker, keeper)) {
             failures = 0;
             this.#current = update;
             yield update;
@@ -181,7 +183,7 @@ export class Stream implements AsyncIterable<Update> {
   }
 
   /** The updates of one connection. What was seen is what was asked behind. */
-  async *#connection(tracker: Tracker): AsyncGenerator<Update, void, undefined> {
+  async *#connection(tracker: Tracker, keeper: StateKeeper | null): AsyncGenerator<Update, void, undefined> {
     this.figures.connections++;
     const { signal } = this.#abort;
     let source: FrameSource | null = null;
@@ -199,7 +201,11 @@ export class Stream implements AsyncIterable<Update> {
           isFirst = false;
           const update = tracker.take(frame);
           this.figures.repeated = tracker.repeated;
-          if (update === null) continue;
+          if (update === null) {
+            // Where nothing was saved yet, the next run of the program has to begin here too.
+            if (frame.type === "heartbeat") await keeper?.changed();
+            continue;
+          }
           this.figures.updates++;
           yield update;
           if (signal.aborted) return;

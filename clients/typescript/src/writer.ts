@@ -22,23 +22,23 @@ import type { Batch, OpenSpool, Spool } from "./spool-contract.ts";
 
 export interface WriterOptions {
   /** How long rows wait for others, at most. Default: 20. */
-  intervalMs?: number;
+  intervalMs?: number | undefined;
   /** Rows of a batch, at most; up to 15,000. Default: 5,000. */
-  batchRows?: number;
+  batchRows?: number | undefined;
   /** Rows in memory. Then `trade()`, `quote()` and `bar()` wait. Default: 50,000. */
-  queueRows?: number;
+  queueRows?: number | undefined;
   /** The same in characters. Default: 64,000,000. */
-  queueCharacters?: number;
+  queueCharacters?: number | undefined;
   /** What becomes of a tick that is stored already; see docs/commands.md. Default: `ignore`. */
-  onDuplicate?: SaveTradesParameters["onDuplicate"] & SaveQuotesParameters["onDuplicate"];
+  onDuplicate?: (SaveTradesParameters["onDuplicate"] & SaveQuotesParameters["onDuplicate"]) | undefined;
   /** Batches wait on the disk for their answers: `fileSpool(…)` of `stock-db-client/spool`. */
-  spool?: Spool;
+  spool?: Spool | undefined;
   /** Is told of each row that the server refuses. Without it, `flush()` and `close()` throw. */
-  onRefused?: (refused: Refused) => void;
+  onRefused?: ((refused: Refused) => void) | undefined;
   /** Is told of each answer. */
-  onSaved?: (answer: SaveAnswer) => void;
+  onSaved?: ((answer: SaveAnswer) => void) | undefined;
   /** How long `close()` waits for the last answers. Default: 60,000. */
-  closeMs?: number;
+  closeMs?: number | undefined;
 }
 
 export interface Refused {

@@ -64,7 +64,7 @@ export interface BarsParameters {
    */
   calendar?: string;
   /**
-   * The hours that count: regular, extended, or such as 09:30-16:00. Default: regular.
+   * The hours that count: regular or extended of the calendar, or such as 09:30-16:00. Default: regular.
    */
   session?: string;
   /**
