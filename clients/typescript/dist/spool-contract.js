@@ -1,2 +1,0 @@
-/** Where a writer keeps batches until they are answered. */
-export {};
