@@ -16,6 +16,11 @@ export interface FrameSource {
 
 const OPENING_MS = 30_000;
 
+/** What is needed of a reader; platforms give theirs more. */
+interface Pieces {
+  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+}
+
 export async function openEvents(
   server: Connection,
   query: URLSearchParams,
@@ -58,12 +63,12 @@ function opened(
   server: Connection,
   query: URLSearchParams,
   abort: AbortController,
-): { promise: Promise<ReadableStreamDefaultReader<Uint8Array>>; done(): void } {
+): { promise: Promise<Pieces>; done(): void } {
   let done = (): void => undefined;
   const closed = new Promise<void>((resolve) => {
     done = resolve;
   });
-  const promise = new Promise<ReadableStreamDefaultReader<Uint8Array>>((resolve, reject) => {
+  const promise = new Promise<Pieces>((resolve, reject) => {
     const ask = { path: "/v1/stream", query, signal: abort.signal, isEndless: true };
     server
       .once(ask, async (answer) => {

@@ -28,6 +28,14 @@ interface Page<Row> extends Told {
   rows: Row[];
 }
 
+interface ColumnsAnswer {
+  columns: Record<string, unknown[]>;
+  next_page_token?: string | null;
+  epoch?: string;
+  positions?: Record<string, number>;
+  warnings?: string[];
+}
+
 interface Asked<Row> {
   server: Connection;
   path: string;
@@ -134,10 +142,10 @@ export class Question<Row> implements PromiseLike<Rows<Row>>, AsyncIterable<Row>
   #columns(more: Record<string, unknown> = {}): Promise<Page<Row> & { columns: Record<string, unknown[]> }> {
     const { server, shape } = this.#about;
     return server.ask(this.#ask("columns", more), async (answer) => {
-      const { columns, next_page_token, epoch, positions, warnings } = await answer.json();
+      const { columns, next_page_token, epoch, positions, warnings } = (await answer.json()) as ColumnsAnswer;
       const names = Object.keys(columns);
       const rows = Array.from(columns[names[0]!] ?? [], (_, row) =>
-        Object.fromEntries(names.map((name) => [name, columns[name][row]])),
+        Object.fromEntries(names.map((name) => [name, columns[name]![row]])),
       );
       const told: Told = {
         warnings: warnings ?? [],

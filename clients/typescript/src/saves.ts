@@ -104,7 +104,9 @@ export function postRows(
 
 export function queryOf(parameters: object): URLSearchParams {
   const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
-  return new URLSearchParams(given.map(([name, value]) => [snakeCase(name), String(value)]));
+  return new URLSearchParams(
+    given.map(([name, value]): [string, string] => [snakeCase(name), String(value)]),
+  );
 }
 
 export function add(total: SaveAnswer, saved: Saved): void {

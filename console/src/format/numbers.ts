@@ -37,3 +37,11 @@ export function shortText(count: number | null | undefined): string {
 export function percentText(part: number | null | undefined): string {
   return part === null || part === undefined || !Number.isFinite(part) ? MISSING : percents.format(part);
 }
+
+/** `88.5 MB`; sizes go by 1,000. */
+export function bytesText(bytes: number): string {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  const size = bytes / 1_000 ** unit;
+  return `${size.toFixed(unit === 0 ? 0 : 1)} ${units[unit]}`;
+}
