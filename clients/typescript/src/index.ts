@@ -24,4 +24,4 @@ export type { StateStorage } from "./state.ts";
 export { Stream, type StreamOptions } from "./stream.ts";
 export type * from "./updates.ts";
 export type { WebSocketClass } from "./web-socket.ts";
-export { type Refused, RefusedError, type Writer, type WriterFigures, type WriterOptions } from "./writer.ts";
+export { type Refused, RefusedError, Writer, type WriterFigures, type WriterOptions } from "./writer.ts";

@@ -1,11 +1,16 @@
-/** PLACEHOLDER: this page is being built. */
+/** Files into the database, with the plan shown before; and rows out of it, as files. */
+import { ExportForm } from "./export-form.tsx";
+import { ImportForm } from "./import-form.tsx";
+import "./import.css";
+
 export default function ImportPage() {
   return (
-    <section class="page">
+    <section class="page import-page">
       <div class="page-head">
         <h1>Import and export</h1>
       </div>
-      <p class="muted">This page is being built.</p>
+      <ImportForm />
+      <ExportForm />
     </section>
   );
 }
