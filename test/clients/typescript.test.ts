@@ -65,7 +65,8 @@ test("a new project installs it from the folder: Node runs it, and tsc knows its
 import { fileSpool } from "stock-db-client/spool";
 const db = connect(${JSON.stringify(server.url)}, { key: undefined });
 await using writer = db.writer({ spool: fileSpool(${JSON.stringify(join(project, "spool"))}) });
-for (let n = 1; n <= 3; n++) await writer.trade("NODE", { timestamp: "${DAY}T15:00:00Z", price: n, size: 1, id: n });
+const timestamp = "${DAY}T15:00:00Z";
+for (let n = 1; n <= 3; n++) await writer.trade("NODE", { timestamp, price: n, size: 1, id: n });
 await writer.flush();
 const rows = await db.trades(["NODE"]);
 const prices: (number | null)[] = rows.map(({ price }) => price);

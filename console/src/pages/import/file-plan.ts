@@ -56,6 +56,8 @@ async function firstLines(file: File, isGzip: boolean): Promise<string[]> {
   }
   void reader.cancel();
   const lines = text.split(/\r?\n/);
+  // Its last line may go on.
+  if (!isWhole) lines.pop();
   return lines.slice(0, ROWS_SHOWN + 1).filter((line) => line !== "");
 }
 

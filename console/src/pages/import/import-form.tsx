@@ -6,7 +6,7 @@ import { SelectField, TextField } from "../../components/field.tsx";
 import { countText } from "../../format/numbers.ts";
 import { type FilePlan, planOf } from "./file-plan.ts";
 import { KINDS } from "./kinds.ts";
-import { Sending } from "./sending.ts";
+import { Sending, type Target } from "./sending.ts";
 
 interface Chosen {
   file: File;
@@ -18,10 +18,7 @@ export function ImportForm() {
   useEffect(() => () => sending.stop(), [sending]);
   const [chosen, setChosen] = useState<Chosen | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
-  const [kind, setKind] = useState<string>("bars");
-  const [timeframe, setTimeframe] = useState("1Day");
-  const [symbol, setSymbol] = useState("");
-  const [tz, setTz] = useState("");
+  const [settings, setSettings] = useState<Settings>({ kind: "bars", timeframe: "1Day", symbol: "", tz: "" });
   const choose = async (file: File | undefined) => {
     if (file === undefined) return;
     setProblem(null);
@@ -34,10 +31,6 @@ export function ImportForm() {
     }
   };
   const isSending = sending.state.value === "sending";
-  const params = {
-    timeframe: kind === "bars" ? timeframe : undefined,
-    ...{ symbol: symbol || undefined, tz: tz || undefined },
-  };
   return (
     <section class="card" aria-labelledby="import-title">
       <h2 id="import-title">Import a file</h2>
@@ -45,24 +38,7 @@ export function ImportForm() {
       {problem !== null && <Failure error={problem} />}
       {chosen !== null && (
         <>
-          <div class="fields">
-            <SelectField label="Rows are" value={kind} onChange={setKind} options={KINDS} />
-            {kind === "bars" && (
-              <TextField
-                label="Length of a bar"
-                value={timeframe}
-                onChange={setTimeframe}
-                hint="1Min, 1Hour, 1Day"
-              />
-            )}
-            <TextField label="Ticker" value={symbol} onChange={setSymbol} hint="of rows that name none" />
-            <TextField
-              label="Time zone"
-              value={tz}
-              onChange={setTz}
-              hint="of times without one, such as America/New_York"
-            />
-          </div>
+          <Fields settings={settings} onChange={(changed) => setSettings({ ...settings, ...changed })} />
           <Preview {...chosen} />
           <div class="actions">
             {isSending ? (
@@ -72,7 +48,7 @@ export function ImportForm() {
             ) : (
               <Button
                 kind="primary"
-                onClick={() => void sending.start(chosen.file, chosen.plan, { path: `v1/${kind}`, params })}
+                onClick={() => void sending.start(chosen.file, chosen.plan, targetOf(settings))}
               >
                 Import
               </Button>
@@ -82,6 +58,61 @@ export function ImportForm() {
         </>
       )}
     </section>
+  );
+}
+
+interface Settings {
+  kind: string;
+  timeframe: string;
+  symbol: string;
+  tz: string;
+}
+
+function targetOf({ kind, timeframe, symbol, tz }: Settings): Target {
+  return {
+    path: `v1/${kind}`,
+    params: {
+      timeframe: kind === "bars" ? timeframe : undefined,
+      ...{ symbol: symbol || undefined, tz: tz || undefined },
+    },
+  };
+}
+
+interface FieldsProps {
+  settings: Settings;
+  onChange(changed: Partial<Settings>): void;
+}
+
+function Fields({ settings: { kind, timeframe, symbol, tz }, onChange }: FieldsProps) {
+  return (
+    <div class="fields">
+      <SelectField
+        label="Rows are"
+        value={kind}
+        onChange={(each) => onChange({ kind: each })}
+        options={KINDS}
+      />
+      {kind === "bars" && (
+        <TextField
+          label="Length of a bar"
+          value={timeframe}
+          onChange={(each) => onChange({ timeframe: each })}
+          hint="1Min, 1Hour, 1Day"
+        />
+      )}
+      <TextField
+        label="Ticker"
+        value={symbol}
+        onChange={(each) => onChange({ symbol: each })}
+        hint="of rows that name none"
+      />
+      <TextField
+        label="Time zone"
+        value={tz}
+        onChange={(each) => onChange({ tz: each })}
+        hint="of times without one"
+      />
+    </div>
   );
 }
 
@@ -169,11 +200,17 @@ function Progress({ sending }: { sending: Sending }) {
     stopped: "Stopped: the part that was on its way may be stored, too",
     failed: "Not all is stored",
   }[state];
+  const counted = [
+    `${countText(rows)} rows answered`,
+    `${countText(stored)} stored`,
+    `${countText(replaced)} replaced`,
+    `${countText(repeated)} stored before`,
+    `${countText(skipped)} left out`,
+  ];
   return (
     <div class="progress">
       <p role="status">
-        {told}: {countText(rows)} rows answered, {countText(stored)} stored, {countText(replaced)} replaced,{" "}
-        {countText(repeated)} stored before, {countText(skipped)} left out.
+        {told}: {counted.join(", ")}.
       </p>
       {sending.problem.value !== null && <Failure error={sending.problem.value} />}
       {sending.warnings.value.length > 0 && (

@@ -24,6 +24,11 @@ const WARNINGS_MAX = 20;
 const BUSY = new Set([0, 429, 502, 503]);
 const NO_COUNTS: Counts = { rows: 0, stored: 0, replaced: 0, repeated: 0, skipped: 0 };
 
+export interface Target {
+  path: string;
+  params: Params;
+}
+
 export class Sending {
   readonly counts = signal<Counts>(NO_COUNTS);
   readonly warnings = signal<string[]>([]);
@@ -31,7 +36,7 @@ export class Sending {
   readonly problem = signal<string | null>(null);
   #abort = new AbortController();
 
-  async start(file: File, plan: FilePlan, { path, params }: { path: string; params: Params }): Promise<void> {
+  async start(file: File, plan: FilePlan, { path, params }: Target): Promise<void> {
     this.#abort = new AbortController();
     this.counts.value = NO_COUNTS;
     this.warnings.value = [];

@@ -55,6 +55,7 @@ export default function SqlPage({ params }: PageProps) {
     setPast(keepStatement(sql));
     void run.start(sql);
   };
+  const choose = (chosen: string) => setGiven({ text: chosen });
   return (
     <section class="page sql-page">
       <div class="page-head">
@@ -64,29 +65,45 @@ export default function SqlPage({ params }: PageProps) {
         </span>
       </div>
       <EditorBox given={given} schema={schema} onChange={change} onRun={start} />
-      <div class="sql-actions">
-        {run.since.value === null ? (
-          <Button kind="primary" onClick={start}>
-            Run
-          </Button>
-        ) : (
-          <Button kind="danger" onClick={() => run.cancel()}>
-            Cancel
-          </Button>
-        )}
-        <span class="muted wide-only">Ctrl+Enter runs it, too</span>
-        <Link text={text} />
-        {past.length > 0 && (
-          <Past
-            statements={past}
-            onChoose={(chosen) => setGiven({ text: chosen })}
-            onForget={() => setPast([])}
-          />
-        )}
-      </div>
+      <Actions
+        run={run}
+        text={text}
+        past={past}
+        onStart={start}
+        onChoose={choose}
+        onForget={() => setPast([])}
+      />
       {run.error.value !== null && <Failure error={run.error.value} />}
       {run.outcome.value !== null && <Answer outcome={run.outcome.value} />}
     </section>
+  );
+}
+
+interface ActionsProps {
+  run: StatementRun;
+  text: string;
+  past: readonly string[];
+  onStart(): void;
+  onChoose(text: string): void;
+  onForget(): void;
+}
+
+function Actions({ run, text, past, onStart, onChoose, onForget }: ActionsProps) {
+  return (
+    <div class="sql-actions">
+      {run.since.value === null ? (
+        <Button kind="primary" onClick={onStart}>
+          Run
+        </Button>
+      ) : (
+        <Button kind="danger" onClick={() => run.cancel()}>
+          Cancel
+        </Button>
+      )}
+      <span class="muted wide-only">Ctrl+Enter runs it, too</span>
+      <Link text={text} />
+      {past.length > 0 && <Past statements={past} onChoose={onChoose} onForget={onForget} />}
+    </div>
   );
 }
 

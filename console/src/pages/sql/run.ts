@@ -49,7 +49,7 @@ export class StatementRun {
 }
 
 /** Outside of texts, whole numbers that a double would change become texts. */
-export function readRows(text: string): Row[] {
+function readRows(text: string): Row[] {
   const exact = text.replace(/"(?:[^"\\]|\\.)*"|(?<=[:[,])-?\d{16,}(?=[,}\]])/g, (part) =>
     part.startsWith('"') || Number.isSafeInteger(Number(part)) ? part : `"${part}"`,
   );
