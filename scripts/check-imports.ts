@@ -36,6 +36,7 @@ const ORDER = [
   "live-bars",
   "websocket",
   "alpaca",
+  "polygon",
   "http",
   "worker",
   "supervisor",

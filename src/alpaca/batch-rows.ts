@@ -1,11 +1,11 @@
 /** Rows of a table of an answer as Alpaca's clients read them. */
 import { stampOfMicros } from "../market/stamp-micros.ts";
 import type { PriceTable } from "../market-data/answer-columns.ts";
-import type { ColumnBatch, ColumnData, TextColumn } from "../storage/model/columns.ts";
+import { type Cell, cellReader } from "../market-data/cell-reader.ts";
+import type { ColumnBatch, TextColumn } from "../storage/model/columns.ts";
 import { AlpacaTime } from "./alpaca-time.ts";
 import { barMembers, type Details, type Members, quoteMembers, tradeMembers } from "./market-messages.ts";
 
-type Cell = number | bigint | string | null;
 type RowCells = (name: string) => Cell;
 
 /** @returns the symbol and the members of a row; null members: Alpaca has no such row. */
@@ -56,13 +56,6 @@ const MEMBERS: Record<PriceTable, (cells: RowCells) => Members | null> = {
 
 function timeOf(cells: RowCells): AlpacaTime {
   return new AlpacaTime(stampOfMicros(Number(cells("timestamp"))));
-}
-
-function cellReader(data: ColumnData): (row: number) => Cell {
-  const { nulls } = data;
-  const read: (row: number) => Cell =
-    data.type === "text" ? (row) => data.dictionary[data.codes[row]!]! : (row) => data.values[row]!;
-  return nulls === null ? read : (row) => (nulls[row] === 1 ? null : read(row));
 }
 
 function real(cell: Cell): number | null {

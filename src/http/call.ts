@@ -1,6 +1,7 @@
 /** A request on its way through the router. Each request makes one, so it looks things up late. */
 import type { Server, SocketAddress } from "bun";
 import { type Caller, EVERYBODY } from "../access/key-ring.ts";
+import { takeQueryKey } from "../access/query-key.ts";
 import type { RateState } from "../access/rate-board.ts";
 import type { Scope } from "../access/scopes.ts";
 import type { CommandContext } from "../commands/context.ts";
@@ -25,8 +26,10 @@ export class Call implements SaveSender {
   readonly server: Server<AnySocketData>;
   readonly options: RouterOptions;
   readonly path: string;
-  /** Without the question mark. */
+  /** Without the question mark, and without a key in it: this may be logged. */
   readonly query: string;
+  /** A key that the query has held; null: none. */
+  readonly queryKey: string | null;
   /** Bun's idle limit is off. That stays with the connection, so it must not be used again. */
   isUnlimited = false;
   /** Who sends it; set before its route answers, unless that needs no key. */
@@ -60,7 +63,14 @@ export class Call implements SaveSender {
     this.options = options;
     const { path, query } = splitTarget(request.url);
     this.path = path;
-    this.query = query;
+    const taken = takeQueryKey(query);
+    this.query = taken.query;
+    this.queryKey = taken.key;
+  }
+
+  /** Path and query. */
+  get target(): string {
+    return this.query === "" ? this.path : `${this.path}?${this.query}`;
   }
 
   /** Of the client, also behind proxies that are trusted. */

@@ -41,14 +41,18 @@ export function jsonResponse(body: unknown, status: number, headers: Record<stri
 }
 
 /** The body of an error, where clients read another form than that of all doors. */
-export type ErrorForm = (error: RequestError) => object;
+export type ErrorForm = (error: RequestError, requestId: string | null) => object;
 
 /** @param error Anything thrown. What is no RequestError is our bug: 500; the caller logs it. */
-export function errorResponse(error: unknown, form: ErrorForm | null = null): Response {
+export function errorResponse(
+  error: unknown,
+  form: ErrorForm | null = null,
+  requestId: string | null = null,
+): Response {
   if (!(error instanceof RequestError)) {
     return jsonResponse({ error: "An internal server error occurred." }, STATUS.ownFault);
   }
-  return jsonResponse(form === null ? error.body() : form(error), error.status, headersOf(error));
+  return jsonResponse(form === null ? error.body() : form(error, requestId), error.status, headersOf(error));
 }
 
 function headersOf({ status, retryAfterS }: RequestError): Record<string, string> {

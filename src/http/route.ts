@@ -13,6 +13,8 @@ export interface Route {
   scope: Scope | "own" | "none";
   /** The client of a WebSocket may say who it is by its first message. */
   takesFirstMessage?: boolean;
+  /** The key may be in its query, as `apiKey`. */
+  takesQueryKey?: boolean;
   /** For the list of endpoints; without it the route is not in it. */
   shown?: string | undefined;
   /** Any page can make a browser send it: such a page must be one that is allowed. */

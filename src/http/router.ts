@@ -57,9 +57,9 @@ export function createRouter(options: RouterOptions): Handler {
     } catch (thrown) {
       const error = call.held === null ? thrown : call.held.errorFor(thrown);
       if (!(error instanceof RequestError)) {
-        log.error(`${request.method} ${request.url}${idOf(call)}: ${withCauses(error)}`);
+        log.error(`${request.method} ${call.target}${idOf(call)}: ${withCauses(error)}`);
       }
-      response = errorResponse(error, call.errorForm);
+      response = errorResponse(error, call.errorForm, call.requestId);
       if (options.audit !== null) noteRefusal(options.audit, call, error);
     }
     call.held?.answered();
@@ -113,12 +113,12 @@ function closesConnection({ request, server, options, isUnlimited, announcedByte
 }
 
 function logAccess(accessLog: AccessLogger, call: Call, response: Response, durationMs: number): void {
-  const { request, path, query, address } = call;
+  const { request, path, target, address } = call;
   accessLog.write({
     clientAddress: address,
     method: request.method,
     path,
-    target: query === "" ? path : `${path}?${query}`,
+    target,
     status: response.status,
     bytes: bodyBytes(response),
     durationMs,
@@ -179,12 +179,12 @@ async function answerLater(
  */
 function identify(
   call: Call,
-  { takesFirstMessage }: Pick<Route, "takesFirstMessage">,
+  { takesFirstMessage, takesQueryKey }: Pick<Route, "takesFirstMessage" | "takesQueryKey">,
 ): Caller | Promise<Caller> | null {
   const { callers } = call.options;
   if (!callers.isEnforced) return null;
   const { headers } = call.request;
-  const sent = keyOf(headers);
+  const sent = keyOf(headers) ?? (takesQueryKey === true ? call.queryKey : null);
   if (sent === null && takesFirstMessage === true && isHandshake(headers)) {
     call.isUnnamed = true;
     return null;

@@ -9,6 +9,7 @@ import { runCommand } from "./command-request.ts";
 import { CONSOLE_ROUTES, toConsole } from "./console/console-routes.ts";
 import { eventStream } from "./event-stream.ts";
 import { checkHealth } from "./health.ts";
+import { POLYGON_ROUTES } from "./polygon-routes.ts";
 import { respond } from "./respond.ts";
 import { jsonResponse, measured } from "./responses.ts";
 import type { Route } from "./route.ts";
@@ -91,6 +92,7 @@ export const ROUTES: readonly Route[] = [
   ...V1_ROUTES,
   ...CONSOLE_ROUTES,
   ALPACA_ROUTE,
+  ...POLYGON_ROUTES,
 ];
 
 async function command(call: Call): Promise<Response> {

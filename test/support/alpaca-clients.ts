@@ -55,7 +55,7 @@ function fixture(program: string): string {
 }
 
 /** The folder that has it; null when the installation fails. */
-async function installed(
+export async function installed(
   what: string,
   name: string,
   install: (target: string) => string[],
@@ -78,7 +78,7 @@ async function installed(
   return existsSync(kept) ? kept : skipped(what, `${kept} can't be written`);
 }
 
-function skipped(what: string, why: string): null {
+export function skipped(what: string, why: string): null {
   console.log(`SKIPPED: tests with ${what} don't run, as ${why}`);
   return null;
 }

@@ -118,6 +118,10 @@ const DOORS: Door[] = [
     "/v2/stocks/bars?symbols=A&timeframe=1Day",
     "/v2/stocks/trades/latest?symbols=A",
     "/v2/stocks/snapshots?symbols=A",
+    "/v2/aggs/ticker/A/range/1/day/2024-01-02/2024-01-03",
+    "/v2/last/trade/A",
+    "/v3/trades/A",
+    "/v3/quotes/A",
   ].map((path) => getDoor(path, "read")),
   ...["/v1/sql?sql=SELECT+1", "/api/execute_sql?sql=SELECT+1", "/api/sql_query?sql=SELECT+1"].map((path) =>
     getDoor(path, "sql"),
@@ -278,6 +282,10 @@ describe("a key of some tickers", () => {
     "/v2/stocks/bars?symbols=B1&timeframe=1Day",
     "/v2/stocks/B1/trades",
     "/v2/stocks/B1/snapshot",
+    "/v2/aggs/ticker/B1/range/1/day/2024-01-02/2024-01-03",
+    "/v2/aggs/ticker/B1/prev",
+    "/v2/last/trade/B1",
+    "/v3/trades/B1",
     "/v1/stream?symbols=A1,B1",
     "/v1/feeds?symbols=A1,B1",
   ])("it is refused %s", async (door) => {
