@@ -37,6 +37,7 @@ const ORDER = [
   "websocket",
   "alpaca",
   "polygon",
+  "udf",
   "http",
   "worker",
   "supervisor",

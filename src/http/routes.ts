@@ -14,6 +14,7 @@ import { respond } from "./respond.ts";
 import { jsonResponse, measured } from "./responses.ts";
 import type { Route } from "./route.ts";
 import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
+import { UDF_ROUTE } from "./udf-routes.ts";
 import { upgrade } from "./upgrade.ts";
 import { V1_ROUTES } from "./v1/v1-routes.ts";
 
@@ -93,6 +94,7 @@ export const ROUTES: readonly Route[] = [
   ...CONSOLE_ROUTES,
   ALPACA_ROUTE,
   ...POLYGON_ROUTES,
+  UDF_ROUTE,
 ];
 
 async function command(call: Call): Promise<Response> {

@@ -122,6 +122,9 @@ const DOORS: Door[] = [
     "/v2/last/trade/A",
     "/v3/trades/A",
     "/v3/quotes/A",
+    "/udf/config",
+    "/udf/search?query=A",
+    "/udf/XNYS/history?symbol=A&resolution=1D&from=0&to=1",
   ].map((path) => getDoor(path, "read")),
   ...["/v1/sql?sql=SELECT+1", "/api/execute_sql?sql=SELECT+1", "/api/sql_query?sql=SELECT+1"].map((path) =>
     getDoor(path, "sql"),
@@ -286,6 +289,9 @@ describe("a key of some tickers", () => {
     "/v2/aggs/ticker/B1/prev",
     "/v2/last/trade/B1",
     "/v3/trades/B1",
+    "/udf/history?symbol=B1&resolution=1D&from=0&to=1",
+    "/udf/symbols?symbol=B1",
+    "/udf/quotes?symbols=B1",
     "/v1/stream?symbols=A1,B1",
     "/v1/feeds?symbols=A1,B1",
   ])("it is refused %s", async (door) => {

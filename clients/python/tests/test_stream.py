@@ -322,7 +322,7 @@ def test_arguments_that_make_no_sense(arguments: dict[str, Any], what: str) -> N
 
 def test_a_program_that_reads_too_slowly_loses_nothing() -> None:
     """The server sends it away, and it comes back for what it hasn't had."""
-    count, text = 30, "x" * 400_000
+    count, text = 80, "x" * 400_000
     with Server("--ws-queue-kb", "64") as server:
         with stock_db.connect(server.url).stream("SSLOW", since=0) as stream:
             save_trades(server.url, "SSLOW", 1)
