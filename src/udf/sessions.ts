@@ -47,12 +47,8 @@ export function sessionOf(calendar: Calendar, today: number): SymbolSession {
   return {
     session: usual + days,
     timezone: calendar.zone.name,
-    ...(holidays.length === 0 ? {} : { session_holidays: holidays.map(([day]) => compact(day)).join(",") }),
-    ...(others.size === 0
-      ? {}
-      : {
-          corrections: [...others].map(([text, list]) => `${text}:${list.map(compact).join(",")}`).join(";"),
-        }),
+    ...(holidays.length > 0 && { session_holidays: holidays.map(([day]) => compact(day)).join(",") }),
+    ...(others.size > 0 && { corrections: [...others].map(correction).join(";") }),
   };
 }
 
@@ -62,6 +58,11 @@ function textOf({ open, close, breaks }: DayHours): string {
   const parts: string[] = [];
   for (let at = 0; at < edges.length; at += 2) parts.push(`${edges[at]}-${edges[at + 1]}`);
   return parts.join(",");
+}
+
+/** `0930-1300:20241129,20241224` */
+function correction([hours, days]: [string, number[]]): string {
+  return `${hours}:${days.map(compact).join(",")}`;
 }
 
 function clock(ms: number): string {

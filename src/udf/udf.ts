@@ -147,7 +147,7 @@ async function answerHistory(
   // That many bars are wanted, however old they are.
   const from = countback === null ? readSeconds(read, "from") : null;
   if (from !== null && from > to) throw badRequest(`from: got ${from}, expected at most to, ${to}`);
-  const ask = (bounds: Bounds) => readBars({ symbol, timeframe, calendar, ...bounds }, context, signal);
+  const ask = (bounds: BarsWanted) => readBars({ symbol, timeframe, calendar, ...bounds }, context, signal);
   const bars = await ask({ from, to, limit: countback ?? BARS_MAX });
   if (bars.t.length > 0) return { s: "ok", ...bars };
   if (from === null) return { s: "no_data" };
@@ -155,7 +155,7 @@ async function answerHistory(
   return earlier.t.length === 0 ? { s: "no_data" } : { s: "no_data", nextTime: earlier.t[0] };
 }
 
-interface Bounds {
+interface BarsWanted {
   /** Seconds, inclusive; null: since ever. */
   from: number | null;
   /** Exclusive. */
@@ -163,7 +163,7 @@ interface Bounds {
   limit: number;
 }
 
-interface Bars {
+interface BarLists {
   t: number[];
   o: number[];
   h: number[];
@@ -181,14 +181,14 @@ async function readBars(
     from,
     to,
     limit,
-  }: Bounds & {
+  }: BarsWanted & {
     symbol: string;
     timeframe: string;
     calendar: string | null;
   },
   { reader, marketTimezone }: QuestionContext,
   signal: AbortSignal,
-): Promise<Bars> {
+): Promise<BarLists> {
   const asked = {
     ...{ symbols: [symbol], timeframe, limit, sort: "desc", tz: "UTC" },
     ...{ end: new Date(to * 1_000 - 1).toISOString() },
@@ -197,7 +197,7 @@ async function readBars(
   };
   const pages = { reader: limit > PAGE_ROWS_MAX ? reader : sourceOf(reader, limit), marketTimezone };
   const { answer } = await openAllBars(readParameters("bars", ALL_BARS_PARAMETERS, asked), pages, signal);
-  const bars: Bars = { t: [], o: [], h: [], l: [], c: [], v: [] };
+  const bars: BarLists = { t: [], o: [], h: [], l: [], c: [], v: [] };
   for await (const { columns, rows } of answer.batches) {
     const readers = ["timestamp", "open", "high", "low", "close", "volume"].map((name) =>
       cellReader(columns.get(name)!),
