@@ -37,7 +37,8 @@ export function sessionOf(calendar: Calendar, today: number): SymbolSession {
   const usual = [...counts].sort(([, a], [, b]) => b - a)[0]?.[0] ?? EVERY_HOUR.session;
   const mostly = byDay.length / 7 / 2;
   const isSessionDay = (day: number) => (weekdays.get(weekdayOf(day)) ?? 0) > mostly;
-  const holidays = byDay.filter(([day, text]) => text === null && isSessionDay(day));
+  const closed = byDay.filter(([day, text]) => text === null && isSessionDay(day));
+  const holidays = closed.map(([day]) => compact(day));
   const others = new Map<string, number[]>();
   for (const [day, text] of byDay)
     if (text !== null && text !== usual) others.set(text, [...(others.get(text) ?? []), day]);
@@ -47,7 +48,7 @@ export function sessionOf(calendar: Calendar, today: number): SymbolSession {
   return {
     session: usual + days,
     timezone: calendar.zone.name,
-    ...(holidays.length > 0 && { session_holidays: holidays.map(([day]) => compact(day)).join(",") }),
+    ...(holidays.length > 0 && { session_holidays: holidays.join(",") }),
     ...(others.size > 0 && { corrections: [...others].map(correction).join(";") }),
   };
 }
