@@ -53,7 +53,7 @@ export function sessionOf(calendar: Calendar, today: number): SymbolSession {
   };
 }
 
-/** `0930-1600`; with a break `0900-1130,1230-1530`. A start after its end is on the evening before. */
+/** `0930-1600`; with a break `0900-1130,1230-1530`. A later start is on the evening before. */
 function textOf({ open, close, breaks }: DayHours): string {
   const edges = [open, ...breaks, close].map(clock);
   const parts: string[] = [];
