@@ -6,9 +6,9 @@
 import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pythonEnvironment } from "./python-environment.ts";
 
 const INSTALL_MS = 300_000;
-const ALPACA_PY = "alpaca-py==0.44.0";
 const ALPACA_JS = "@alpacahq/alpaca-trade-api";
 
 export interface InstalledClient {
@@ -19,19 +19,10 @@ export interface InstalledClient {
 
 /** Null, with a reason in the output, where it can't be installed. */
 export async function alpacaPy(): Promise<InstalledClient | null> {
-  const python = Bun.which("python3");
-  if (python === null) return skipped(ALPACA_PY, "there is no python3");
-  const { stdout: version } = Bun.spawnSync([python, "-c", "import sys; print(sys.version_info[:2])"]);
-  const name = `${ALPACA_PY}-${version.toString().replace(/\D+/g, "-")}`;
-  const folder = await installed(ALPACA_PY, name, (target) => [
-    ...[python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"],
-    ...["--target", target, ALPACA_PY],
-  ]);
-  if (folder === null) return null;
-  return {
-    command: (program, ...args) => [python, "-u", fixture(program), ...args],
-    env: { PYTHONPATH: folder },
-  };
+  const python = await pythonEnvironment();
+  return python === null
+    ? null
+    : { command: (program, ...args) => [python, "-u", fixture(program), ...args], env: {} };
 }
 
 export async function alpacaJs(version: string): Promise<InstalledClient | null> {

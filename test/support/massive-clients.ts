@@ -4,25 +4,16 @@
  */
 import { join } from "node:path";
 import { type InstalledClient, installed, skipped } from "./alpaca-clients.ts";
+import { pythonEnvironment } from "./python-environment.ts";
 
-const MASSIVE_PY = "massive==2.9.1";
 const MASSIVE_JS = "@massive.com/client-js@10.8.0";
 
 /** Null, with a reason in the output, where it can't be installed. */
 export async function massivePy(): Promise<InstalledClient | null> {
-  const python = Bun.which("python3");
-  if (python === null) return skipped(MASSIVE_PY, "there is no python3");
-  const { stdout: version } = Bun.spawnSync([python, "-c", "import sys; print(sys.version_info[:2])"]);
-  const name = `${MASSIVE_PY}-${version.toString().replace(/\D+/g, "-")}`;
-  const folder = await installed(MASSIVE_PY, name, (target) => [
-    ...[python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"],
-    ...["--target", target, MASSIVE_PY],
-  ]);
-  if (folder === null) return null;
-  return {
-    command: (program, ...args) => [python, "-u", fixture(program), ...args],
-    env: { PYTHONPATH: folder },
-  };
+  const python = await pythonEnvironment();
+  return python === null
+    ? null
+    : { command: (program, ...args) => [python, "-u", fixture(program), ...args], env: {} };
 }
 
 export async function massiveJs(): Promise<InstalledClient | null> {

@@ -1,15 +1,19 @@
 /**
- * An environment of Python with what the Python client needs. It is made once, in the system's
- * temporary folder, and kept there for later runs, as it takes 500 MB and half a minute.
+ * An environment of Python with what the Python client needs, and with clients of others. It is
+ * made once, in the system's temporary folder, and kept there for later runs, as it takes 500 MB
+ * and half a minute.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 export const PYTHON_CLIENT = resolve(import.meta.dir, "../../clients/python");
 
 const INSTALL_MS = 480_000;
+const LOOK_MS = 200;
+/** Those of Alpaca and of Massive, which was Polygon: they need pandas, too. */
+const OTHER_CLIENTS = ["alpaca-py==0.44.0", "massive==2.9.1"];
 const OLDEST = [3, 10] as const;
 
 interface Project {
@@ -27,12 +31,34 @@ export async function pythonEnvironment(): Promise<string | null> {
     return skipped(`python3 is ${asked.output.trim()}, and ${OLDEST.join(".")} is needed`);
   const text = readFileSync(join(PYTHON_CLIENT, "pyproject.toml"), "utf8");
   const { project, ...groups } = Bun.TOML.parse(text) as Project;
-  const packages = [...project.dependencies, ...groups["dependency-groups"].dev];
+  const packages = [...project.dependencies, ...groups["dependency-groups"].dev, ...OTHER_CLIENTS];
   const hash = createHash("sha256")
     .update(JSON.stringify([asked.output, packages]))
     .digest("hex");
   const name = `stock-db-${process.getuid?.() ?? ""}-python-${hash.slice(0, 12)}`;
-  return await kept(python, packages, join(tmpdir(), name));
+  return await once(python, packages, join(tmpdir(), name));
+}
+
+/** Of tests that run at the same time, one makes it and the others wait. */
+async function once(python: string, packages: string[], folder: string): Promise<string | null> {
+  const lock = `${folder}.making`;
+  for (const since = performance.now(); performance.now() - since < INSTALL_MS; await Bun.sleep(LOOK_MS)) {
+    if (existsSync(join(folder, "bin", "python"))) break;
+    try {
+      mkdirSync(lock);
+    } catch {
+      // One that was killed has left it behind.
+      if (Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > INSTALL_MS)
+        rmSync(lock, { recursive: true, force: true });
+      continue;
+    }
+    try {
+      return await kept(python, packages, folder);
+    } finally {
+      rmSync(lock, { recursive: true, force: true });
+    }
+  }
+  return await kept(python, packages, folder);
 }
 
 async function kept(python: string, packages: string[], folder: string): Promise<string | null> {

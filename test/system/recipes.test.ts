@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { alpacaPy } from "../support/alpaca-clients.ts";
+import { pythonEnvironment } from "../support/python-environment.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 
 setDefaultTimeout(300_000);
@@ -72,14 +72,11 @@ test("the query of Power Query is the address above it", () => {
 });
 
 test("the lines of pandas run", async () => {
-  // It brings pandas with it.
-  const python = await alpacaPy();
+  const python = await pythonEnvironment();
   if (python === null) return;
   const [lines] = blocksOf("python");
   const program = lines!.replace(EXAMPLE, server.url);
-  const run = Bun.spawn(["python3", "-c", program], {
-    ...{ env: { ...process.env, ...python.env }, stdout: "pipe", stderr: "pipe" },
-  });
+  const run = Bun.spawn([python, "-c", program], { stdout: "pipe", stderr: "pipe" });
   const errors = await new Response(run.stderr).text();
   expect([await run.exited, errors]).toEqual([0, ""]);
 });

@@ -15,7 +15,7 @@ const LEVELS = ["short", "all", "engines"];
 const level = Math.max(0, LEVELS.indexOf(process.env.TORTURE ?? "short"));
 const isWhole = level > 0;
 const STORM_SECONDS = 0.5;
-const FUZZ_SECONDS = isWhole ? 30 : 10;
+const FUZZ_SECONDS = isWhole ? 30 : 6;
 const COMBINATIONS: [engine: EngineName, workers: number, levels: string[]][] = [
   ["sqlite", 3, ["short", "all", "engines"]],
   ["sqlite", 1, ["all", "engines"]],
