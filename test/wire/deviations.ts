@@ -275,6 +275,7 @@ const ENDPOINTS = [
   "/v1/connections (GET)",
   "/openapi.json (GET)",
   "/docs (GET)",
+  "/console (GET)",
 ];
 const QUARTERS = ["00.000", "00.250", "00.500", "00.750", "01.000"].map((s) => [`2024-01-02T09:40:${s}000Z`]);
 
