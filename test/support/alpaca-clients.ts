@@ -1,7 +1,7 @@
 /**
- * Alpaca's own clients, from the registries of Python and Node. They are installed once into the
- * system's temporary folder, and kept there for later runs, as they take 200 MB that only these
- * tests need.
+ * Alpaca's own clients, from the registries of Python and Node. That for Python is in the
+ * environment of python-environment.ts. Those for Node are installed once into the system's
+ * temporary folder, and kept there for later runs.
  */
 import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

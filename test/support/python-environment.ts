@@ -117,6 +117,6 @@ export async function run(
 }
 
 function skipped(why: string): null {
-  console.log(`SKIPPED: tests of the Python client don't run, as ${why}`);
+  console.log(`SKIPPED: tests with Python don't run, as ${why}`);
   return null;
 }

@@ -71,12 +71,12 @@ test("the query of Power Query is the address above it", () => {
   for (const [name, value] of asked) expect(script).toContain(`${name} = "${value}"`);
 });
 
-test("the lines of pandas run", async () => {
-  const python = await pythonEnvironment();
-  if (python === null) return;
+const python = await pythonEnvironment();
+
+test.skipIf(python === null)("the lines of pandas run", async () => {
   const [lines] = blocksOf("python");
   const program = lines!.replace(EXAMPLE, server.url);
-  const run = Bun.spawn([python, "-c", program], { stdout: "pipe", stderr: "pipe" });
+  const run = Bun.spawn([python!, "-c", program], { stdout: "pipe", stderr: "pipe" });
   const errors = await new Response(run.stderr).text();
   expect([await run.exited, errors]).toEqual([0, ""]);
 });
